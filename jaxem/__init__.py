@@ -1,0 +1,14 @@
+"""Latent-variable models by EM, thousands of fits at once, on CPU, GPU or TPU."""
+
+from jaxem._version import __version__ as __version__
+from jaxem.data import Data as Data
+from jaxem.families import Gaussian as Gaussian
+from jaxem.families import GaussianParams as GaussianParams
+from jaxem.families.gaussian.priors import NormalInverseGamma as NormalInverseGamma
+from jaxem.families.gaussian.priors import NormalInverseWishart as NormalInverseWishart
+from jaxem.fit import Fit as Fit
+from jaxem.fit import em as em
+from jaxem.fit import fit as fit
+from jaxem.models import Mixture as Mixture
+from jaxem.models import MixtureParams as MixtureParams
+from jaxem.status import Status as Status

@@ -1,0 +1,33 @@
+"""Gaussian components. `Gaussian(covariance_type)` picks the class; mclust codes are aliases."""
+
+from typing import Any
+
+from jaxem.families.gaussian.diag import DiagGaussian as DiagGaussian
+from jaxem.families.gaussian.diag import SphericalGaussian as SphericalGaussian
+from jaxem.families.gaussian.full import FullGaussian as FullGaussian
+from jaxem.families.gaussian.full import TiedGaussian as TiedGaussian
+from jaxem.families.gaussian.known import KnownGaussian as KnownGaussian
+from jaxem.families.gaussian.params import GaussianParams as GaussianParams
+
+_TYPES = {
+    "full": FullGaussian,
+    "tied": TiedGaussian,
+    "diag": DiagGaussian,
+    "spherical": SphericalGaussian,
+    "known": KnownGaussian,
+}
+_MCLUST = {"VVV": "full", "EEE": "tied", "VVI": "diag", "VII": "spherical", "V": "full"}
+
+
+def Gaussian(covariance_type: str = "full", **options: Any):  # noqa: N802 (reads as a family)
+    """Gaussian components with one of the covariance types full, tied, diag, spherical, known.
+
+    `reg_covar` is added to every variance after each M-step (scikit-learn's meaning; it is not
+    part of the objective: prefer `prior`, a `NormalInverseWishart`). `known` takes `covariance`,
+    a matrix f[d, d] shared by all components. mclust's VVV, EEE, VVI, VII are accepted.
+    """
+    name = _MCLUST.get(covariance_type, covariance_type)
+    if name not in _TYPES:
+        known = ", ".join([*_TYPES, *_MCLUST])
+        raise ValueError(f"covariance_type must be one of {known}; got {covariance_type!r}.")
+    return _TYPES[name](**options)

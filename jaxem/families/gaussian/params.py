@@ -1,0 +1,61 @@
+"""What the Gaussian families share: parameters, packing of symmetric matrices, the mean update."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxem.numerics import safe_divide
+from jaxem.pytree import pytree
+
+LOG_2PI = float(np.log(2 * np.pi))
+
+
+@pytree
+class GaussianParams:
+    """scikit-learn's names and shapes; covariances by type."""
+
+    means: jax.Array  # f[k, d]
+    covariances: jax.Array  # full f[k, d, d], tied and known f[d, d], diag f[k, d], spherical f[k]
+
+
+def pack_rows(x: jax.Array) -> jax.Array:
+    """vech(x xᵀ), rows minor: f[n, d] -> f[d(d+1)/2, n]."""
+    t = x.T
+    return jnp.concatenate([t[i : i + 1] * t[i:] for i in range(t.shape[0])])
+
+
+def pack(matrix: jax.Array, off_diagonal: float = 1.0) -> jax.Array:
+    """Upper triangle of symmetric matrices f[..., d, d], off-diagonal entries multiplied."""
+    i, j = np.triu_indices(matrix.shape[-1])
+    scale = np.where(i == j, 1.0, off_diagonal).reshape((1,) * (matrix.ndim - 2) + (-1,))
+    return matrix[..., i, j] * jnp.asarray(scale, matrix.dtype)
+
+
+def unpack(packed: jax.Array, d: int) -> jax.Array:
+    """The symmetric matrices f[..., d, d] of their upper triangles."""
+    index = np.zeros((d, d), int)
+    i, j = np.triu_indices(d)
+    index[i, j] = index[j, i] = np.arange(len(i))
+    return packed[..., index]
+
+
+def outer(a: jax.Array, b: jax.Array) -> jax.Array:
+    """Outer products over the last axis: f[..., d], f[..., d] -> f[..., d, d]."""
+    return a[..., :, None] * b[..., None, :]
+
+
+def update_means(family: Any, count, first, params, frozen):
+    """Weighted means f[k, d], pulled to the prior's mean by its shrinkage (Fraley-Raftery 2007)."""
+    if "means" in frozen:
+        return params.means
+    if family.prior is not None:
+        first = first + (family.prior.shrinkage * family.prior.mean)[None, :]
+        count = count + family.prior.shrinkage
+    return safe_divide(first, count[:, None], params.means)
+
+
+def as_vector(value: Any, d: int, dtype: Any) -> jax.Array:
+    """A scalar or f[d] as f[d]."""
+    return jnp.broadcast_to(jnp.asarray(value, dtype), (d,))

@@ -1,0 +1,82 @@
+"""Conjugate priors of Gaussian components, after Fraley and Raftery (2007, J. Classif. 24, 155).
+
+The MAP step is the joint mode over mean and covariance, closed form, so EM keeps ascending.
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.scipy.special import gammaln, multigammaln
+
+from jaxem.families.gaussian.params import LOG_2PI
+from jaxem.numerics import einsum, inverse_factor
+from jaxem.pytree import pytree
+
+
+@pytree
+class NormalInverseWishart:
+    """Σ ~ InverseWishart(dof, scale), μ | Σ ~ Normal(mean, Σ / shrinkage)."""
+
+    mean: Any  # f[d]
+    shrinkage: Any  # scalar > 0
+    dof: Any  # scalar > d − 1
+    scale: Any  # f[d, d]
+
+    def scale_matrix(self, d: int, dtype: Any) -> jax.Array:
+        """The scale matrix f[d, d]."""
+        return jnp.asarray(self.scale, dtype).reshape(d, d)
+
+    def standardized(self, shift, scale):
+        """The same prior for z = (x − shift) / scale."""
+        matrix = jnp.asarray(self.scale) / (scale[:, None] * scale[None, :])
+        mean = (jnp.asarray(self.mean) - shift) / scale
+        return NormalInverseWishart(mean, self.shrinkage, self.dof, matrix)
+
+    def log_density(self, means, covariances):
+        """Log density of k means f[k, d] with their covariances, own f[k, d, d] or shared f[d, d]."""
+        k, d = means.shape
+        dtype = means.dtype
+        scale = self.scale_matrix(d, dtype)
+        nu = jnp.asarray(self.dof, dtype)
+        kappa = jnp.asarray(self.shrinkage, dtype)
+        w, log_det, _ = inverse_factor(covariances)
+        constant = nu / 2 * inverse_factor(scale)[1] - nu * d / 2 * jnp.log(jnp.asarray(2.0, dtype))
+        constant = constant - multigammaln(nu / 2, d)
+        trace = einsum("...ij,jl,...il->...", w, scale, w)
+        wishart = jnp.sum(constant - (nu + d + 1) / 2 * log_det - trace / 2)
+        gap = means - jnp.asarray(self.mean, dtype)[None, :]
+        z = einsum("kij,kj->ki", jnp.broadcast_to(w, (k, d, d)), gap)
+        square = kappa * jnp.sum(z * z, axis=-1)
+        log_dets = jnp.broadcast_to(log_det, (k,))
+        return wishart + jnp.sum(-0.5 * (d * (LOG_2PI - jnp.log(kappa)) + log_dets + square))
+
+
+@pytree
+class NormalInverseGamma:
+    """σ² ~ InverseGamma(dof/2, scale/2), per feature or one; μ | σ² ~ Normal(mean, σ² / shrinkage)."""
+
+    mean: Any  # f[d]
+    shrinkage: Any  # scalar > 0
+    dof: Any  # scalar > 0
+    scale: Any  # f[d] or scalar
+
+    def standardized(self, shift, scale):
+        """The same prior for z = (x − shift) / scale."""
+        own = jnp.asarray(self.scale)
+        square = scale**2 if own.ndim == 1 else scale[0] ** 2
+        mean = (jnp.asarray(self.mean) - shift) / scale
+        return NormalInverseGamma(mean, self.shrinkage, self.dof, own / square)
+
+    def log_density(self, means, variances):
+        """Log density of means f[k, d] and variances f[k, d] or f[k]."""
+        dtype = means.dtype
+        scale = jnp.broadcast_to(jnp.asarray(self.scale, dtype), variances.shape[1:])
+        scale = jnp.broadcast_to(scale[None], variances.shape)
+        half, kappa = jnp.asarray(self.dof, dtype) / 2, jnp.asarray(self.shrinkage, dtype)
+        gamma = half * jnp.log(scale / 2) - gammaln(half) - (half + 1) * jnp.log(variances)
+        gamma = jnp.sum(gamma - scale / (2 * variances))
+        wide = variances if variances.ndim == 2 else variances[:, None]
+        gap = means - jnp.asarray(self.mean, dtype)[None, :]
+        normal = LOG_2PI - jnp.log(kappa) + jnp.log(wide) + kappa * gap**2 / wide
+        return gamma - 0.5 * jnp.sum(normal)

@@ -1,0 +1,6 @@
+"""The softmax-moments step: the softmax between two matrix products that is a mixture's EM step."""
+
+from jaxem.kernels.blocked import Blocks as Blocks
+from jaxem.kernels.blocked import as_blocks as as_blocks
+from jaxem.kernels.blocked import softmax_moments as softmax_moments
+from jaxem.kernels.reference import softmax_moments_reference as softmax_moments_reference

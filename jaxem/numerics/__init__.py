@@ -1,0 +1,7 @@
+"""Precision and small linear algebra: the only place where a contraction or a factor is written."""
+
+from jaxem.numerics.factor import inverse_factor as inverse_factor
+from jaxem.numerics.precision import NEGLIGIBLE as NEGLIGIBLE
+from jaxem.numerics.precision import einsum as einsum
+from jaxem.numerics.precision import safe_divide as safe_divide
+from jaxem.numerics.precision import safe_log as safe_log
