@@ -25,7 +25,7 @@ class Control:
     tol: Any = 1e-6
     max_iter: Any = 500
     guard: Any = True  # refuse a step that lowers the objective
-    stop: str = static("log_likelihood")
+    stop: str = static(default="log_likelihood")
 
 
 @pytree
@@ -102,7 +102,9 @@ def step(model, prepared, control: Control, run: Run) -> Run:
     accepted = refusal == Status.RUNNING
     point = select(accepted, new, old)
     n_iter = run.n_iter + 1
-    flat = jnp.where(jnp.abs(gain) <= floor, run.flat + 1, 0)
+    # A flat likelihood ends a run only where the rule looks at the likelihood.
+    watched = control.stop != "parameters"
+    flat = jnp.where((jnp.abs(gain) <= floor) & watched, run.flat + 1, 0)
     small = _small(model, control, run, new, gain, prepared)
     verdict = jnp.select(
         [~accepted, small, flat >= PATIENCE, n_iter >= control.max_iter],

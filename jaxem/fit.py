@@ -244,7 +244,7 @@ def _starts(model, data: Data, key, n_starts, init, shift, scale) -> MixturePara
         if r.shape != (data.x.shape[0], model.n_components):
             n, k = data.x.shape[0], model.n_components
             raise ValueError(
-                f"init must be labels of shape ({n},) or responsibilities ({n}, {k}); got {r.shape}."
+                f"init must be labels ({n},) or responsibilities ({n}, {k}); got {r.shape}."
             )
         return _repeat(model.seed(data, r), n_starts)
     keys = jax.vmap(partial(jax.random.fold_in, key))(jnp.arange(n_starts))

@@ -17,7 +17,7 @@ SMOOTHING = 0.05
 
 
 def _distances(x, centres):
-    """Squared Euclidean distances f[n, k]; x is centred first, so the expansion keeps its digits."""
+    """Squared Euclidean distances f[n, k]; x arrives centred, so the expansion keeps its digits."""
     cross = einsum("nd,kd->nk", x, centres)
     square = jnp.sum(x * x, axis=1)[:, None] + jnp.sum(centres * centres, axis=1)[None, :]
     return jnp.maximum(square - 2 * cross, 0)
@@ -95,7 +95,9 @@ def responsibilities(init: Any, key, x, weight, k):
     if callable(init):
         return init(key, x, weight, k)
     if init not in INITIALIZERS:
-        raise ValueError(f"init must be one of {', '.join(INITIALIZERS)} or a callable; got {init!r}.")
+        raise ValueError(
+            f"init must be one of {', '.join(INITIALIZERS)} or a callable; got {init!r}."
+        )
     mean = einsum("n,nd->d", weight, x) / jnp.sum(weight)
     r = INITIALIZERS[init](key, x - mean[None, :], weight, k)
     return r if init == "random" else (1 - SMOOTHING) * r + SMOOTHING / k

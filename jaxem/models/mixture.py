@@ -53,11 +53,11 @@ class Mixture:
 
     family: Any
     n_components: int = static()
-    assignment: str = static("soft")
+    assignment: str = static(default="soft")
     exponent: Any = 1.0
     weight_prior: Any = None
-    frozen: tuple[str, ...] = static(())
-    block_rows: int = static(BLOCK_ROWS)
+    frozen: tuple[str, ...] = static(default=())
+    block_rows: int = static(default=BLOCK_ROWS)
 
     @property
     def family_is_scaled(self) -> bool:
@@ -74,7 +74,9 @@ class Mixture:
         known = jnp.zeros((self.n_components, phi_rows), x.dtype)
         if data.label is not None:
             member = jnp.arange(self.n_components)[:, None] == data.label[None, :]
-            known = einsum("kn,pn->kp", jnp.where(member, weight[None, :], 0), self.family.features(x))
+            known = einsum(
+                "kn,pn->kp", jnp.where(member, weight[None, :], 0), self.family.features(x)
+            )
             weight = jnp.where(data.label >= 0, 0, weight)
         return Prepared(as_blocks(x, weight, self.block_rows), base, known, total, rows)
 
@@ -102,7 +104,7 @@ class Mixture:
         return moments, total + prepared.base
 
     def m_step(self, stats: jax.Array, params: MixtureParams) -> MixtureParams:
-        """The argmax of expected log-likelihood plus log prior; switched-off components stay off."""
+        """The argmax of expected log-likelihood plus log prior; what is off stays off."""
         components = self.family.maximize(stats, params.components, self.frozen)
         if "weights" in self.frozen:
             return MixtureParams(params.weights, components)
@@ -145,7 +147,7 @@ class Mixture:
         return jnp.where(empty, Status.EMPTY_COMPONENT, status).astype(jnp.int32)
 
     def degenerate(self, params: MixtureParams, stats: jax.Array, prepared: Prepared) -> jax.Array:
-        """True for a spurious maximum: an active component on fewer effective rows than it needs."""
+        """True for a spurious maximum: a component on fewer effective rows than it needs."""
         d = prepared.blocks.x.shape[-1]
         need = self.family.n_parameters(1, d, self.frozen) > d
         rows = stats[:, 0] * prepared.rows / prepared.weight
@@ -185,7 +187,8 @@ class Mixture:
         """Starting parameters by the named initialiser (see `jaxem.initialize`)."""
         data = as_data(x, weight)
         return self.seed(
-            data, responsibilities(init, key, self.family.embed(data.x), data.weight, self.n_components)
+            data,
+            responsibilities(init, key, self.family.embed(data.x), data.weight, self.n_components),
         )
 
     def validate(self, x: np.ndarray) -> None:
@@ -193,4 +196,3 @@ class Mixture:
         if self.assignment not in ("soft", "hard"):
             raise ValueError(f"assignment must be 'soft' or 'hard'; got {self.assignment!r}.")
         self.family.validate(x)
-

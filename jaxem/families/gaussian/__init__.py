@@ -19,7 +19,7 @@ _TYPES = {
 _MCLUST = {"VVV": "full", "EEE": "tied", "VVI": "diag", "VII": "spherical", "V": "full"}
 
 
-def Gaussian(covariance_type: str = "full", **options: Any):  # noqa: N802 (reads as a family)
+def Gaussian(covariance_type: str = "full", **options: Any):
     """Gaussian components with one of the covariance types full, tied, diag, spherical, known.
 
     `reg_covar` is added to every variance after each M-step (scikit-learn's meaning; it is not

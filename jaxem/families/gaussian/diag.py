@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxem.families.gaussian.params import LOG_2PI, GaussianParams, as_vector, update_means
-from jaxem.numerics import safe_divide
 from jaxem.families.gaussian.priors import NormalInverseGamma
+from jaxem.numerics import safe_divide
 from jaxem.pytree import pytree, replace
 
 
@@ -108,11 +108,16 @@ class DiagGaussian(_Shared):
 
     def standardize(self, params, shift, scale):
         """Parameters for z = (x − shift) / scale."""
-        return GaussianParams((params.means - shift) / scale, params.covariances / scale**2)
+        return GaussianParams(
+            (params.means - shift[None, :]) / scale[None, :],
+            params.covariances / scale[None, :] ** 2,
+        )
 
     def unstandardize(self, params, shift, scale):
         """Parameters for x = shift + scale · z."""
-        return GaussianParams(params.means * scale + shift, params.covariances * scale**2)
+        return GaussianParams(
+            params.means * scale[None, :] + shift[None, :], params.covariances * scale[None, :] ** 2
+        )
 
 
 @pytree
@@ -168,11 +173,15 @@ class SphericalGaussian(_Shared):
 
     def standardize(self, params, shift, scale):
         """Parameters for z = (x − shift) / scale, one scale for all features."""
-        return GaussianParams((params.means - shift) / scale, params.covariances / scale[0] ** 2)
+        return GaussianParams(
+            (params.means - shift[None, :]) / scale[None, :], params.covariances / scale[0] ** 2
+        )
 
     def unstandardize(self, params, shift, scale):
         """Parameters for x = shift + scale · z, one scale for all features."""
-        return GaussianParams(params.means * scale + shift, params.covariances * scale[0] ** 2)
+        return GaussianParams(
+            params.means * scale[None, :] + shift[None, :], params.covariances * scale[0] ** 2
+        )
 
 
 def _above_rounding(variance: jax.Array, second: jax.Array) -> jax.Array:

@@ -10,14 +10,15 @@ from jaxem.families.gaussian.params import (
     LOG_2PI,
     GaussianParams,
     as_vector,
+    like,
     outer,
     pack,
     pack_rows,
     unpack,
     update_means,
 )
-from jaxem.numerics import einsum, inverse_factor, safe_divide
 from jaxem.families.gaussian.priors import NormalInverseWishart
+from jaxem.numerics import einsum, inverse_factor, safe_divide
 from jaxem.pytree import pytree, replace
 
 
@@ -96,13 +97,15 @@ class _Shared:
 
     def standardize(self, params, shift, scale):
         """Parameters for z = (x − shift) / scale."""
-        means = (params.means - shift) / scale
-        return GaussianParams(means, params.covariances / outer(scale, scale))
+        means = (params.means - shift[None, :]) / scale[None, :]
+        square = like(outer(scale, scale), params.covariances)
+        return GaussianParams(means, params.covariances / square)
 
     def unstandardize(self, params, shift, scale):
         """Parameters for x = shift + scale · z."""
-        means = params.means * scale + shift
-        return GaussianParams(means, params.covariances * outer(scale, scale))
+        means = params.means * scale[None, :] + shift[None, :]
+        square = like(outer(scale, scale), params.covariances)
+        return GaussianParams(means, params.covariances * square)
 
 
 @pytree

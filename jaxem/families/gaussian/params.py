@@ -59,3 +59,8 @@ def update_means(family: Any, count, first, params, frozen):
 def as_vector(value: Any, d: int, dtype: Any) -> jax.Array:
     """A scalar or f[d] as f[d]."""
     return jnp.broadcast_to(jnp.asarray(value, dtype), (d,))
+
+
+def like(value: jax.Array, target: jax.Array) -> jax.Array:
+    """`value` with leading axes of length 1, to the rank of `target`."""
+    return value.reshape((1,) * (target.ndim - value.ndim) + value.shape)

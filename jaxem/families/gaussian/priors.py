@@ -34,7 +34,7 @@ class NormalInverseWishart:
         return NormalInverseWishart(mean, self.shrinkage, self.dof, matrix)
 
     def log_density(self, means, covariances):
-        """Log density of k means f[k, d] with their covariances, own f[k, d, d] or shared f[d, d]."""
+        """Log density of means f[k, d] and covariances, own f[k, d, d] or shared f[d, d]."""
         k, d = means.shape
         dtype = means.dtype
         scale = self.scale_matrix(d, dtype)
@@ -54,7 +54,7 @@ class NormalInverseWishart:
 
 @pytree
 class NormalInverseGamma:
-    """σ² ~ InverseGamma(dof/2, scale/2), per feature or one; μ | σ² ~ Normal(mean, σ² / shrinkage)."""
+    """σ² ~ InverseGamma(dof/2, scale/2), μ | σ² ~ Normal(mean, σ² / shrinkage)."""
 
     mean: Any  # f[d]
     shrinkage: Any  # scalar > 0
