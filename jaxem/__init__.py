@@ -2,8 +2,13 @@
 
 from jaxem._version import __version__ as __version__
 from jaxem.data import Data as Data
+from jaxem.families import Bernoulli as Bernoulli
+from jaxem.families import Binomial as Binomial
+from jaxem.families import BinomialParams as BinomialParams
 from jaxem.families import Gaussian as Gaussian
 from jaxem.families import GaussianParams as GaussianParams
+from jaxem.families import Poisson as Poisson
+from jaxem.families import PoissonParams as PoissonParams
 from jaxem.families.gaussian.priors import NormalInverseGamma as NormalInverseGamma
 from jaxem.families.gaussian.priors import NormalInverseWishart as NormalInverseWishart
 from jaxem.fit import Fit as Fit
@@ -11,4 +16,6 @@ from jaxem.fit import em as em
 from jaxem.fit import fit as fit
 from jaxem.models import Mixture as Mixture
 from jaxem.models import MixtureParams as MixtureParams
+from jaxem.priors import Beta as Beta
+from jaxem.priors import Gamma as Gamma
 from jaxem.status import Status as Status

@@ -52,7 +52,7 @@ def run(source, k, covariance, starts, seed, tol, max_iter, plot, out) -> None:
     x, names = read_table(source)
     table = Table(title=f"{source}: {len(x)} rows, {x.shape[1]} columns, {covariance} covariance")
     for column in ("K", "log-likelihood", "BIC", "AIC", "ICL", "reached best", "starts", "seconds"):
-        table.add_column(column, justify="right")
+        table.add_column(column, justify="right", no_wrap=column != "starts")
     rows = [_fit_one(x, n, covariance, starts, seed, tol, max_iter) for n in parse_range(k)]
     for row in rows:
         table.add_row(*row["cells"])

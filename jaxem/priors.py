@@ -1,0 +1,36 @@
+"""Conjugate priors of one-parameter families; the MAP step is the exact posterior mode."""
+
+from typing import Any
+
+import jax.numpy as jnp
+from jax.scipy.special import betaln, gammaln
+
+from jaxem.numerics import safe_log
+from jaxem.pytree import pytree
+
+
+@pytree
+class Beta:
+    """p ~ Beta(a, b); the mode adds a − 1 successes and b − 1 failures."""
+
+    a: Any
+    b: Any
+
+    def log_density(self, p):
+        """Log density summed over all entries of p."""
+        a, b = jnp.asarray(self.a, p.dtype), jnp.asarray(self.b, p.dtype)
+        return jnp.sum((a - 1) * safe_log(p) + (b - 1) * safe_log(1 - p) - betaln(a, b))
+
+
+@pytree
+class Gamma:
+    """λ ~ Gamma(shape, rate); the mode adds shape − 1 to the numerator, rate to the denominator."""
+
+    shape: Any
+    rate: Any
+
+    def log_density(self, value):
+        """Log density summed over all entries of value."""
+        a, b = jnp.asarray(self.shape, value.dtype), jnp.asarray(self.rate, value.dtype)
+        constant = a * jnp.log(b) - gammaln(a)
+        return jnp.sum(constant + (a - 1) * safe_log(value) - b * value)
