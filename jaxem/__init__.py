@@ -5,6 +5,10 @@ from jaxem.data import Data as Data
 from jaxem.families import Bernoulli as Bernoulli
 from jaxem.families import Binomial as Binomial
 from jaxem.families import BinomialParams as BinomialParams
+from jaxem.families import Categorical as Categorical
+from jaxem.families import CategoricalParams as CategoricalParams
+from jaxem.families import Exponential as Exponential
+from jaxem.families import ExponentialParams as ExponentialParams
 from jaxem.families import Gaussian as Gaussian
 from jaxem.families import GaussianParams as GaussianParams
 from jaxem.families import Poisson as Poisson
@@ -17,5 +21,6 @@ from jaxem.fit import fit as fit
 from jaxem.models import Mixture as Mixture
 from jaxem.models import MixtureParams as MixtureParams
 from jaxem.priors import Beta as Beta
+from jaxem.priors import Dirichlet as Dirichlet
 from jaxem.priors import Gamma as Gamma
 from jaxem.status import Status as Status

@@ -34,3 +34,16 @@ class Gamma:
         a, b = jnp.asarray(self.shape, value.dtype), jnp.asarray(self.rate, value.dtype)
         constant = a * jnp.log(b) - gammaln(a)
         return jnp.sum(constant + (a - 1) * safe_log(value) - b * value)
+
+
+@pytree
+class Dirichlet:
+    """p ~ Dirichlet(concentration, the same for every category); the mode adds c − 1 each."""
+
+    concentration: Any
+
+    def log_density(self, p):
+        """Log density summed over all leading axes of p f[..., c]."""
+        a, c = jnp.asarray(self.concentration, p.dtype), p.shape[-1]
+        constant = gammaln(c * a) - c * gammaln(a)
+        return jnp.sum(constant + (a - 1) * jnp.sum(safe_log(p), axis=-1))

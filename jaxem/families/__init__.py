@@ -3,6 +3,10 @@
 from jaxem.families.binomial import Bernoulli as Bernoulli
 from jaxem.families.binomial import Binomial as Binomial
 from jaxem.families.binomial import BinomialParams as BinomialParams
+from jaxem.families.categorical import Categorical as Categorical
+from jaxem.families.categorical import CategoricalParams as CategoricalParams
+from jaxem.families.exponential import Exponential as Exponential
+from jaxem.families.exponential import ExponentialParams as ExponentialParams
 from jaxem.families.gaussian import Gaussian as Gaussian
 from jaxem.families.gaussian import GaussianParams as GaussianParams
 from jaxem.families.poisson import Poisson as Poisson

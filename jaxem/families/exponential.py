@@ -1,0 +1,82 @@
+"""Exponential components: log p(x|k) = Σ_j log λ_kj − λ_kj x_j, φ(x) = [1, x]."""
+
+from typing import ClassVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxem.numerics import safe_divide, safe_log
+from jaxem.priors import Gamma
+from jaxem.pytree import pytree
+
+
+@pytree
+class ExponentialParams:
+    """Rate (one over the mean) of each feature in each component."""
+
+    rates: jax.Array  # f[k, d]
+
+
+@pytree
+class Exponential:
+    """Independent waiting times."""
+
+    prior: Gamma | None = None
+    shared: ClassVar[tuple[str, ...]] = ()
+
+    def validate(self, x: np.ndarray) -> None:
+        """Numbers that are not negative."""
+        bad = (x < 0).any(axis=1)
+        if bad.any():
+            row = int(np.argmax(bad))
+            raise ValueError(f"x must not be negative; row {row}: {x[row]}.")
+
+    def features(self, x):
+        """φ f[1 + d, n]."""
+        return jnp.concatenate([jnp.ones((1, x.shape[0]), x.dtype), x.T])
+
+    def log_base(self, x):
+        """log h = 0 f[n]."""
+        return jnp.zeros(x.shape[:1], x.dtype)
+
+    def embed(self, x):
+        """Coordinates for initialisation: x itself."""
+        return x
+
+    def coefficients(self, params):
+        """β = [Σ log λ, −λ] f[k, 1 + d]."""
+        constant = jnp.sum(safe_log(params.rates), axis=1, keepdims=True)
+        return jnp.concatenate([constant, -params.rates], axis=1)
+
+    def blank(self, k, d, dtype):
+        """Parameters of the right shapes, to be overwritten by an M-step."""
+        return ExponentialParams(jnp.ones((k, d), dtype))
+
+    def maximize(self, moments, params, frozen=()):
+        """One over the weighted mean, or the posterior mode under the prior."""
+        if "rates" in frozen:
+            return params
+        count, total = moments[:, :1], moments[:, 1:]
+        if self.prior is not None:
+            count = count + (jnp.asarray(self.prior.shape, count.dtype) - 1)
+            total = total + jnp.asarray(self.prior.rate, count.dtype)
+        return ExponentialParams(safe_divide(count, total, params.rates))
+
+    def log_prior(self, params):
+        """Gamma log density, summed over components and features."""
+        rates = params.rates
+        return jnp.zeros((), rates.dtype) if self.prior is None else self.prior.log_density(rates)
+
+    def sample(self, key, params, labels):
+        """Times f[n, d] from the components named in labels i[n]."""
+        rates = params.rates[labels]
+        return jax.random.exponential(key, rates.shape, rates.dtype) / rates
+
+    def n_parameters(self, n_components, d, frozen=()):
+        """Free parameters of the components."""
+        return 0 if "rates" in frozen else n_components * d
+
+    def healthy(self, params, moments):
+        """True where every rate is positive."""
+        return jnp.all(params.rates > 0, axis=1)
