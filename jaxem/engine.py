@@ -123,8 +123,7 @@ def _small(model, control, run, new, gain, prepared):
     old = run.point
     q_gain = gain
     if control.stop == "q":
-        delta = model.coefficients(new.params) - model.coefficients(old.params)
-        q_gain = jnp.sum(old.stats * delta) / prepared.weight
+        q_gain = model.expected_gain(old.stats, new.params, old.params) / prepared.weight
     rule = RULES[control.stop]
     return rule(gain, run.gain, objective(new), old.params, new.params, q_gain, control.tol)
 

@@ -37,7 +37,7 @@ def test_hard_assignment_reaches_the_known_coins():
 def test_soft_coins_after_one_iteration_and_at_convergence():
     model, start = _coins(), _params([0.5, 0.5], [0.6, 0.5])
     stats, _ = model.e_step(start, HEADS)
-    np.testing.assert_allclose(stats[:, 1:], [[21.3, 8.6], [11.7, 8.4]], atol=0.05)
+    np.testing.assert_allclose(stats.moments[:, 1:], [[21.3, 8.6], [11.7, 8.4]], atol=0.05)
     one = model.m_step(stats, start)
     np.testing.assert_allclose(one.probabilities[:, 0], [0.71, 0.58], atol=0.005)
     fit = jaxem.em(model, start, HEADS, tol=1e-10)

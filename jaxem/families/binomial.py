@@ -65,12 +65,12 @@ class Binomial:
         """Parameters of the right shapes, to be overwritten by an M-step."""
         return BinomialParams(jnp.full((k, d), 0.5, dtype))
 
-    def maximize(self, moments, params, frozen=()):
+    def maximize(self, stats, params, frozen=()):
         """Successes over tosses, or the posterior mode under the prior (a − 1, b − 1 extra)."""
         if "probabilities" in frozen:
             return params
         d = params.probabilities.shape[1]
-        wins, losses = moments[:, 1 : d + 1], moments[:, d + 1 :]
+        wins, losses = stats.moments[:, 1 : d + 1], stats.moments[:, d + 1 :]
         if self.prior is not None:
             wins = wins + (jnp.asarray(self.prior.a, wins.dtype) - 1)
             losses = losses + (jnp.asarray(self.prior.b, wins.dtype) - 1)
@@ -90,10 +90,14 @@ class Binomial:
         """Free parameters of the components."""
         return 0 if "probabilities" in frozen else n_components * d
 
-    def healthy(self, params, moments):
+    def usable(self, params):
         """True where every probability lies in [0, 1]."""
         p = params.probabilities
         return jnp.all((p >= 0) & (p <= 1), axis=1)
+
+    def healthy(self, params, stats):
+        """As `usable`: nothing here is lost to rounding."""
+        return self.usable(params)
 
 
 def Bernoulli(prior: Beta | None = None) -> Binomial:

@@ -56,11 +56,11 @@ class Categorical:
         c = self.n_categories
         return CategoricalParams(jnp.full((k, d, c), 1 / c, dtype))
 
-    def maximize(self, moments, params, frozen=()):
+    def maximize(self, stats, params, frozen=()):
         """Weighted frequencies, or the posterior mode under the prior."""
         if "probabilities" in frozen:
             return params
-        counts = moments[:, 1:].reshape(params.probabilities.shape)
+        counts = stats.moments[:, 1:].reshape(params.probabilities.shape)
         if self.prior is not None:
             counts = counts + (jnp.asarray(self.prior.concentration, counts.dtype) - 1)
         total = jnp.sum(counts, axis=2, keepdims=True)
@@ -80,7 +80,11 @@ class Categorical:
         """Free parameters of the components."""
         return 0 if "probabilities" in frozen else n_components * d * (self.n_categories - 1)
 
-    def healthy(self, params, moments):
+    def usable(self, params):
         """True where every probability lies in [0, 1]."""
         p = params.probabilities
         return jnp.all((p >= 0) & (p <= 1), axis=(1, 2))
+
+    def healthy(self, params, stats):
+        """As `usable`: nothing here is lost to rounding."""
+        return self.usable(params)

@@ -53,11 +53,11 @@ class Exponential:
         """Parameters of the right shapes, to be overwritten by an M-step."""
         return ExponentialParams(jnp.ones((k, d), dtype))
 
-    def maximize(self, moments, params, frozen=()):
+    def maximize(self, stats, params, frozen=()):
         """One over the weighted mean, or the posterior mode under the prior."""
         if "rates" in frozen:
             return params
-        count, total = moments[:, :1], moments[:, 1:]
+        count, total = stats.moments[:, :1], stats.moments[:, 1:]
         if self.prior is not None:
             count = count + (jnp.asarray(self.prior.shape, count.dtype) - 1)
             total = total + jnp.asarray(self.prior.rate, count.dtype)
@@ -77,6 +77,10 @@ class Exponential:
         """Free parameters of the components."""
         return 0 if "rates" in frozen else n_components * d
 
-    def healthy(self, params, moments):
+    def usable(self, params):
         """True where every rate is positive."""
         return jnp.all(params.rates > 0, axis=1)
+
+    def healthy(self, params, stats):
+        """As `usable`: nothing here is lost to rounding."""
+        return self.usable(params)

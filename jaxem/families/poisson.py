@@ -54,11 +54,11 @@ class Poisson:
         """Parameters of the right shapes, to be overwritten by an M-step."""
         return PoissonParams(jnp.ones((k, d), dtype))
 
-    def maximize(self, moments, params, frozen=()):
+    def maximize(self, stats, params, frozen=()):
         """Weighted mean count, or the posterior mode under the prior."""
         if "rates" in frozen:
             return params
-        count, total = moments[:, :1], moments[:, 1:]
+        count, total = stats.moments[:, :1], stats.moments[:, 1:]
         if self.prior is not None:
             count = count + jnp.asarray(self.prior.rate, count.dtype)
             total = total + (jnp.asarray(self.prior.shape, count.dtype) - 1)
@@ -77,6 +77,10 @@ class Poisson:
         """Free parameters of the components."""
         return 0 if "rates" in frozen else n_components * d
 
-    def healthy(self, params, moments):
+    def usable(self, params):
         """True where no rate is negative."""
         return jnp.all(params.rates >= 0, axis=1)
+
+    def healthy(self, params, stats):
+        """As `usable`: nothing here is lost to rounding."""
+        return self.usable(params)

@@ -34,6 +34,26 @@ def as_blocks(x: jax.Array, weight: jax.Array, rows: int) -> Blocks:
     return Blocks(x.reshape(count, length, d), weight.reshape(count, length))
 
 
+def weighted_moments(
+    features: Callable[[jax.Array], jax.Array], blocks: Blocks, resp: jax.Array | None = None
+) -> jax.Array:
+    """Σ_n w_n r_kn φ(x_n) f[k, p] for given responsibilities f[k, n]; without them f[1, p]."""
+    count, length, _ = blocks.x.shape
+    k = 1 if resp is None else resp.shape[0]
+    if resp is None:
+        resp = jnp.ones((1, count * length), blocks.x.dtype)
+    resp = jnp.pad(resp, ((0, 0), (0, count * length - resp.shape[1])))
+    parts = resp.reshape(k, count, length).swapaxes(0, 1)
+
+    def block(total, xwr):
+        x, w, r = xwr
+        return total + einsum("km,pm->kp", r * w[None, :], features(x)), None
+
+    width = jax.eval_shape(features, blocks.x[0]).shape[0]
+    start = jnp.zeros((k, width), blocks.x.dtype)
+    return jax.lax.scan(block, start, (blocks.x, blocks.weight, parts))[0]
+
+
 def softmax_moments(
     features: Callable[[jax.Array], jax.Array],
     beta: jax.Array,

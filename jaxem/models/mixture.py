@@ -8,13 +8,17 @@ import numpy as np
 
 from jaxem.data import as_data
 from jaxem.initialize import responsibilities
-from jaxem.kernels import Blocks, as_blocks, softmax_moments
-from jaxem.numerics import einsum, safe_log
+from jaxem.kernels import Blocks, as_blocks, softmax_moments, weighted_moments
+from jaxem.numerics import NEGLIGIBLE, einsum, safe_log
+from jaxem.protocols import Statistics
 from jaxem.pytree import pytree, static
 from jaxem.status import Status
 
-#: Rows per block: with eight components and 64 restarts the logits of a block stay in cache.
+#: Rows per block where nobody who knows the number of lanes has said otherwise.
 BLOCK_ROWS = 2048
+
+#: A component this much narrower (in variance) than the pooled components is a spurious sliver.
+NARROWNESS_LIMIT = 1e8
 
 
 @pytree
@@ -37,6 +41,7 @@ class Prepared:
     blocks: Blocks
     base: jax.Array  # f[], Σ w log h(x) over all rows
     known: jax.Array  # f[k, p], moments of the rows whose component is known
+    common: jax.Array  # f[c], Σ w ψ(x) over all rows
     weight: jax.Array  # f[], total weight
     rows: jax.Array  # f[], rows of positive weight
 
@@ -57,62 +62,85 @@ class Mixture:
     exponent: Any = 1.0
     weight_prior: Any = None
     frozen: tuple[str, ...] = static(default=())
-    block_rows: int = static(default=BLOCK_ROWS)
 
     @property
     def family_is_scaled(self) -> bool:
         """Whether the family maps its parameters under a change of units of x."""
         return getattr(self.family, "scale_kind", "none") != "none"
 
-    def prepare(self, data: Any) -> Prepared:
-        """Blocks of rows, and the sums that do not change between iterations."""
+    def prepare(self, data: Any, rows: int = BLOCK_ROWS) -> Prepared:
+        """Blocks of at most `rows` rows, and the sums that do not change between iterations."""
         data = as_data(data)
         x, weight = data.x, data.weight
-        base = jnp.sum(weight * self.family.log_base(x))
-        total, rows = jnp.sum(weight), jnp.sum((weight > 0).astype(x.dtype))
-        phi_rows = jax.eval_shape(self.family.features, x).shape[0]
-        known = jnp.zeros((self.n_components, phi_rows), x.dtype)
+        total, count = jnp.sum(weight), jnp.sum((weight > 0).astype(x.dtype))
+        blocks = as_blocks(x, weight, rows)
+        base = jnp.sum(weighted_moments(lambda x: self.family.log_base(x)[None], blocks))
+        common = weighted_moments(self._common_features, blocks)[0]
+        width = jax.eval_shape(self.family.features, x).shape[0]
+        known = jnp.zeros((self.n_components, width), x.dtype)
         if data.label is not None:
-            member = jnp.arange(self.n_components)[:, None] == data.label[None, :]
-            known = einsum(
-                "kn,pn->kp", jnp.where(member, weight[None, :], 0), self.family.features(x)
-            )
-            weight = jnp.where(data.label >= 0, 0, weight)
-        return Prepared(as_blocks(x, weight, self.block_rows), base, known, total, rows)
+            member = jax.nn.one_hot(data.label, self.n_components, dtype=x.dtype, axis=0)
+            known = weighted_moments(self.family.features, blocks, member)
+            blocks = as_blocks(x, jnp.where(data.label >= 0, 0, weight), rows)
+        return Prepared(blocks, base, known, common, total, count)
+
+    def _common_features(self, x):
+        return self.family.common_features(x) if _has_common(self.family) else x.T[:0]
+
+    def _common_coefficients(self, params):
+        if _has_common(self.family):
+            return self.family.common_coefficients(params.components)
+        return jnp.zeros((0,), params.weights.dtype)
 
     def coefficients(self, params: MixtureParams) -> jax.Array:
         """β f[k, p]: the family's coefficients with log π_k added to the constant."""
         beta = self.family.coefficients(params.components)
         return beta.at[:, 0].add(safe_log(params.weights))
 
-    def expect(self, params, prepared: Prepared, reference):
-        """Moments f[k, p] and Σ w (logsumexp − reference), the base left out."""
+    def expect(self, params, prepared: Prepared, reference) -> tuple[Statistics, jax.Array]:
+        """Statistics and Σ w (logsumexp − reference), the base left out."""
         beta = self.coefficients(params)
         exponent = jnp.asarray(self.exponent, beta.dtype)
         hard = self.assignment == "hard"
         moments, total = softmax_moments(
             self.family.features, beta, prepared.blocks, reference, exponent, hard
         )
-        used = jnp.where(beta > -1e29, beta, 0)
+        # A component that is off has no known rows: its coefficient must not meet their zero.
+        used = jnp.where(beta > NEGLIGIBLE / 10, beta, 0)
         total = total + jnp.sum(prepared.known * used) - reference * jnp.sum(prepared.known[:, 0])
-        return moments + prepared.known, total
+        total = total + jnp.sum(prepared.common * self._common_coefficients(params))
+        return Statistics(moments + prepared.known, prepared.common), total
 
-    def e_step(self, params: MixtureParams, data: Any) -> tuple[jax.Array, jax.Array]:
-        """Statistics f[k, p] and log-likelihood f[]: sums over rows, linear in the weights."""
+    def e_step(self, params: MixtureParams, data: Any) -> tuple[Statistics, jax.Array]:
+        """Statistics and log-likelihood f[]: sums over rows, linear in the weights."""
         prepared = self.prepare(data)
-        moments, total = self.expect(params, prepared, jnp.zeros((), prepared.base.dtype))
-        return moments, total + prepared.base
+        stats, total = self.expect(params, prepared, jnp.zeros((), prepared.base.dtype))
+        return stats, total + prepared.base
 
-    def m_step(self, stats: jax.Array, params: MixtureParams) -> MixtureParams:
+    def m_step(self, stats: Statistics, params: MixtureParams) -> MixtureParams:
         """The argmax of expected log-likelihood plus log prior; what is off stays off."""
         components = self.family.maximize(stats, params.components, self.frozen)
         if "weights" in self.frozen:
             return MixtureParams(params.weights, components)
-        count = stats[:, 0]
+        count = stats.moments[:, 0]
         if self.weight_prior is not None:
             extra = jnp.asarray(self.weight_prior, count.dtype) - 1
             count = jnp.where(params.weights > 0, jnp.maximum(count + extra, 0), 0)
         return MixtureParams(count / jnp.sum(count), components)
+
+    def expected_log_likelihood(self, stats: Statistics, params: MixtureParams) -> jax.Array:
+        """Q f[] = Σ moments · β + common · γ: what the M-step maximises, without Σ w log h."""
+        beta = self.coefficients(params)
+        used = jnp.where(beta > NEGLIGIBLE / 10, beta, 0)
+        return jnp.sum(stats.moments * used) + jnp.sum(
+            stats.common * self._common_coefficients(params)
+        )
+
+    def expected_gain(self, stats: Statistics, new: MixtureParams, old: MixtureParams) -> jax.Array:
+        """Q(new) − Q(old) f[], from differences of coefficients: digits that Q itself loses."""
+        own = self.coefficients(new) - self.coefficients(old)
+        common = self._common_coefficients(new) - self._common_coefficients(old)
+        return jnp.sum(stats.moments * own) + jnp.sum(stats.common * common)
 
     def log_prior(self, params: MixtureParams) -> jax.Array:
         """Log prior density of the components and, with `weight_prior`, of the weights."""
@@ -127,36 +155,55 @@ class Mixture:
     def seed(self, data: Any, resp: jax.Array) -> MixtureParams:
         """Parameters by one M-step on starting responsibilities f[n, k]."""
         data = as_data(data)
-        r = jnp.asarray(resp, data.x.dtype).T * data.weight[None, :]
-        moments = einsum("kn,pn->kp", r, self.family.features(data.x))
-        return self.m_step(moments, self.blank(data.x.shape[1], data.x.dtype))
+        blocks = as_blocks(data.x, data.weight, BLOCK_ROWS)
+        moments = weighted_moments(
+            self.family.features, blocks, jnp.asarray(resp, data.x.dtype).T
+        )
+        common = weighted_moments(self._common_features, blocks)[0]
+        stats = Statistics(moments, common)
+        return self.m_step(stats, self.blank(data.x.shape[1], data.x.dtype))
 
     def blank(self, d: int, dtype: Any) -> MixtureParams:
         """Placeholder parameters of the right shapes: equal weights, the family's blank."""
         k = self.n_components
         return MixtureParams(jnp.full((k,), 1 / k, dtype), self.family.blank(k, d, dtype))
 
-    def diagnose(self, params: MixtureParams, stats: jax.Array, prepared: Prepared) -> jax.Array:
+    def diagnose(self, params: MixtureParams, stats: Statistics, prepared: Prepared) -> jax.Array:
         """A status for unusable parameters, else RUNNING: what the M-step left behind."""
         active = params.weights > 0
         healthy = self.family.healthy(params.components, stats)
         sick = jnp.any(~healthy & active)
         floor = 1e-8 * prepared.weight / jnp.maximum(prepared.rows, 1)
-        empty = jnp.any(active & (stats[:, 0] < floor)) & ("weights" not in self.frozen)
+        empty = jnp.any(active & (stats.moments[:, 0] < floor)) & ("weights" not in self.frozen)
         status = jnp.where(sick, Status.SINGULAR, Status.RUNNING)
         return jnp.where(empty, Status.EMPTY_COMPONENT, status).astype(jnp.int32)
 
-    def degenerate(self, params: MixtureParams, stats: jax.Array, prepared: Prepared) -> jax.Array:
-        """True for a spurious maximum: a component on fewer effective rows than it needs."""
-        d = prepared.blocks.x.shape[-1]
-        need = self.family.n_parameters(1, d, self.frozen) > d
-        rows = stats[:, 0] * prepared.rows / prepared.weight
-        few = jnp.any((params.weights > 0) & (rows < d + 1))
-        return few & need & (self.assignment == "soft") & (not self.family.shared)
+    def degenerate(
+        self, params: MixtureParams, stats: Statistics, prepared: Prepared
+    ) -> jax.Array:
+        """True for a spurious maximum: a component hardly above the rows that any component of
+        its family fits, or narrower than the pooled components by `NARROWNESS_LIMIT`."""
+        family = self.family
+        judged = hasattr(family, "min_rows") and family.prior is None and self.assignment == "soft"
+        if not judged or "covariances" in self.frozen:
+            return jnp.zeros((), bool)
+        active = params.weights > 0
+        rows = stats.moments[:, 0] * prepared.rows / prepared.weight
+        few = rows < family.min_rows(prepared.blocks.x.shape[-1]) + 0.5
+        sliver = family.narrowness(params.components, params.weights) > NARROWNESS_LIMIT
+        return jnp.any(active & (few | sliver)) & (jnp.sum(active) > 1)
 
     def log_joint(self, params: MixtureParams, x: Any) -> jax.Array:
-        """log π_k p(x|k) f[n, k]."""
+        """log π_k p(x|k) f[n, k], computed in blocks of rows."""
         x = as_data(x).x
+        blocks = as_blocks(x, jnp.ones(x.shape[:1], x.dtype), BLOCK_ROWS)
+        joint = jax.lax.map(lambda x: self._log_joint_block(params, x), blocks.x)
+        return joint.reshape(-1, self.n_components)[: x.shape[0]]
+
+    def _log_joint_block(self, params, x):
+        if hasattr(self.family, "log_density"):
+            log_weights = safe_log(params.weights)
+            return self.family.log_density(params.components, x) + log_weights[None, :]
         logits = einsum("kp,pn->nk", self.coefficients(params), self.family.features(x))
         return logits + self.family.log_base(x)[:, None]
 
@@ -196,3 +243,12 @@ class Mixture:
         if self.assignment not in ("soft", "hard"):
             raise ValueError(f"assignment must be 'soft' or 'hard'; got {self.assignment!r}.")
         self.family.validate(x)
+
+    def usable(self, params: MixtureParams) -> jax.Array:
+        """b[]: the parameters define a density (weights on the simplex, healthy components)."""
+        on_simplex = jnp.all(params.weights >= 0) & (jnp.abs(jnp.sum(params.weights) - 1) < 1e-3)
+        return on_simplex & jnp.all(self.family.usable(params.components) | (params.weights <= 0))
+
+
+def _has_common(family: Any) -> bool:
+    return hasattr(family, "common_features")

@@ -35,6 +35,11 @@ def _(primals, tangents):
     return (w, log_det, ok), (-einsum("...ij,...jk->...ik", half, w), trace, no_tangent)
 
 
+def cholesky(matrix: jax.Array) -> jax.Array:
+    """The lower factor L f[..., d, d] of each matrix, as matrix · Wᵀ with W = L⁻¹."""
+    return jnp.tril(einsum("...ij,...kj->...ik", matrix, inverse_factor(matrix)[0]))
+
+
 @custom_vmap
 def _inverse_factor(matrix):
     d = matrix.shape[-1]

@@ -5,9 +5,9 @@ from typing import Any
 from jaxem.families.gaussian.diag import DiagGaussian as DiagGaussian
 from jaxem.families.gaussian.diag import SphericalGaussian as SphericalGaussian
 from jaxem.families.gaussian.full import FullGaussian as FullGaussian
-from jaxem.families.gaussian.full import TiedGaussian as TiedGaussian
-from jaxem.families.gaussian.known import KnownGaussian as KnownGaussian
 from jaxem.families.gaussian.params import GaussianParams as GaussianParams
+from jaxem.families.gaussian.tied import KnownGaussian as KnownGaussian
+from jaxem.families.gaussian.tied import TiedGaussian as TiedGaussian
 
 _TYPES = {
     "full": FullGaussian,

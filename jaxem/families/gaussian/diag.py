@@ -4,65 +4,102 @@ from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
-from jaxem.families.gaussian.params import LOG_2PI, GaussianParams, as_vector, update_means
+from jaxem.families.gaussian.params import (
+    LOG_2PI,
+    GaussianParams,
+    accept_any,
+    as_vector,
+    embed_plain,
+    linear_features,
+    no_log_base,
+    prior_density,
+    update_means,
+)
 from jaxem.families.gaussian.priors import NormalInverseGamma
-from jaxem.numerics import safe_divide
+from jaxem.numerics import einsum, safe_divide
 from jaxem.pytree import pytree, replace
 
 
-def _coefficients(means, variances):
-    """β = [−½ Σ_j (log 2π σ_j² + μ_j²/σ_j²), μ/σ², −½/σ²], each f[k, ·], zeros where unusable."""
+def _wide(params: GaussianParams) -> jax.Array:
+    """Variances f[k, d], whatever the type."""
+    variances = params.covariances
+    if variances.ndim == 2:
+        return variances
+    return jnp.broadcast_to(variances[:, None], params.means.shape)
+
+
+def _precisions(params: GaussianParams) -> tuple[jax.Array, jax.Array]:
+    """1/σ² f[k, d] and Σ log 2πσ² f[k]; zeros where a variance is unusable."""
+    variances = _wide(params)
     good = variances > 0
-    precision = jnp.where(good, 1 / jnp.where(good, variances, 1), 0)
-    log_variance = jnp.log(jnp.where(good, variances, 1))
-    constant = -0.5 * jnp.sum(LOG_2PI + log_variance + means**2 * precision, axis=-1)
-    return constant[:, None], means * precision, -0.5 * precision
+    safe = jnp.where(good, variances, 1)
+    return jnp.where(good, 1 / safe, 0), jnp.sum(LOG_2PI + jnp.log(safe), axis=-1)
 
 
-def _squares(family, count, first, second, means):
-    """Σ w r (x−μ)² f[k, d], plus the prior's pull on the mean."""
-    squares = second - 2 * means * first + count[:, None] * means**2
-    if family.prior is not None:
-        gap = means - family.prior.mean[None, :]
-        squares = squares + family.prior.shrinkage * gap**2
-    return squares
+def _coefficients(params: GaussianParams) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """β = [−½ Σ_j (log 2π σ_j² + μ_j²/σ_j²), μ/σ², −½/σ²], each f[k, ·]."""
+    precision, log_det = _precisions(params)
+    constant = -0.5 * (log_det + jnp.sum(params.means**2 * precision, axis=-1))
+    return constant[:, None], params.means * precision, -0.5 * precision
 
 
-class _Shared:
-    def validate(self, x: np.ndarray) -> None:
-        """Any finite numbers will do."""
+def _log_density(self: Any, params: GaussianParams, x: jax.Array) -> jax.Array:
+    """log N(x; μ_k, σ²_k) f[n, k] from residuals: nothing large cancels."""
+    precision, log_det = _precisions(params)
+    z = (x[None, :, :] - params.means[:, None, :]) * jnp.sqrt(precision)[:, None, :]
+    return -0.5 * (log_det[:, None] + jnp.sum(z * z, axis=-1)).T
 
-    def log_base(self, x):
-        """log h = 0 f[n]."""
-        return jnp.zeros(x.shape[:1], x.dtype)
 
-    def embed(self, x):
-        """Coordinates for initialisation: x itself."""
-        return x
+def _standardized(self: Any, shift, scale):
+    """The same family for z = (x − shift) / scale."""
+    prior = None if self.prior is None else self.prior.standardized(shift, scale)
+    return replace(self, prior=prior, reg_covar=self.reg_covar / scale**2)
 
-    def log_prior(self, params):
-        """Normal-inverse-gamma log density, summed over components."""
-        if self.prior is None:
-            return jnp.zeros((), params.means.dtype)
-        return self.prior.log_density(params.means, params.covariances)
 
-    def standardized(self, shift, scale):
-        """The same family for z = (x − shift) / scale."""
-        prior = None if self.prior is None else self.prior.standardized(shift, scale)
-        return replace(self, prior=prior, reg_covar=self.reg_covar / scale**2)
+def _standardize(self: Any, params: GaussianParams, shift, scale):
+    """Parameters for z = (x − shift) / scale; one scale for all features when spherical."""
+    square = scale[None, :] ** 2 if params.covariances.ndim == 2 else scale[:1] ** 2
+    means = (params.means - shift[None, :]) / scale[None, :]
+    return GaussianParams(means, params.covariances / square)
 
-    def sample(self, key, params, labels):
-        """Rows f[n, d] drawn from the components named in labels i[n]."""
-        d = params.means.shape[-1]
-        noise = jax.random.normal(key, (labels.shape[0], d), params.means.dtype)
-        sd = jnp.sqrt(params.covariances)[labels]
-        return params.means[labels] + (sd if sd.ndim == 2 else sd[:, None]) * noise
+
+def _unstandardize(self: Any, params: GaussianParams, shift, scale):
+    """Parameters for x = shift + scale · z; one scale for all features when spherical."""
+    square = scale[None, :] ** 2 if params.covariances.ndim == 2 else scale[:1] ** 2
+    means = params.means * scale[None, :] + shift[None, :]
+    return GaussianParams(means, params.covariances * square)
+
+
+def _sample(self: Any, key, params: GaussianParams, labels):
+    """Rows f[n, d] drawn from the components named in labels i[n]."""
+    d = params.means.shape[-1]
+    noise = jax.random.normal(key, (labels.shape[0], d), params.means.dtype)
+    return params.means[labels] + jnp.sqrt(_wide(params))[labels] * noise
+
+
+def _usable(self: Any, params: GaussianParams) -> jax.Array:
+    """b[k]: finite means and positive variances."""
+    return jnp.all(jnp.isfinite(params.means) & (_wide(params) > 0), axis=-1)
+
+
+def _min_rows(self: Any, d: int) -> int:
+    """Two different rows have a variance in every feature, however spurious."""
+    return 2
+
+
+def _narrowness(self: Any, params: GaussianParams, weights: jax.Array) -> jax.Array:
+    """max_j s_j / σ²_kj f[k] with s the pooled variances: large where a component is a sliver."""
+    pooled = einsum("k,kj->j", weights, _wide(params))
+    return jnp.max(pooled[None, :] * _precisions(params)[0], axis=-1)
+
+
+def _above_rounding(variance: jax.Array, second: jax.Array) -> jax.Array:
+    return variance > 8 * jnp.finfo(variance.dtype).eps * second
 
 
 @pytree
-class DiagGaussian(_Shared):
+class DiagGaussian:
     """Independent features, variances f[k, d] (mclust VVI)."""
 
     reg_covar: Any = 0.0
@@ -70,28 +107,45 @@ class DiagGaussian(_Shared):
     shared: ClassVar[tuple[str, ...]] = ()
     scale_kind: ClassVar[str] = "feature"
 
+    validate = accept_any
+    log_base = no_log_base
+    embed = embed_plain
+    log_prior = prior_density
+    log_density = _log_density
+    standardized = _standardized
+    standardize = _standardize
+    unstandardize = _unstandardize
+    sample = _sample
+    usable = _usable
+    min_rows = _min_rows
+    narrowness = _narrowness
+
     def features(self, x):
         """φ f[1 + 2d, n]."""
-        return jnp.concatenate([jnp.ones((1, x.shape[0]), x.dtype), x.T, x.T**2])
+        return jnp.concatenate([linear_features(x), x.T**2])
 
     def coefficients(self, params):
         """β f[k, p] with log p(x|k) = β_k · φ(x)."""
-        return jnp.concatenate(_coefficients(params.means, params.covariances), axis=1)
+        return jnp.concatenate(_coefficients(params), axis=1)
 
     def blank(self, k, d, dtype):
         """Parameters of the right shapes, to be overwritten by an M-step."""
         return GaussianParams(jnp.zeros((k, d), dtype), jnp.zeros((k, d), dtype))
 
-    def maximize(self, moments, params, frozen=()):
+    def maximize(self, stats, params, frozen=()):
         """Weighted mean and variances, or the posterior mode under the prior."""
         d = params.means.shape[-1]
+        moments = stats.moments
         count, first, second = moments[:, 0], moments[:, 1 : d + 1], moments[:, d + 1 :]
         means = update_means(self, count, first, params, frozen)
         if "covariances" in frozen:
             return GaussianParams(means, params.covariances)
-        squares, total = _squares(self, count, first, second, means), count
+        squares = second - 2 * means * first + count[:, None] * means**2
+        total = count
         if self.prior is not None:
-            squares = squares + as_vector(self.prior.scale, d, means.dtype)[None, :]
+            gap = means - self.prior.mean[None, :]
+            scale = as_vector(self.prior.scale, d, means.dtype)
+            squares = squares + self.prior.shrinkage * gap**2 + scale[None, :]
             total = total + self.prior.dof + 3
         variances = safe_divide(squares, total[:, None], params.covariances)
         return GaussianParams(means, variances + as_vector(self.reg_covar, d, means.dtype)[None])
@@ -100,28 +154,17 @@ class DiagGaussian(_Shared):
         """Free parameters of the components."""
         return n_components * d * (2 - len({"means", "covariances"} & set(frozen)))
 
-    def healthy(self, params, moments):
-        """True where every variance is above rounding of the second moments."""
+    def healthy(self, params, stats):
+        """b[k]: every variance is above rounding of the second moments."""
         d = params.means.shape[-1]
+        moments = stats.moments
         second = safe_divide(moments[:, d + 1 :], moments[:, :1], params.covariances)
-        return jnp.all(_above_rounding(params.covariances, second), axis=-1)
-
-    def standardize(self, params, shift, scale):
-        """Parameters for z = (x − shift) / scale."""
-        return GaussianParams(
-            (params.means - shift[None, :]) / scale[None, :],
-            params.covariances / scale[None, :] ** 2,
-        )
-
-    def unstandardize(self, params, shift, scale):
-        """Parameters for x = shift + scale · z."""
-        return GaussianParams(
-            params.means * scale[None, :] + shift[None, :], params.covariances * scale[None, :] ** 2
-        )
+        above = jnp.all(_above_rounding(params.covariances, second), axis=-1)
+        return self.usable(params) & above
 
 
 @pytree
-class SphericalGaussian(_Shared):
+class SphericalGaussian:
     """One variance per component, f[k] (mclust VII)."""
 
     reg_covar: Any = 0.0
@@ -129,30 +172,42 @@ class SphericalGaussian(_Shared):
     shared: ClassVar[tuple[str, ...]] = ()
     scale_kind: ClassVar[str] = "scalar"
 
+    validate = accept_any
+    log_base = no_log_base
+    embed = embed_plain
+    log_prior = prior_density
+    log_density = _log_density
+    standardized = _standardized
+    standardize = _standardize
+    unstandardize = _unstandardize
+    sample = _sample
+    usable = _usable
+    min_rows = _min_rows
+    narrowness = _narrowness
+
     def features(self, x):
         """φ f[2 + d, n]."""
-        square = jnp.sum(x.T**2, axis=0, keepdims=True)
-        return jnp.concatenate([jnp.ones((1, x.shape[0]), x.dtype), x.T, square])
+        return jnp.concatenate([linear_features(x), jnp.sum(x.T**2, axis=0, keepdims=True)])
 
     def coefficients(self, params):
         """β f[k, p] with log p(x|k) = β_k · φ(x)."""
-        wide = jnp.broadcast_to(params.covariances[:, None], params.means.shape)
-        constant, linear, square = _coefficients(params.means, wide)
+        constant, linear, square = _coefficients(params)
         return jnp.concatenate([constant, linear, square[:, :1]], axis=1)
 
     def blank(self, k, d, dtype):
         """Parameters of the right shapes, to be overwritten by an M-step."""
         return GaussianParams(jnp.zeros((k, d), dtype), jnp.zeros((k,), dtype))
 
-    def maximize(self, moments, params, frozen=()):
+    def maximize(self, stats, params, frozen=()):
         """Weighted mean and mean variance, or the posterior mode under the prior."""
         d = params.means.shape[-1]
-        count, first, second = moments[:, 0], moments[:, 1 : d + 1], moments[:, d + 1 :]
+        moments = stats.moments
+        count, first, second = moments[:, 0], moments[:, 1 : d + 1], moments[:, d + 1]
         means = update_means(self, count, first, params, frozen)
         if "covariances" in frozen:
             return GaussianParams(means, params.covariances)
-        cross = jnp.sum(means * (count[:, None] * means - 2 * first), axis=-1)
-        square, total = second[:, 0] + cross, d * count
+        square = second + jnp.sum(means * (count[:, None] * means - 2 * first), axis=-1)
+        total = d * count
         if self.prior is not None:
             gap = means - self.prior.mean[None, :]
             square = square + self.prior.shrinkage * jnp.sum(gap**2, axis=-1) + self.prior.scale
@@ -165,24 +220,8 @@ class SphericalGaussian(_Shared):
         free = 0 if "covariances" in frozen else 1
         return n_components * (free + (0 if "means" in frozen else d))
 
-    def healthy(self, params, moments):
-        """True where the variance is above rounding of the second moments."""
+    def healthy(self, params, stats):
+        """b[k]: the variance is above rounding of the second moments."""
         d = params.means.shape[-1]
-        second = safe_divide(moments[:, d + 1], moments[:, 0], params.covariances)
-        return _above_rounding(params.covariances, second)
-
-    def standardize(self, params, shift, scale):
-        """Parameters for z = (x − shift) / scale, one scale for all features."""
-        return GaussianParams(
-            (params.means - shift[None, :]) / scale[None, :], params.covariances / scale[0] ** 2
-        )
-
-    def unstandardize(self, params, shift, scale):
-        """Parameters for x = shift + scale · z, one scale for all features."""
-        return GaussianParams(
-            params.means * scale[None, :] + shift[None, :], params.covariances * scale[0] ** 2
-        )
-
-
-def _above_rounding(variance: jax.Array, second: jax.Array) -> jax.Array:
-    return variance > 8 * jnp.finfo(variance.dtype).eps * second
+        second = safe_divide(stats.moments[:, d + 1], stats.moments[:, 0], params.covariances)
+        return self.usable(params) & _above_rounding(params.covariances, second)

@@ -26,6 +26,11 @@ def pack_rows(x: jax.Array) -> jax.Array:
     return jnp.concatenate([t[i : i + 1] * t[i:] for i in range(t.shape[0])])
 
 
+def linear_features(x: jax.Array) -> jax.Array:
+    """φ = [1, x] f[1 + d, n]."""
+    return jnp.concatenate([jnp.ones((1, x.shape[0]), x.dtype), x.T])
+
+
 def pack(matrix: jax.Array, off_diagonal: float = 1.0) -> jax.Array:
     """Upper triangle of symmetric matrices f[..., d, d], off-diagonal entries multiplied."""
     i, j = np.triu_indices(matrix.shape[-1])
@@ -61,6 +66,25 @@ def as_vector(value: Any, d: int, dtype: Any) -> jax.Array:
     return jnp.broadcast_to(jnp.asarray(value, dtype), (d,))
 
 
-def like(value: jax.Array, target: jax.Array) -> jax.Array:
-    """`value` with leading axes of length 1, to the rank of `target`."""
-    return value.reshape((1,) * (target.ndim - value.ndim) + value.shape)
+# Methods that several covariance types take over as they are.
+
+
+def accept_any(self: Any, x: np.ndarray) -> None:
+    """Any finite numbers will do."""
+
+
+def no_log_base(self: Any, x: jax.Array) -> jax.Array:
+    """log h = 0 f[n]."""
+    return jnp.zeros(x.shape[:1], x.dtype)
+
+
+def embed_plain(self: Any, x: jax.Array) -> jax.Array:
+    """Coordinates for initialisation: x itself."""
+    return x
+
+
+def prior_density(self: Any, params: GaussianParams) -> jax.Array:
+    """Log prior density f[] of means and covariances, 0 without a prior."""
+    if self.prior is None:
+        return jnp.zeros((), params.means.dtype)
+    return self.prior.log_density(params.means, params.covariances)
