@@ -1,4 +1,8 @@
-"""Tables from files: bundled data sets, CSV with or without a header, and NPY."""
+"""Tables from files: bundled data sets, CSV with or without a header, NPY and Parquet.
+
+Whatever cannot be read is a ValueError that names the file and, where there is one, the line and
+the column.
+"""
 
 import csv
 from pathlib import Path
@@ -8,51 +12,177 @@ import numpy as np
 from jaxem import datasets
 
 
-def read_table(source: str) -> tuple[np.ndarray, list[str]]:
-    """Rows f64[n, d] and column names; ValueError names the file, line and column of a bad cell."""
+def read_table(
+    source: str, columns: str | None = None, header: bool | None = None
+) -> tuple[np.ndarray, list[str]]:
+    """Rows f64[n, d] and column names of a bundled data set or a file.
+
+    `columns` lists names, or numbers counted from 0, separated by commas; what it leaves out need
+    not be numeric. `header` says whether a CSV file opens with names; None looks.
+    """
     if source in datasets.names():
-        return datasets.load(source), datasets.columns(source)
+        x, names = datasets.load(source), datasets.columns(source)
+        return _choose(x, names, columns, source)
     path = Path(source)
     if not path.is_file():
         known = ", ".join(datasets.names())
         raise ValueError(f"{source}: no such file, and not a bundled data set ({known}).")
     if path.suffix == ".npy":
-        x = np.load(path, allow_pickle=False)
-        x = x[:, None] if x.ndim == 1 else x
-        if x.ndim != 2 or x.dtype.kind not in "fiu":
-            raise ValueError(f"{source}: needs numbers of shape [n, d]; got {x.dtype} {x.shape}.")
-        return x.astype(np.float64), [f"x{j}" for j in range(x.shape[1])]
-    return _read_csv(path)
+        return _read_npy(path, columns)
+    if path.suffix in (".parquet", ".pq"):
+        return _read_parquet(path, columns)
+    return _read_csv(path, columns, header)
 
 
-def _read_csv(path: Path) -> tuple[np.ndarray, list[str]]:
-    with open(path, newline="") as file:
-        lines = [(i, row) for i, row in enumerate(csv.reader(file), 1) if any(map(str.strip, row))]
-    if not lines:
-        raise ValueError(f"{path}: the file is empty.")
-    first = lines[0][1]
-    header = any(_number(cell) is None for cell in first)
-    names = [cell.strip() for cell in first] if header else [f"x{j}" for j in range(len(first))]
-    body = lines[1:] if header else lines
-    if not body:
-        raise ValueError(f"{path}: a header, but no rows.")
-    return np.array([_row(path, line, row, names) for line, row in body]), names
+def column_index(text: str, names: list[str], source: object) -> int:
+    """The position of a column given by name, or by number counted from 0."""
+    text = text.strip()
+    if text in names:
+        return names.index(text)
+    if text.isdecimal() and int(text) < len(names):
+        return int(text)
+    raise ValueError(
+        f"{source}: no column {text!r}; choose from {', '.join(names)}, "
+        f"or by number from 0 to {len(names) - 1}."
+    )
 
 
-def _row(path: Path, line: int, row: list[str], names: list[str]) -> list[float]:
-    if len(row) != len(names):
-        raise ValueError(f"{path}, line {line}: {len(row)} cells where {len(names)} were expected.")
-    values = []
-    for name, cell in zip(names, row, strict=True):
-        value = _number(cell)
-        if value is None or not np.isfinite(value):
-            raise ValueError(f"{path}, line {line}, column {name!r}: {cell!r} is not a number.")
-        values.append(value)
-    return values
+def _wanted(columns: str | None, names: list[str], source: object) -> list[int]:
+    if columns is None:
+        return list(range(len(names)))
+    wanted = [column_index(text, names, source) for text in columns.split(",")]
+    twice = [names[j] for i, j in enumerate(wanted) if j in wanted[:i]]
+    if twice:
+        raise ValueError(f"{source}: column {twice[0]!r} is chosen twice.")
+    return wanted
 
 
-def _number(cell: str) -> float | None:
+def _choose(x: np.ndarray, names: list[str], columns: str | None, source: object):
+    wanted = _wanted(columns, names, source)
+    return x[:, wanted], [names[j] for j in wanted]
+
+
+def _read_npy(path: Path, columns: str | None) -> tuple[np.ndarray, list[str]]:
     try:
-        return float(cell)
+        x = np.load(path, allow_pickle=False)
+    except (ValueError, EOFError, OSError) as error:
+        raise ValueError(f"{path}: not a readable NPY file ({error}).") from error
+    x = x[:, None] if x.ndim == 1 else x
+    if x.ndim != 2 or x.dtype.kind not in "fiub":
+        raise ValueError(f"{path}: needs numbers of shape [n] or [n, d]; got {x.dtype} {x.shape}.")
+    x, names = _choose(x.astype(np.float64), _numbered(x.shape[1]), columns, path)
+    return _finite(x, names, path, "row", np.arange(len(x)))
+
+
+def _read_parquet(path: Path, columns: str | None) -> tuple[np.ndarray, list[str]]:
+    try:
+        import pyarrow.parquet as parquet
+    except ImportError as error:
+        raise ValueError(f"{path}: reading Parquet needs pyarrow: pip install pyarrow.") from error
+    try:
+        table = parquet.read_table(path)
+    except (ValueError, OSError) as error:
+        raise ValueError(f"{path}: not a readable Parquet file ({error}).") from error
+    names = list(table.column_names)
+    wanted = _wanted(columns, names, path)
+    arrays = [np.asarray(table.column(j).to_numpy()) for j in wanted]
+    for j, array in zip(wanted, arrays, strict=True):
+        if array.dtype.kind not in "fiub":
+            kind = table.schema.field(j).type
+            raise ValueError(
+                f"{path}, column {names[j]!r}: holds {kind}, not numbers; choose with --columns."
+            )
+    x = np.column_stack([array.astype(np.float64) for array in arrays])
+    return _finite(x, [names[j] for j in wanted], path, "row", np.arange(len(x)))
+
+
+def _read_csv(path: Path, columns: str | None, header: bool | None):
+    lines, rows = _cells(path)
+    if not rows:
+        raise ValueError(f"{path}: the file is empty.")
+    if _opens_with_names(path, rows) if header is None else header:
+        names = [cell.strip() for cell in rows[0]]
+        lines, rows = lines[1:], rows[1:]
+        if not rows:
+            raise ValueError(f"{path}: a header, but no rows.")
+    else:
+        names = _numbered(len(rows[0]))
+    for line, row in zip(lines, rows, strict=True):
+        if len(row) != len(names):
+            raise ValueError(
+                f"{path}, line {line}: {len(row)} cells where {len(names)} were expected."
+            )
+    wanted = _wanted(columns, names, path)
+    chosen, names = [[row[j] for j in wanted] for row in rows], [names[j] for j in wanted]
+    try:
+        x = np.array(chosen).astype(np.float64)
     except ValueError:
-        return None
+        raise ValueError(_bad_cell(path, lines, chosen, names)) from None
+    return _finite(x, names, path, "line", np.asarray(lines))
+
+
+def _cells(path: Path) -> tuple[list[int], list[list[str]]]:
+    """Line numbers (from 1) and the cells of every line that is not blank."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        lines = (line.strip(" ") for line in text.splitlines(keepends=True))
+        reader = csv.reader(lines, delimiter=_delimiter(text), skipinitialspace=True)
+        kept = [(reader.line_num, row) for row in reader if any(map(str.strip, row))]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ValueError(f"{path}: not a readable text table ({error}).") from error
+    return [line for line, _ in kept], [row for _, row in kept]
+
+
+def _delimiter(text: str) -> str:
+    """Comma, semicolon or tab, whichever the last line has most of; a space where it has none."""
+    last = text.rstrip().rsplit("\n", 1)[-1].strip()
+    found = max(",;\t", key=last.count)
+    return " " if found not in last and " " in last else found
+
+
+def _opens_with_names(path: Path, rows: list[list[str]]) -> bool:
+    """All words: names. Words only above words, like a species: data. A mixture: ask."""
+    number = [_is_number(cell) for cell in rows[0]]
+    if all(number):
+        return False
+    below = [_is_number(cell) for cell in rows[1]] if len(rows) > 1 else number
+    if not any(number):
+        return True
+    if number == below:
+        return False
+    raise ValueError(
+        f"{path}, line 1: numbers and words are mixed ({', '.join(rows[0])}); "
+        "say --header or --no-header."
+    )
+
+
+def _bad_cell(path: Path, lines: list[int], rows: list[list[str]], names: list[str]) -> str:
+    for line, row in zip(lines, rows, strict=True):
+        for name, cell in zip(names, row, strict=True):
+            if not _is_number(cell):
+                return f"{path}, line {line}, column {name!r}: {cell!r} is not a number."
+    return f"{path}: holds a cell that is not a number."
+
+
+def _finite(x: np.ndarray, names: list[str], path: Path, unit: str, where: np.ndarray):
+    """x and its names, or a ValueError for the first NaN or infinity."""
+    bad = np.argwhere(~np.isfinite(x))
+    if len(bad):
+        i, j = bad[0]
+        raise ValueError(
+            f"{path}, {unit} {where[i]}, column {names[j]!r}: {x[i, j]} is not a finite number; "
+            "drop or impute it."
+        )
+    return x, names
+
+
+def _numbered(d: int) -> list[str]:
+    return [f"x{j}" for j in range(d)]
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True

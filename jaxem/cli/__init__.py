@@ -1,0 +1,13 @@
+"""The command line: `jaxem fit` and `jaxem demo`."""
+
+
+def main() -> None:
+    """Entry point of the `jaxem` command."""
+    try:
+        import rich  # noqa: F401
+        import typer  # noqa: F401
+    except ImportError as error:
+        raise SystemExit("The command line needs two packages: pip install 'jaxem[cli]'") from error
+    from jaxem.cli.app import app
+
+    app()

@@ -1,0 +1,131 @@
+"""`jaxem fit`: read, check everything that can be checked, fit every K, print and write."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jaxem.cli import outputs, report
+from jaxem.cli.clock import clock
+from jaxem.cli.precision import float64
+from jaxem.cli.sweep import Row, build_family, fit_one, parse_range
+from jaxem.tables import column_index, read_table
+
+
+@dataclass(frozen=True)
+class Job:
+    """What was asked for, as typed."""
+
+    source: str
+    k: str = "1:4"
+    family: str = "gaussian"
+    covariance: str | None = None
+    trials: int | None = None
+    starts: int = 100
+    seed: int = 0
+    tol: float = 1e-6
+    max_iter: int = 1000
+    columns: str | None = None
+    sample_weight: str | None = None
+    header: bool | None = None
+    plot: Path | None = None
+    out: Path | None = None
+
+
+def run_job(job: Job) -> bool:
+    """Do the whole job; False when no K has a sound fit, ValueError for what the user can mend."""
+    ks = parse_range(job.k)
+    _check_numbers(job)
+    if job.plot is not None:
+        outputs.check_picture(job.plot)
+    if job.out is not None:
+        outputs.check_file(job.out, "--out")
+    x, weight, names = _read(job)
+    family = build_family(job.family, job.covariance, job.trials, x)
+    _check_rows(job, family, x, ks)
+    with float64(), clock() as watch:
+        rows = _fit_all(job, family, x, weight, ks)
+        report.show_table(job, x, rows)
+        best = min((row for row in rows if row.fit is not None), key=_bic, default=None)
+        if best is not None:
+            report.show_winner(best, names)
+            _write(job, best, rows, x, names)
+        report.show_time(watch)
+    return best is not None
+
+
+def _bic(row: Row) -> float:
+    return row.bic
+
+
+def _check_numbers(job: Job) -> None:
+    if job.starts < 1:
+        raise ValueError(f"--starts must be at least 1; got {job.starts}.")
+    if job.max_iter < 1:
+        raise ValueError(f"--max-iter must be at least 1; got {job.max_iter}.")
+    if not job.tol >= 0:
+        raise ValueError(f"--tol must not be negative; got {job.tol}.")
+
+
+def _read(job: Job) -> tuple[np.ndarray, np.ndarray | None, list[str]]:
+    """Rows, their weights if a column was named for them, and the names of the columns."""
+    if job.sample_weight is None:
+        x, names = read_table(job.source, job.columns, job.header)
+        return x, None, names
+    if job.columns is None:
+        x, names = read_table(job.source, None, job.header)
+        j = column_index(job.sample_weight, names, job.source)
+        weight, x = x[:, j], np.delete(x, j, axis=1)
+        names = names[:j] + names[j + 1 :]
+    else:
+        both = f"{job.columns},{job.sample_weight}"
+        x, names = read_table(job.source, both, job.header)
+        weight, x, names = x[:, -1], x[:, :-1], names[:-1]
+    if not names:
+        raise ValueError(f"{job.source}: no column is left beside the weights.")
+    if weight.min() < 0 or weight.max() <= 0:
+        raise ValueError(
+            f"{job.source}, column {job.sample_weight!r}: weights must not be negative, "
+            "and one must be positive."
+        )
+    return x, weight, names
+
+
+def _check_rows(job: Job, family: Any, x: np.ndarray, ks: list[int]) -> None:
+    if ks[-1] > len(x):
+        raise ValueError(f"-k goes up to {ks[-1]}, but {job.source} has only {len(x)} rows.")
+    try:
+        family.validate(x)
+    except ValueError as error:
+        raise ValueError(f"{job.source}: {error} (rows count from 0)") from error
+
+
+def _fit_all(job: Job, family: Any, x: np.ndarray, weight: Any, ks: list[int]) -> list[Row]:
+    rows = []
+    with report.progress(len(ks)) as advance:
+        for k in ks:
+            advance(f"K = {k}: {job.starts} starts", len(rows))
+            rows.append(fit_one(family, x, weight, k, job.starts, job.seed, job.tol, job.max_iter))
+    return rows
+
+
+def _write(job: Job, best: Row, rows: list[Row], x: np.ndarray, names: list[str]) -> None:
+    sound = [row for row in rows if row.fit is not None]
+    if job.out is not None:
+        parameters = {"weights": best.fit.params.weights, **vars(best.fit.params.components)}
+        with open(job.out, "wb") as file:
+            np.savez(
+                file, **{name: np.asarray(value) for name, value in parameters.items()},
+                family=job.family, covariance_type=best.covariance_type, columns=names,
+                log_likelihood=best.log_likelihood, status=best.fit.status,
+                k=[row.k for row in sound], bic=[row.bic for row in sound],
+                aic=[row.aic for row in sound], icl=[row.icl for row in sound],
+            )  # fmt: skip
+        report.say(f"parameters: {job.out}")
+    if job.plot is not None:
+        from jaxem.plot import fit_figure, save
+
+        curve = {row.k: row.bic for row in sound}
+        save(fit_figure(best.model, best.fit.params, x, names, curve), job.plot)
+        report.say(f"picture: {job.plot}")

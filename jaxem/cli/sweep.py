@@ -1,0 +1,116 @@
+"""One K of `jaxem fit`: many starts, the best of them, and its criteria."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import jax
+import numpy as np
+
+import jaxem
+
+FAMILIES = ("gaussian", "poisson", "bernoulli", "binomial", "exponential", "categorical")
+COVARIANCES = ("full", "tied", "diag", "spherical", "VVV", "EEE", "VVI", "VII")
+
+
+@dataclass(frozen=True)
+class Row:
+    """The fits of one K; `fit` is the best sound one, None when there is none."""
+
+    k: int
+    model: Any
+    fit: Any
+    reached: int  # sound starts that ended at the best one's likelihood
+    statuses: dict[str, int]
+    log_likelihood: float = np.nan
+    bic: float = np.nan
+    aic: float = np.nan
+    icl: float = np.nan
+
+    @property
+    def covariance_type(self) -> str:
+        """ "full" and so on; empty for families without covariances."""
+        name = type(self.model.family).__name__
+        return name.removesuffix("Gaussian").lower() if name.endswith("Gaussian") else ""
+
+
+def parse_range(text: str) -> list[int]:
+    """ "3" or "1:9" (both ends included) as a list; ValueError for anything else."""
+    parts = text.split(":")
+    if not all(part.isdecimal() for part in parts) or len(parts) > 2:
+        raise ValueError(f"-k takes a number like 3 or a range like 1:9; got {text!r}.")
+    low, high = int(parts[0]), int(parts[-1])
+    if low < 1 or high < low:
+        raise ValueError(f"-k must run from at least 1 upwards; got {text!r}.")
+    return list(range(low, high + 1))
+
+
+def build_family(name: str, covariance: str | None, trials: int | None, x: np.ndarray) -> Any:
+    """The component family of an option, with what it needs; ValueError says what is missing."""
+    if name not in FAMILIES:
+        raise ValueError(f"--family must be one of {', '.join(FAMILIES)}; got {name!r}.")
+    if covariance is not None and name != "gaussian":
+        raise ValueError(f"--covariance is for --family gaussian, not {name}.")
+    if trials is not None and name != "binomial":
+        raise ValueError(f"--trials is for --family binomial, not {name}.")
+    if name == "gaussian":
+        if covariance not in (None, *COVARIANCES):
+            known = ", ".join(COVARIANCES)
+            raise ValueError(f"--covariance must be one of {known}; got {covariance!r}.")
+        return jaxem.Gaussian(covariance or "full")
+    if name == "binomial":
+        if trials is None or trials < 1:
+            raise ValueError("--family binomial needs --trials, the number of trials of a count.")
+        return jaxem.Binomial(trials)
+    if name == "categorical":
+        return jaxem.Categorical(max(2, int(x.max()) + 1))
+    return {
+        "poisson": jaxem.Poisson, "bernoulli": jaxem.Bernoulli, "exponential": jaxem.Exponential,
+    }[name]()  # fmt: skip
+
+
+def fit_one(
+    family: Any, x: np.ndarray, weight: Any, k: int, starts: int, seed: int, tol: float,
+    max_iter: int,
+) -> Row:  # fmt: skip
+    """Fit one K from all starts and take stock."""
+    model = jaxem.Mixture(family, n_components=k)
+    fits = jaxem.fit(
+        model, x, key=jax.random.key(seed), n_starts=starts, sample_weight=weight, tol=tol,
+        max_iter=max_iter,
+    )  # fmt: skip
+    fits = jax.tree.map(np.asarray, fits)
+    codes, counts = np.unique(np.asarray(fits.status), return_counts=True)
+    statuses = {jaxem.Status(c).name: int(n) for c, n in zip(codes, counts, strict=True)}
+    if not fits.sound.any():
+        return Row(k, model, None, 0, statuses)
+    best = fits.best()
+    best = replace(best, params=heaviest_first(family, best.params))
+    total = float(len(x) if weight is None else np.sum(weight))
+    value = float(best.log_likelihood)
+    # What a start may still gain when its last step gained less than tol a row.
+    slack = 0.01 + 100 * tol * total
+    near = np.asarray(fits.log_likelihood) > value - slack
+    bic, aic, icl = criteria(model, best.params, x, weight, value, total)
+    reached = int((fits.sound & near).sum())
+    return Row(k, model, best, reached, statuses, value, bic, aic, icl)
+
+
+def heaviest_first(family: Any, params: Any) -> Any:
+    """The same mixture with its components in order of falling weight."""
+    order = np.argsort(-np.asarray(params.weights), kind="stable")
+    parts = {
+        name: value if name in family.shared else value[order]
+        for name, value in vars(params.components).items()
+    }
+    return replace(
+        params, weights=params.weights[order], components=replace(params.components, **parts)
+    )
+
+
+def criteria(model: Any, params: Any, x: np.ndarray, weight: Any, value: float, total: float):
+    """BIC, AIC and ICL, lower is better. ICL is BIC + 2 entropy (Biernacki et al. 2000)."""
+    p = model.n_parameters(x.shape[1])
+    bic, aic = p * np.log(total) - 2 * value, 2 * p - 2 * value
+    r = np.asarray(jax.jit(type(model).predict_proba)(model, params, x))
+    entropy = -np.sum(r * np.log(np.maximum(r, 1e-300)), axis=1)
+    return bic, aic, bic + 2 * float(np.sum(entropy if weight is None else weight * entropy))

@@ -1,0 +1,64 @@
+"""The density of a Gaussian mixture over two columns: contours, and a surface in 3-D."""
+
+from typing import Any
+
+import numpy as np
+
+from jaxem.plot.gaussians import covariance_matrices, marginal_density
+from jaxem.plot.page import GREY, label
+
+#: Shares of the probability that the contours enclose.
+SHARES = (0.95, 0.75, 0.5, 0.25)
+POINTS = 141
+
+
+def contours(
+    axis: Any, model: Any, params: Any, x: np.ndarray, names: list[str], pair: tuple = (0, 1)
+) -> None:
+    """Contours that hold 95, 75, 50 and 25 % of the fitted probability, over the data."""
+    u, v, density = _on_grid(model, params, x, pair)
+    levels = _levels(density)
+    axis.contourf(u, v, density, levels=[*levels, density.max() * 1.001], cmap="Blues", alpha=0.8)
+    axis.contour(u, v, density, levels=levels, colors="#08306b", linewidths=0.9)
+    axis.scatter(x[:, pair[0]], x[:, pair[1]], s=5, color="black", alpha=0.35, lw=0)
+    shares = ", ".join(f"{share:.0%}"[:-1] for share in SHARES)
+    label(axis, names[pair[0]], names[pair[1]], f"density; contours hold {shares} %")
+
+
+def surface(
+    axis: Any, model: Any, params: Any, x: np.ndarray, names: list[str], pair: tuple = (0, 1)
+) -> None:
+    """The density as a surface; `axis` is a 3-D one (`projection="3d"`)."""
+    u, v, density = _on_grid(model, params, x, pair)
+    axis.plot_surface(u, v, density, cmap="cividis", rcount=90, ccount=90, lw=0, antialiased=True)
+    axis.set(xlabel=names[pair[0]], ylabel=names[pair[1]])
+    axis.set_zlabel("density", labelpad=12)
+    axis.set_title("density", fontsize="medium")
+    axis.tick_params(labelsize=8, colors=GREY)
+    axis.view_init(elev=40, azim=-105)
+    axis.set_box_aspect((1, 1, 0.75), zoom=0.88)
+
+
+def _on_grid(model: Any, params: Any, x: np.ndarray, pair: tuple):
+    """Coordinates and density over a rectangle that holds the data and three sd around them."""
+    chosen = list(pair)
+    live = np.asarray(params.weights) > 0
+    means = np.asarray(params.means)[live][:, chosen]
+    sd = np.sqrt(np.diagonal(covariance_matrices(model, params), axis1=1, axis2=2)[live][:, chosen])
+    low = np.minimum(x[:, chosen].min(axis=0), (means - 3 * sd).min(axis=0))
+    high = np.maximum(x[:, chosen].max(axis=0), (means + 3 * sd).max(axis=0))
+    margin = 0.03 * (high - low)
+    sides = zip(low - margin, high + margin, strict=True)
+    grids = [np.linspace(a, b, POINTS) for a, b in sides]
+    u, v = np.meshgrid(*grids)
+    density = marginal_density(model, params, np.column_stack([u.ravel(), v.ravel()]), pair)
+    return u, v, density.reshape(u.shape)
+
+
+def _levels(density: np.ndarray) -> list[float]:
+    """Rising densities above which each of SHARES of the probability on the grid lies."""
+    heights = np.sort(density.ravel())[::-1]
+    held = np.cumsum(heights) / heights.sum()
+    levels = [float(heights[np.searchsorted(held, share)]) for share in SHARES]
+    # Contours must rise strictly, even on a grid too coarse to tell two shares apart.
+    return [level * (1 + 1e-9 * i) for i, level in enumerate(levels)]

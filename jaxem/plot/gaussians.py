@@ -1,0 +1,47 @@
+"""Covariances of any type as matrices, and those of two chosen columns as ellipses."""
+
+from typing import Any
+
+import numpy as np
+
+
+def is_gaussian(params: Any) -> bool:
+    """Whether the components have means and covariances to draw."""
+    return hasattr(params, "means") and hasattr(params, "covariances")
+
+
+def covariance_matrices(model: Any, params: Any) -> np.ndarray:
+    """Covariances of any type as matrices f[k, d, d]."""
+    k, d = np.shape(params.means)
+    c = np.asarray(params.covariances)
+    if "covariances" in model.family.shared:
+        return np.broadcast_to(c, (k, d, d))
+    if c.ndim == 3:
+        return c
+    variances = c if c.ndim == 2 else np.broadcast_to(c[:, None], (k, d))
+    return variances[:, :, None] * np.eye(d)
+
+
+def ellipse(mean: np.ndarray, matrix: np.ndarray, radius: float, **style: Any) -> Any:
+    """The matplotlib patch of all points `radius` standard deviations from the mean."""
+    from matplotlib.patches import Ellipse
+
+    values, vectors = np.linalg.eigh(matrix)
+    angle = np.degrees(np.arctan2(vectors[1, 1], vectors[0, 1]))
+    long, short = 2 * radius * np.sqrt(np.maximum(values[::-1], 0))
+    return Ellipse(mean, long, short, angle=angle, **style)
+
+
+def marginal_density(model: Any, params: Any, points: np.ndarray, pair: tuple) -> np.ndarray:
+    """Density f[m] of the Gaussian mixture of two columns at points f[m, 2]."""
+    chosen = list(pair)
+    means = np.asarray(params.means)[:, chosen]
+    matrices = covariance_matrices(model, params)[:, chosen][:, :, chosen]
+    total = np.zeros(len(points))
+    for weight, mean, matrix in zip(np.asarray(params.weights), means, matrices, strict=True):
+        if weight > 0:
+            root = np.linalg.cholesky(matrix)
+            z = np.linalg.solve(root, (points - mean).T)
+            peak = weight / (2 * np.pi * np.prod(np.diag(root)))
+            total += peak * np.exp(-0.5 * np.sum(z * z, axis=0))
+    return total
