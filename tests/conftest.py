@@ -1,7 +1,26 @@
-"""Hostile settings: float64, several devices, and no silent broadcasting between ranks."""
+"""Hostile settings: float64, several devices, no silent broadcasting between ranks.
 
+`JAXEM_TEST_X64=0` leaves JAX in its default float32 mode (see test_without_x64.py).
+"""
+
+import os
+
+import hypothesis
 import jax
 
 jax.config.update("jax_num_cpu_devices", 4)
-jax.config.update("jax_enable_x64", True)
+jax.config.update("jax_enable_x64", os.environ.get("JAXEM_TEST_X64", "1") == "1")
 jax.config.update("jax_numpy_rank_promotion", "raise")
+
+hypothesis.settings.register_profile(
+    "jaxem", deadline=None, derandomize=True, database=None, max_examples=40
+)
+hypothesis.settings.load_profile("jaxem")
+
+
+def pytest_configure(config):
+    """Keep compiled programs between runs, one folder per worker: JAX's writes are not atomic."""
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
+    if hasattr(config, "cache"):
+        jax.config.update("jax_compilation_cache_dir", str(config.cache.mkdir(f"jax-{worker}")))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
