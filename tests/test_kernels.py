@@ -1,6 +1,10 @@
 """The blocked step equals the reference for any block size, weights and switched-off components."""
 
+import functools
+
 import chex
+import hypothesis
+import hypothesis.strategies as st
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -14,22 +18,64 @@ def _features(x):
     return jnp.concatenate([jnp.ones((1, x.shape[0]), x.dtype), x.T])
 
 
-@pytest.mark.parametrize("rows", [1, 7, 32, 33, 1000])
-@pytest.mark.parametrize("hard", [False, True])
-@pytest.mark.parametrize("exponent", [1.0, 0.3])
-def test_blocked_equals_reference(rows, hard, exponent):
-    rng = np.random.default_rng(rows)
-    x = jnp.asarray(rng.normal(size=(33, 3)))
-    weight = jnp.asarray(rng.integers(0, 3, 33).astype(float))
-    beta = jnp.asarray(rng.normal(size=(5, 4))).at[2, 0].set(-1e30)
+# Few shapes, so that programs stay few; hypothesis varies what is in them.
+SHAPES = st.sampled_from([(1, 1, 1, 1), (33, 3, 5, 7), (33, 3, 5, 33), (40, 2, 2, 16)])
+
+
+@functools.partial(jax.jit, static_argnames=("rows", "hard"))
+def _blocked(x, weight, beta, reference, exponent, rows, hard):
+    blocks = as_blocks(x, weight, rows)
+    moments, total = softmax_moments(_features, beta, blocks, reference, exponent, hard)
+    return moments, total + reference * jnp.sum(weight)
+
+
+@hypothesis.given(
+    shape=SHAPES,
+    hard=st.booleans(),
+    exponent=st.sampled_from([0.05, 0.5, 1.0, 2.0]),
+    reference=st.sampled_from([-3.0, 0.0, 0.7]),
+    off=st.integers(0, 5),
+    spread=st.sampled_from([0.1, 1.0, 30.0]),
+    seed=st.integers(0, 10**6),
+)
+def test_blocked_equals_reference(shape, hard, exponent, reference, off, spread, seed):
+    n, d, k, rows = shape
+    rng = np.random.default_rng(seed)
+    x = jnp.asarray(spread * rng.normal(size=(n, d)))
+    weight = jnp.asarray(rng.integers(0, 4, n).astype(float))
+    beta = jnp.asarray(rng.normal(size=(k, d + 1)))
+    if off < k - 1:
+        beta = beta.at[off, 0].set(-1e30)
     want = softmax_moments_reference(_features(x), beta, weight, exponent, hard)
-    reference = jnp.asarray(0.7)
-    got = softmax_moments(
-        _features, beta, as_blocks(x, weight, rows), reference, jnp.asarray(exponent), hard
-    )
-    got = got[0], got[1] + 0.7 * weight.sum()
-    chex.assert_trees_all_close(got, want, rtol=1e-12, atol=1e-12)
+    got = _blocked(x, weight, beta, jnp.asarray(reference), jnp.asarray(exponent), rows, hard)
     chex.assert_tree_all_finite(got)
+    scale = 1 + spread * float(weight.sum())
+    chex.assert_trees_all_close(got, want, rtol=1e-12, atol=1e-12 * scale)
+    np.testing.assert_allclose(got[0][:, 0].sum(), weight.sum(), rtol=1e-13)
+    if off < k - 1:
+        assert (got[0][off] == 0).all()
+
+
+class Step(chex.TestCase):
+    """The step is the same plain, jitted, and under `vmap` over lanes that share the rows."""
+
+    @chex.variants(with_jit=True, without_jit=True)
+    def test_lanes_are_independent(self):
+        rng = np.random.default_rng(0)
+        x, weight = jnp.asarray(rng.normal(size=(33, 3))), jnp.ones(33)
+        beta = jnp.asarray(rng.normal(size=(4, 5, 4)))
+        one = lambda b: _blocked.__wrapped__(x, weight, b, jnp.zeros(()), jnp.ones(()), 7, False)  # noqa: E731
+        together = self.variant(jax.vmap(one))(beta)
+        alone = [one(b) for b in beta]
+        for lane, want in enumerate(alone):
+            got = jax.tree.map(lambda leaf, lane=lane: leaf[lane], together)
+            chex.assert_trees_all_close(got, want, rtol=1e-13, atol=1e-13)
+
+
+def test_a_hard_tie_goes_to_one_component():
+    x, beta = jnp.ones((4, 1)), jnp.zeros((3, 2))
+    moments, _ = _blocked(x, jnp.ones(4), beta, jnp.zeros(()), jnp.ones(()), 4, True)
+    np.testing.assert_array_equal(moments[:, 0], [4, 0, 0])
 
 
 @pytest.mark.parametrize("d", [1, 2, 3, 8, 12, 13, 30])
@@ -37,7 +83,7 @@ def test_inverse_factor_equals_lapack(d):
     rng = np.random.default_rng(d)
     a = rng.normal(size=(4, 3, d, d + 2))
     matrix = jnp.asarray(a @ a.swapaxes(-1, -2))
-    w, log_det, ok = jax.vmap(inverse_factor)(matrix)
+    w, log_det, ok = jax.jit(jax.vmap(inverse_factor))(matrix)
     eye = np.broadcast_to(np.eye(d), matrix.shape)
     np.testing.assert_allclose(w @ matrix @ w.swapaxes(-1, -2), eye, atol=1e-8)
     np.testing.assert_allclose(log_det, np.linalg.slogdet(matrix)[1], rtol=1e-9, atol=1e-9)
@@ -56,7 +102,7 @@ def test_inverse_factor_gradient_is_the_inverse(d):
     rng = np.random.default_rng(0)
     a = rng.normal(size=(d, 2 * d))
     matrix = jnp.asarray(a @ a.T)
-    gradient = jax.grad(lambda m: inverse_factor(m)[1])(matrix)
+    gradient = jax.jit(jax.grad(lambda m: inverse_factor(m)[1]))(matrix)
     np.testing.assert_allclose(gradient, np.linalg.inv(matrix), rtol=1e-7, atol=1e-9)
 
     def precision_norm(m):
@@ -66,5 +112,5 @@ def test_inverse_factor_gradient_is_the_inverse(d):
     def reference(m):
         return jnp.sum(jnp.linalg.inv(m) ** 2)
 
-    got, want = jax.grad(precision_norm)(matrix), jax.grad(reference)(matrix)
+    got, want = jax.jit(jax.grad(precision_norm))(matrix), jax.grad(reference)(matrix)
     np.testing.assert_allclose(got, 0.5 * (want + want.T), rtol=1e-6, atol=1e-9)

@@ -1,0 +1,180 @@
+"""The shape of the code: imports point down, families and models are strangers, files are short."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import jaxem
+import jaxem.families
+
+ROOT = Path(jaxem.__file__).parent
+FILES = sorted(ROOT.rglob("*.py"))
+
+#: Bottom to top. A module imports only from lower rows; a package may import within itself.
+#: The last row are guests: they import what they like, and only guests import them.
+FLOORS = [
+    {"_version", "pytree", "status"},
+    {"data", "numerics"},
+    {"protocols", "priors", "kernels", "initialize", "stopping", "result"},
+    {"families"},
+    {"models", "accelerate"},
+    {"engine"},
+    {"loop", "schedule", "shard", "stream"},
+    {"fit"},
+    {"select", "infer"},
+    {"sklearn", "cli", "plot", "io", "tables", "demo", "datasets"},
+]
+GUESTS = len(FLOORS) - 1
+
+
+def _module(path: Path) -> str:
+    """The room of a file: the first name under jaxem."""
+    first = path.relative_to(ROOT).parts[0]
+    return first.removesuffix(".py")
+
+
+def _floor(module: str) -> int:
+    for level, names in enumerate(FLOORS):
+        if module in names:
+            return level
+    raise AssertionError(f"jaxem.{module} is not in FLOORS: give the new module its place.")
+
+
+def _imports(path: Path) -> set[str]:
+    """Rooms of jaxem that a file imports, wherever in the file the import stands."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {a.name.split(".")[1] for a in node.names if a.name.startswith("jaxem.")}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            if node.module == "jaxem":
+                found |= {a.name for a in node.names}
+            elif (node.module or "").startswith("jaxem."):
+                found.add((node.module or "").split(".")[1])
+    return found
+
+
+def _inside():
+    return [path for path in FILES if path != ROOT / "__init__.py"]
+
+
+@pytest.mark.parametrize("path", _inside(), ids=lambda p: str(p.relative_to(ROOT)))
+def test_imports_point_down(path):
+    here = _module(path)
+    level = _floor(here)
+    for there in _imports(path) - {here}:
+        if level == GUESTS:
+            continue
+        assert _floor(there) < level, f"jaxem.{here} imports jaxem.{there}"
+
+
+def test_every_public_name_is_imported_as_itself_and_nothing_else_happens():
+    tree = ast.parse((ROOT / "__init__.py").read_text())
+    docstring, *rest = tree.body
+    assert isinstance(docstring, ast.Expr)
+    for node in rest:
+        assert isinstance(node, ast.ImportFrom), ast.unparse(node)
+        assert all(a.asname == a.name for a in node.names), ast.unparse(node)
+
+
+def _names(path: Path) -> set[str]:
+    """Identifiers and short strings of a file; docstrings and comments may mention anything."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Name):
+            found.add(node.id)
+        elif isinstance(node, ast.Attribute):
+            if not ast.unparse(node).startswith(("jax.", "jnp.")):  # jax.random.categorical
+                found.add(node.attr)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            found |= {node.value} if node.value.isidentifier() else set()
+    return {name.lower() for name in found}
+
+
+def _family_names() -> set[str]:
+    public = {name for name in vars(jaxem.families) if name[0].isupper()}
+    return {name.lower() for name in public} | {
+        path.stem for path in (ROOT / "families").glob("*.py") if path.stem != "__init__"
+    }
+
+
+@pytest.mark.parametrize("room", ["models", "engine", "kernels", "accelerate", "stopping"])
+def test_models_and_the_engine_name_no_family(room):
+    names = _family_names()
+    assert {"gaussian", "poisson", "binomial"} <= names
+    for path in FILES:
+        if _module(path) == room:
+            assert not _names(path) & names, path
+
+
+def test_the_engine_and_families_name_no_model():
+    for path in FILES:
+        if _module(path) in ("families", "engine", "kernels", "accelerate", "stopping"):
+            assert not _names(path) & {"mixture", "mixtureparams", "hmm"}, path
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_files_and_functions_are_short(path):
+    text = path.read_text()
+    assert len(text.splitlines()) <= 300
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef):
+            length = (node.end_lineno or 0) - node.lineno + 1
+            assert length <= 45, f"{node.name} has {length} lines"
+
+
+def test_families_are_small():
+    for path in (ROOT / "families").glob("*.py"):
+        assert len(path.read_text().splitlines()) <= 110, path
+
+
+def _calls(path: Path) -> list[tuple[str, str]]:
+    """(enclosing function, dotted callee) of every call, and "@" for a matrix product."""
+    found = []
+
+    def visit(node, function):
+        if isinstance(node, ast.FunctionDef):
+            function = node.name
+        if isinstance(node, ast.Call):
+            found.append((function, ast.unparse(node.func)))
+        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.MatMult):
+            found.append((function, "@"))
+        for child in ast.iter_child_nodes(node):
+            visit(child, function)
+
+    visit(ast.parse(path.read_text()), "")
+    return found
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_contractions_and_factorisations_go_through_numerics(path):
+    if _module(path) in ("numerics", "tables", "plot", "cli", "demo", "datasets"):
+        return
+    products = ("einsum", "dot", "matmul", "tensordot", "vdot", "inner", "dot_general")
+    for function, callee in _calls(path):
+        where = f"{path.name}:{function} calls {callee}"
+        head, _, last = callee.rpartition(".")
+        assert not (head in ("jnp", "jax.numpy", "jax.lax", "lax") and last in products), where
+        assert callee != "@", where
+        if head in ("jnp.linalg", "jax.numpy.linalg", "jax.scipy.linalg", "jax.lax.linalg"):
+            assert function == "sample", where
+
+
+def test_importing_does_nothing():
+    program = """
+import sys, jax
+before = dict(jax.config.values)
+import jaxem
+assert dict(jax.config.values) == before, "import changed JAX's configuration"
+from jax._src import xla_bridge
+assert not xla_bridge._backends, "import started a backend"
+heavy = {"matplotlib", "sklearn", "typer", "rich", "scipy.stats", "chex"} & set(sys.modules)
+assert not heavy, heavy
+"""
+    command = [sys.executable, "-W", "error", "-c", program]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0 and not done.stdout, done.stderr
