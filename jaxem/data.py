@@ -21,69 +21,126 @@ class Data:
 def as_data(x: Any, weight: Any = None, label: Any = None) -> Data:
     """Build `Data` from arrays or tracers; no values are looked at, so it works under `jit`."""
     if isinstance(x, Data):
+        if weight is not None or label is not None:
+            raise ValueError("x is Data, which has its own weight and label: give them there only.")
         return x
     x = jnp.asarray(x)
+    if jnp.issubdtype(x.dtype, jnp.complexfloating):
+        raise ValueError(f"x must be real; got dtype {x.dtype}.")
     if not jnp.issubdtype(x.dtype, jnp.floating):
         x = x.astype(jnp.result_type(float))
     x = x[:, None] if x.ndim == 1 else x
     if x.ndim != 2:
         raise ValueError(f"x must have shape [n] or [n, d]; got {x.shape}.")
     weight = jnp.ones(x.shape[:1], x.dtype) if weight is None else jnp.asarray(weight, x.dtype)
-    if weight.shape != x.shape[:1]:
-        raise ValueError(
-            f"sample_weight must have shape ({x.shape[0]},), one per row of x; got {weight.shape}."
-        )
-    return Data(x, weight, None if label is None else jnp.asarray(label, jnp.int32))
+    label = None if label is None else jnp.asarray(label, jnp.int32)
+    for name, value in (("sample_weight", weight), ("labels", label)):
+        if value is not None and value.shape != x.shape[:1]:
+            raise ValueError(_shape_message(name, x.shape[0], value.shape))
+    return Data(x, weight, label)
 
 
 def check_data(x: Any, weight: Any, label: Any, n_components: int) -> np.ndarray:
     """Look at the values on the host and refuse what cannot be fitted; returns x as f[n, d]."""
-    array = np.asarray(x)
-    if array.dtype.kind not in "fiub":
-        raise ValueError(f"x must be numeric; got dtype {array.dtype}.")
-    array = array if array.dtype.kind == "f" else array.astype(np.float64)
-    array = array[:, None] if array.ndim == 1 else array
-    if array.ndim != 2:
-        raise ValueError(f"x must have shape [n] or [n, d]; got {array.shape}.")
-    if array.shape[0] == 0 or array.shape[1] == 0:
-        raise ValueError(f"x is empty: shape {array.shape}.")
-    bad = ~np.isfinite(array).all(axis=1)
-    if bad.any():
-        row = int(np.argmax(bad))
-        raise ValueError(f"x has NaN or infinity in row {row}: {array[row]}. Drop or impute it.")
-    if n_components < 1 or n_components > array.shape[0]:
+    array = _check_rows(x)
+    n = array.shape[0]
+    present = n if weight is None else _check_weight(weight, n)
+    if isinstance(n_components, bool) or not isinstance(n_components, int | np.integer):
+        raise ValueError(f"n_components must be a whole number; got {n_components!r}.")
+    if n_components < 1:
+        raise ValueError(f"n_components must be at least 1; got {n_components}.")
+    if n_components > present:
+        kind = "rows" if present == n else "rows of positive weight"
         raise ValueError(
-            f"n_components must be between 1 and the number of rows ({array.shape[0]}); "
-            f"got {n_components}."
+            f"n_components must be at most the number of {kind} of x ({present}); got "
+            f"{n_components}. Use fewer components or more data."
         )
-    _check_weight(weight, array.shape[0])
-    _check_label(label, array.shape[0], n_components)
+    if label is not None:
+        _check_label(label, n, n_components)
     return array
 
 
-def _check_weight(weight: Any, n: int) -> None:
-    if weight is None:
-        return
-    weight = np.asarray(weight)
-    if weight.shape != (n,):
+def _check_rows(x: Any) -> np.ndarray:
+    array = _as_real(x, "x")
+    array = array[:, None] if array.ndim == 1 else array
+    if array.ndim != 2:
         raise ValueError(
-            f"sample_weight must have shape ({n},), one per row of x; got {weight.shape}."
+            f"x must have shape [n] or [n, d], one row per unit; got {array.shape}. Reshape it."
         )
-    if not np.isfinite(weight).all() or (weight < 0).any():
-        row = int(np.argmax(~np.isfinite(weight) | (weight < 0)))
+    if array.size == 0:
+        raise ValueError(f"x is empty: shape {array.shape}. At least one row and column is needed.")
+    bad = np.asarray(~np.isfinite(array).all(axis=1))
+    if bad.any():
+        row = int(np.argmax(bad))
+        column = int(np.argmax(~np.isfinite(array[row])))
         raise ValueError(
-            f"sample_weight must be finite and not negative; row {row} is {weight[row]}."
+            f"x has NaN or infinity in {bad.sum()} of {len(bad)} rows, first in row {row}, column "
+            f"{column} ({array[row, column]}). Drop or impute those rows."
+        )
+    return array
+
+
+def _as_real(value: Any, name: str) -> np.ndarray:
+    """A NumPy array of floats; ValueError naming the cell that is not a number."""
+    if isinstance(value, jax.core.Tracer):
+        raise ValueError(
+            f"{name} is traced, and its values are needed here: call jaxem.em under jit and vmap."
+        )
+    if isinstance(value, Data):
+        raise ValueError(f"{name} is Data: give its x, and sample_weight=data.weight.")
+    try:
+        array = np.asarray(value)
+    except ValueError:
+        raise ValueError(
+            f"{name} must be a rectangular array; its rows differ in length."
+        ) from None
+    if array.dtype.kind in "OUS":
+        array = _parse(array, name)
+    if array.dtype.kind not in "fiub":
+        raise ValueError(f"{name} must hold real numbers; got dtype {array.dtype}. Convert it.")
+    return array if array.dtype.kind == "f" else array.astype(np.float64)
+
+
+def _parse(array: np.ndarray, name: str) -> np.ndarray:
+    """Floats from an array of objects that are all numbers; text is refused, digits or not."""
+    for index, cell in np.ndenumerate(array):
+        if not isinstance(cell, int | float | np.number | np.bool_) or isinstance(cell, complex):
+            where = ", ".join(f"{a} {i}" for a, i in zip(("row", "column"), index, strict=False))
+            raise ValueError(
+                f"{name} must hold numbers; {where} holds {cell!r}. Drop or encode that column."
+            )
+    return array.astype(np.float64)
+
+
+def _shape_message(name: str, n: int, shape: tuple[int, ...]) -> str:
+    return f"{name} must have shape ({n},), one per row of x; got {shape}."
+
+
+def _check_weight(weight: Any, n: int) -> int:
+    """The number of rows of positive weight."""
+    weight = _as_real(weight, "sample_weight")
+    if weight.shape != (n,):
+        raise ValueError(_shape_message("sample_weight", n, weight.shape))
+    bad = ~np.isfinite(weight) | (weight < 0)
+    if bad.any():
+        row = int(np.argmax(bad))
+        raise ValueError(
+            f"sample_weight must be finite and not negative; row {row} is {weight[row]}. "
+            "Use 0 to leave a row out."
         )
     if not (weight > 0).any():
         raise ValueError("sample_weight is zero for every row: there is nothing to fit.")
+    return int((weight > 0).sum())
 
 
 def _check_label(label: Any, n: int, n_components: int) -> None:
-    if label is None:
-        return
-    label = np.asarray(label)
-    if label.shape != (n,) or label.min() < -1 or label.max() >= n_components:
+    label = _as_real(label, "labels")
+    if label.shape != (n,):
+        raise ValueError(_shape_message("labels", n, label.shape))
+    bad = ~((label >= -1) & (label < n_components) & (label == np.round(label)))
+    if bad.any():
+        row = int(np.argmax(bad))
         raise ValueError(
-            f"labels must have shape ({n},) with values -1 (unknown) to {n_components - 1}; "
-            f"got shape {label.shape}, values {label.min()} to {label.max()}."
+            f"labels must be whole numbers from 0 to {n_components - 1}, or -1 where the component "
+            f"is unknown; row {row} is {label[row]:g}."
         )
