@@ -15,12 +15,13 @@ from jaxem.families import Poisson as Poisson
 from jaxem.families import PoissonParams as PoissonParams
 from jaxem.families.gaussian.priors import NormalInverseGamma as NormalInverseGamma
 from jaxem.families.gaussian.priors import NormalInverseWishart as NormalInverseWishart
-from jaxem.fit import Fit as Fit
-from jaxem.fit import em as em
 from jaxem.fit import fit as fit
+from jaxem.loop import em as em
 from jaxem.models import Mixture as Mixture
 from jaxem.models import MixtureParams as MixtureParams
 from jaxem.priors import Beta as Beta
 from jaxem.priors import Dirichlet as Dirichlet
 from jaxem.priors import Gamma as Gamma
+from jaxem.protocols import Statistics as Statistics
+from jaxem.result import Fit as Fit
 from jaxem.status import Status as Status

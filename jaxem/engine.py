@@ -10,22 +10,24 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxem.pytree import pytree, static
+from jaxem import accelerate
+from jaxem.pytree import pytree, replace, static
 from jaxem.status import Status
 from jaxem.stopping import RULES
 
-#: A flat step (gain within rounding) this many times in a row is STALLED.
-PATIENCE = 10
+#: Steps without progress beyond rounding that make a run STALLED.
+PATIENCE = 20
 
 
 @pytree
 class Control:
-    """All but the rule's name is traced: a new tolerance compiles nothing."""
+    """All but the two names is traced: a new tolerance compiles nothing."""
 
     tol: Any = 1e-6
     max_iter: Any = 500
     guard: Any = True  # refuse a step that lowers the objective
     stop: str = static(default="log_likelihood")
+    accelerate: str | None = static(default=None)
 
 
 @pytree
@@ -46,9 +48,12 @@ class Run:
 
     point: Point
     status: jax.Array  # i[]
-    n_iter: jax.Array  # i[]
+    n_iter: jax.Array  # i[], -1 before the first E-step
     gain: jax.Array  # f[], of the last accepted step
-    flat: jax.Array  # i[], flat steps in a row
+    crept: jax.Array  # f[], gain since it last exceeded rounding
+    flat: jax.Array  # i[], steps since then
+    calm: jax.Array  # i[], steps in a row that satisfied the stopping rule
+    memory: Any  # accelerate.Memory, or None
 
 
 def evaluate(model, params, prepared, level) -> Point:
@@ -68,55 +73,84 @@ def difference(new: Point, old: Point) -> jax.Array:
     return (new.level - old.level) + (new.rest - old.rest) + (new.log_prior - old.log_prior)
 
 
-def start(model, params, prepared) -> Run:
-    """The first E-step; a start that cannot be evaluated ends here with its status."""
+def start(model, params, prepared, control: Control) -> Run:
+    """A run that has not begun: its first step is the E-step at `params`."""
     zero = jnp.zeros((), prepared.base.dtype)
-    first = evaluate(model, params, prepared, zero)
-    level = jax.lax.stop_gradient(jnp.where(jnp.isfinite(first.rest), first.rest, 0))
-    point = evaluate(model, params, prepared, level)
-    status = model.diagnose(params, point.stats, prepared)
-    singular = status == Status.SINGULAR
-    finite = jnp.isfinite(objective(point)) & _finite(params)
-    status = jnp.where(singular, Status.SINGULAR, Status.RUNNING)
-    status = jnp.where(finite, status, Status.NONFINITE).astype(jnp.int32)
+    shapes = jax.eval_shape(lambda p: model.expect(p, prepared, zero)[0], params)
+    stats = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
     count = jnp.zeros((), jnp.int32)
-    return Run(point, status, count, jnp.full_like(zero, jnp.inf), count)
+    memory = None
+    if control.accelerate is not None:
+        depth = accelerate.DEPTHS[control.accelerate]
+        memory = accelerate.blank(stats.moments.size, zero.dtype, depth)
+    point = Point(params, stats, zero, jnp.full_like(zero, jnp.nan), zero)
+    return Run(point, count + Status.RUNNING, count - 1, zero + jnp.inf, zero, count, count, memory)
 
 
 def step(model, prepared, control: Control, run: Run) -> Run:
-    """One EM iteration, refused (with a status) when it fails, falls or leaves the numbers."""
-    old = run.point
-    params = model.m_step(old.stats, old.params)
-    sick = model.diagnose(params, old.stats, prepared)
-    new = evaluate(model, params, prepared, old.level + old.rest)
-    gain = difference(new, old)
-    floor = _noise(old, model)
-    finite = jnp.isfinite(objective(new)) & _finite(params)
-    fell = (gain < -floor) & jnp.asarray(control.guard)
-    # Worst first: the first that holds decides.
-    refusal = jnp.select(
-        [~finite & (sick == Status.RUNNING), sick != Status.RUNNING, fell],
-        [Status.NONFINITE, sick, Status.DECREASED],
-        Status.RUNNING,
-    ).astype(jnp.int32)
+    """One EM iteration, refused (with a status) when it fails, falls or leaves the numbers.
+
+    The very first step evaluates the starting parameters as they are. A refused proposal of an
+    accelerator is no failure: the next step is the plain one from the same point.
+    """
+    old, fresh = run.point, run.n_iter < 0
+    proposal, bold, memory = _propose(control, run)
+    params = select(fresh, old.params, model.m_step(proposal, old.params))
+    new = evaluate(model, params, prepared, select(fresh, old.level, old.level + old.rest))
+    sick = model.diagnose(params, select(fresh, new.stats, proposal), prepared)
+    gain = jnp.where(fresh, jnp.inf, difference(new, old))
+    refusal = _refusal(control, new, old, gain, sick, fresh)
     accepted = refusal == Status.RUNNING
-    point = select(accepted, new, old)
+    small = accepted & ~fresh & _small(model, control, run, new, gain, prepared)
+    progress = _progress(control, run, gain, old, accepted)
     n_iter = run.n_iter + 1
-    # A flat likelihood ends a run only where the rule looks at the likelihood.
-    watched = control.stop != "parameters"
-    flat = jnp.where((jnp.abs(gain) <= floor) & watched, run.flat + 1, 0)
-    small = _small(model, control, run, new, gain, prepared)
+    calm = jnp.where(small, run.calm + 1, 0)
     verdict = jnp.select(
-        [~accepted, small, flat >= PATIENCE, n_iter >= control.max_iter],
+        [~accepted & ~bold, calm > bold, progress[1] >= PATIENCE, n_iter >= control.max_iter],
         [refusal, Status.CONVERGED, Status.STALLED, Status.MAX_ITER],
         Status.RUNNING,
     ).astype(jnp.int32)
-    return Run(point, verdict, n_iter, jnp.where(accepted, gain, run.gain), flat)
+    # A start that cannot be evaluated is kept as it was given.
+    point = select(accepted | fresh, new, old)
+    if memory is not None:
+        memory = select(accepted, memory, accelerate.forget(memory))
+    last_gain = jnp.where(accepted, gain, run.gain)
+    return Run(point, verdict, n_iter, last_gain, *progress, calm, memory)
 
 
 def select(keep: jax.Array, new: Any, old: Any) -> Any:
     """Leaf by leaf, new where keep, else old."""
     return jax.tree.map(lambda a, b: jnp.where(keep, a, b), new, old)
+
+
+def _propose(control, run):
+    """Statistics for the M-step, whether they are bolder than plain EM, and the new memory."""
+    stats = run.point.stats
+    if control.accelerate is None:
+        return stats, jnp.zeros((), bool), None
+    propose = accelerate.ACCELERATORS[control.accelerate]
+    flat, bold, memory = propose(run.memory, stats.moments.reshape(-1))
+    memory = select(run.n_iter < 0, run.memory, memory)
+    return replace(stats, moments=flat.reshape(stats.moments.shape)), bold, memory
+
+
+def _refusal(control, new, old, gain, sick, fresh):
+    """RUNNING for an acceptable step, else what is wrong with it, worst first."""
+    finite = jnp.isfinite(objective(new)) & _finite(new.params)
+    fell = ~fresh & (gain < -_noise(old)) & jnp.asarray(control.guard)
+    return jnp.select(
+        [~finite & (sick == Status.RUNNING), sick != Status.RUNNING, fell],
+        [Status.NONFINITE, sick, Status.DECREASED],
+        Status.RUNNING,
+    ).astype(jnp.int32)
+
+
+def _progress(control, run, gain, old, accepted):
+    """Gain since it last exceeded rounding, and the steps that took; rules that watch the
+    parameters are not ended by a flat likelihood."""
+    crept = run.crept + jnp.where(accepted & jnp.isfinite(gain), gain, 0)
+    moved = (crept > _noise(old)) | (run.n_iter <= 0) | (control.stop == "parameters")
+    return jnp.where(moved, 0, crept), jnp.where(moved, 0, run.flat + 1)
 
 
 def _small(model, control, run, new, gain, prepared):
@@ -128,10 +162,10 @@ def _small(model, control, run, new, gain, prepared):
     return rule(gain, run.gain, objective(new), old.params, new.params, q_gain, control.tol)
 
 
-def _noise(point: Point, model) -> jax.Array:
+def _noise(point: Point) -> jax.Array:
     """What rounding can do to the mean objective: a few units in its last place."""
     eps = jnp.finfo(point.rest.dtype).eps
-    return 8 * eps * (1 + jnp.abs(objective(point)))
+    return 4 * eps * (1 + jnp.abs(objective(point)))
 
 
 def _finite(tree: Any) -> jax.Array:

@@ -1,133 +1,31 @@
-"""The front door: `em` (one fit, pure) and `fit` (many starts), and the `Fit` they return."""
+"""`fit`: many starts on one data set."""
 
+import time
+from collections.abc import Callable
 from contextlib import nullcontext
-from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxem import engine
-from jaxem.data import Data, as_data, check_data
+from jaxem import budget, race, schedule
+from jaxem.clock import compilations
+from jaxem.data import Data, check_data
+from jaxem.engine import Control
+from jaxem.frame import frame_of, standardize, standardized_model, standardized_params
+from jaxem.initialize import INITIALIZERS
+from jaxem.lanes import Grid
+from jaxem.loop import cast, check_control
 from jaxem.models import Mixture, MixtureParams
-from jaxem.pytree import pytree, replace
-from jaxem.status import MESSAGES, SOUND, Status
-from jaxem.stopping import RULES
+from jaxem.pytree import replace
+from jaxem.result import Fit, Report
+from jaxem.schedule import Store
 
 try:
     from jax import enable_x64 as _enable_x64
 except ImportError:
     from jax.experimental import enable_x64 as _enable_x64
-
-
-@pytree
-class Fit:
-    """Finished fits; lane axes lead every leaf, and `fit[i]` indexes all of them."""
-
-    params: Any
-    log_likelihood: Any  # f[...], total, of exactly these parameters
-    objective: Any  # f[...], log-likelihood (classification likelihood if hard) + log prior
-    status: Any  # i[...], see `jaxem.Status`
-    n_iter: Any  # i[...]
-    trace: Any = None  # f[..., max_iter + 1], objective after each iteration, NaN after the end
-
-    def __getitem__(self, index: Any) -> "Fit":
-        return jax.tree.map(lambda leaf: leaf[index], self)
-
-    @property
-    def converged(self) -> Any:
-        """True where the stopping rule was met."""
-        return self.status == Status.CONVERGED
-
-    @property
-    def sound(self) -> np.ndarray:
-        """True for fits that `best()` may choose."""
-        return np.isin(np.asarray(self.status), SOUND)
-
-    def best(self) -> "Fit":
-        """The sound fit of highest objective, lane axis dropped; ValueError when none is sound."""
-        sound = self.sound
-        if not sound.any():
-            raise ValueError(f"No sound fit among {sound.size}: {self.summary()}")
-        value = np.where(sound, np.asarray(self.objective), -np.inf)
-        return self if value.ndim == 0 else self[np.unravel_index(value.argmax(), value.shape)]
-
-    def summary(self) -> str:
-        """How many fits ended how, with the remedy for each kind of failure."""
-        codes, counts = np.unique(np.asarray(self.status), return_counts=True)
-        parts = [
-            f"{n} {Status(c).name} ({MESSAGES[Status(c)]})"
-            for c, n in zip(codes, counts, strict=True)
-        ]
-        return "; ".join(parts) + "."
-
-
-def em(
-    model: Mixture,
-    params: MixtureParams,
-    x: Any,
-    *,
-    sample_weight: Any = None,
-    labels: Any = None,
-    tol: Any = 1e-6,
-    max_iter: Any = 500,
-    stop: str = "log_likelihood",
-    guard: Any = True,
-    trace: int = 0,
-) -> Fit:
-    """Fit one model by EM from given parameters: pure, for your `jit` and `vmap`.
-
-    x f[n, d] or `Data`; tol is per unit weight (scikit-learn's meaning); `stop` names a rule of
-    `jaxem.stopping`. `trace=m` (static, at least max_iter) also returns the objective after each
-    of up to m iterations. `guard=False` accepts steps that lower the objective. Never raises on
-    data: look at `.status`.
-    """
-    if stop not in RULES:
-        raise ValueError(f"stop must be one of {', '.join(RULES)}; got {stop!r}.")
-    control = engine.Control(tol, max_iter, guard, stop)
-    prepared = model.prepare(as_data(x, sample_weight, labels))
-    return _em(model, params, prepared, control, trace)
-
-
-@partial(jax.jit, static_argnames="trace")
-def _em(model, params, prepared, control, trace):
-    run = engine.start(model, params, prepared)
-    record = jnp.full((trace + 1,), jnp.nan, prepared.base.dtype)
-    record = record.at[0].set(_objective(run, prepared))
-
-    def body(carry):
-        run, record = carry
-        run = engine.step(model, prepared, control, run)
-        return run, record.at[run.n_iter].set(_objective(run, prepared), mode="drop")
-
-    going = lambda carry: (carry[0].status == Status.RUNNING) & (carry[0].n_iter < control.max_iter)  # noqa: E731
-    run, record = jax.lax.while_loop(going, body, (run, record))
-    fit = _finish(model, prepared, run)
-    return replace(fit, trace=record) if trace else fit
-
-
-def _objective(run, prepared):
-    return engine.objective(run.point) * prepared.weight + prepared.base
-
-
-def _finish(model, prepared, run) -> Fit:
-    point, status = run.point, run.status
-    status = jnp.where(status == Status.RUNNING, Status.MAX_ITER, status)
-    spurious = model.degenerate(point.params, point.stats, prepared)
-    usable = jnp.any(jnp.stack([status == code for code in SOUND]))
-    status = jnp.where(usable & spurious, Status.DEGENERATE, status).astype(jnp.int32)
-    likelihood = _likelihood(model, prepared, point)
-    return Fit(point.params, likelihood, _objective(run, prepared), status, run.n_iter)
-
-
-def _likelihood(model, prepared, point):
-    if model.assignment == "soft" and model.exponent is Mixture.exponent:
-        mean = point.level + point.rest
-    else:
-        soft = replace(model, assignment="soft", exponent=1.0)
-        mean = soft.expect(point.params, prepared, point.level)[1] / prepared.weight + point.level
-    return mean * prepared.weight + prepared.base
 
 
 def fit(
@@ -142,121 +40,132 @@ def fit(
     tol: float = 1e-6,
     max_iter: int = 500,
     stop: str = "log_likelihood",
+    accelerate: str | None = None,
+    race: bool | None = None,
+    memory_limit: int | None = None,
 ) -> Fit:
     """Fit `model` from `n_starts` starts at once; returns a `Fit` with axis [starts].
 
     `init` is "k-means++", "kmeans", "random", "random_from_data", a callable
     `(key, x, weight, k) -> f[n, k]`, or one start given as parameters, labels i[n] or
     responsibilities f[n, k]. The data are standardised once, and parameters and likelihood mapped
-    back exactly. float64 x is fitted in float64 (results are then NumPy arrays where JAX's x64
-    mode is off), anything narrower in float32. Start i depends on (key, i) alone. Raises
-    ValueError for data or arguments that cannot be fitted; a start that fails has a status.
+    back exactly. float64 x is fitted in float64 (results are NumPy arrays), anything narrower in
+    float32. Start i depends on (key, i) alone. `race` runs every start for a few iterations and
+    the best distinct ones to the end, the others being PRUNED (None: from 64 starts on).
+    Raises ValueError for data or arguments that cannot be fitted; a start that fails has a status.
     """
     array = check_data(x, sample_weight, labels, model.n_components)
     model.validate(array)
+    check_starts(n_starts)
+    control = check_control(Control(tol, max_iter, True, stop, accelerate))
+    with precision_of(array.dtype):
+        array = array if array.dtype == np.float64 else array.astype(np.float32)
+        begun = time.perf_counter()
+        with compilations() as compiled:
+            store, plan = _store(
+                model, array, sample_weight, labels, n_starts, control, memory_limit
+            )
+            _start(store, model, array, key, init, plan)
+            result = run(store, max_iter, race, n_starts)
+        return with_report(result, store, compiled, begun)
+
+
+def check_starts(n_starts: int) -> None:
+    """ValueError unless there is at least one start."""
     if n_starts < 1:
         raise ValueError(f"n_starts must be at least 1; got {n_starts}.")
-    if stop not in RULES:
-        raise ValueError(f"stop must be one of {', '.join(RULES)}; got {stop!r}.")
-    wide = array.dtype == np.float64 and not jax.config.jax_enable_x64  # type: ignore[attr-defined]
-    array = array if array.dtype == np.float64 else array.astype(np.float32)
-    with _enable_x64(True) if wide else nullcontext():
-        result = _fit(model, array, key, n_starts, init, sample_weight, labels, tol, max_iter, stop)
-        return jax.tree.map(np.asarray, result) if wide else result
 
 
-def _fit(model, array, key, n_starts, init, weight, labels, tol, max_iter, stop) -> Fit:
-    shift, scale = _frame(model.family, array, weight)
-    z = (array - shift) / scale
-    shift, scale = jnp.asarray(shift), jnp.asarray(scale)
-    inner = _standardized(model, shift, scale)
-    data = as_data(z, weight, labels)
-    starts = _starts(inner, data, key, n_starts, init, shift, scale)
-    control = engine.Control(tol, max_iter, True, stop)
-    fits = _fit_lanes(inner, starts, data, control)
-    if model.family_is_scaled:
-        mapped = jax.vmap(lambda p: _unstandardize(model, p, shift, scale))(fits.params)
-        jacobian = jnp.sum(data.weight) * jnp.sum(jnp.log(scale))
-        fits = replace(
-            fits,
-            params=mapped,
-            log_likelihood=fits.log_likelihood - jacobian,
-            objective=fits.objective - jacobian,
-        )
-    return fits
+def precision_of(dtype: Any) -> Any:
+    """A context in which float64 data are computed in float64, whatever JAX's global setting."""
+    wide = dtype == np.float64 and not jax.config.jax_enable_x64  # type: ignore[attr-defined]
+    return _enable_x64(True) if wide else nullcontext()
 
 
-@jax.jit
-def _fit_lanes(model, starts, data, control) -> Fit:
-    prepared = model.prepare(data)
-    runs = jax.vmap(lambda p: engine.start(model, p, prepared))(starts)
-
-    def body(runs):
-        new = jax.vmap(lambda r: engine.step(model, prepared, control, r))(runs)
-        keep = jax.vmap(engine.select)
-        return keep(runs.status == Status.RUNNING, new, runs)
-
-    def going(runs):
-        return jnp.any((runs.status == Status.RUNNING) & (runs.n_iter < control.max_iter))
-
-    runs = jax.lax.while_loop(going, body, runs)
-    return jax.vmap(lambda r: _finish(model, prepared, r))(runs)
+def run(store: Store, max_iter: int, raced: bool | None, n_starts: int) -> Fit:
+    """All lanes to their ends, as a race where asked for or worth it."""
+    race.run(store, max_iter, n_starts >= 64 if raced is None else raced)
+    return schedule.conclude(store)
 
 
-def _frame(family, array, weight) -> tuple[np.ndarray, np.ndarray]:
-    """Shift and scale f[d], computed in float64 on the host; identity for unscaled families."""
-    d = array.shape[1]
-    kind = getattr(family, "scale_kind", "none")
-    if kind == "none":
-        return np.zeros(d, array.dtype), np.ones(d, array.dtype)
-    w = np.ones(len(array)) if weight is None else np.asarray(weight, np.float64)
-    wide = array.astype(np.float64)
-    shift = np.average(wide, axis=0, weights=w).astype(array.dtype)
-    variance = np.average((wide - shift) ** 2, axis=0, weights=w)
-    variance = np.full(d, variance.mean()) if kind == "scalar" else variance
-    scale = np.sqrt(np.where(variance > 0, variance, 1.0))
-    return shift, scale.astype(array.dtype)
+def with_report(result: Fit, store: Store, compiled: Any, begun: float) -> Fit:
+    """The result with what it cost."""
+    report = Report(
+        executed=store.executed,
+        needed=int(np.sum(store.runs.n_iter + 1)),
+        programs=compiled.programs,
+        compile_seconds=compiled.seconds,
+        run_seconds=max(0.0, time.perf_counter() - begun - compiled.seconds),
+    )
+    return replace(result, report=report)
 
 
-def _standardized(model, shift, scale):
-    if not model.family_is_scaled:
-        return model
-    return replace(model, family=model.family.standardized(shift, scale))
+def _store(model, array, weight, labels, n_starts, control, limit) -> tuple[Store, budget.Plan]:
+    frame = frame_of(model.family, array, weight)
+    data = host_data(standardize(array, frame), weight, labels)
+    inner = cast(standardized_model(model, frame), array.dtype)
+    width = jax.eval_shape(model.family.features, data.x).shape[0]
+    sizes = budget.plan(
+        len(array), width, model.n_components, n_starts, array.itemsize, True, limit
+    )
+    prepared = _prepare(inner, data, sizes.rows)
+    grid = Grid(inner, data, prepared, frame, shared=True)
+    starts = np.arange(n_starts)
+    return Store(grid, control, 0 * starts, starts, sizes.bucket, sizes.smallest), sizes
 
 
-def _unstandardize(model, params, shift, scale):
-    return replace(params, components=model.family.unstandardize(params.components, shift, scale))
+_prepare: Callable = jax.jit(
+    lambda model, data, rows: model.prepare(data, rows), static_argnames="rows"
+)
 
 
-def _starts(model, data: Data, key, n_starts, init, shift, scale) -> MixtureParams:
-    """Starting parameters, lane axis [starts] leading, in the standardised frame."""
+def host_data(x: np.ndarray, weight: Any, label: Any) -> Data:
+    """`Data` of x's dtype."""
+    weight = np.ones(len(x), x.dtype) if weight is None else np.asarray(weight, x.dtype)
+    label = None if label is None else np.asarray(label, np.int32)
+    return jax.tree.map(jnp.asarray, Data(x, weight, label))
+
+
+def _start(store: Store, model, array, key, init, plan) -> None:
+    if isinstance(init, str) or callable(init):
+        if isinstance(init, str) and init not in INITIALIZERS:
+            known = ", ".join(INITIALIZERS)
+            raise ValueError(f"init must be one of {known} or a callable; got {init!r}.")
+        return schedule.seed(store, key, init, plan.at_once)
+    inner, frame, data = store.grid.model, store.grid.frame, store.grid.data
     if isinstance(init, MixtureParams):
-        one = init
-        if model.family_is_scaled:
-            inner = model.family.standardize(init.components, shift, scale)
-            one = replace(init, components=inner)
-        one = jax.tree.map(lambda leaf: jnp.asarray(leaf, data.x.dtype), one)
-        return _repeat(one, n_starts)
-    if not isinstance(init, str) and not callable(init):
-        r = jnp.asarray(init)
-        if r.shape == data.x.shape[:1]:
-            r = jax.nn.one_hot(r, model.n_components, dtype=data.x.dtype)
-        if r.shape != (data.x.shape[0], model.n_components):
-            n, k = data.x.shape[0], model.n_components
-            raise ValueError(
-                f"init must be labels ({n},) or responsibilities ({n}, {k}); got {r.shape}."
-            )
-        return _repeat(model.seed(data, r), n_starts)
-    keys = jax.vmap(partial(jax.random.fold_in, key))(jnp.arange(n_starts))
-    return _seed_lanes(model, data, keys, init)
+        one = given_params(model, init, array)
+        one = standardized_params(model, one, frame)
+    else:
+        one = inner.seed(data, given_responsibilities(init, len(array), model.n_components))
+    many = jax.tree.map(lambda leaf: np.repeat(np.asarray(leaf)[None], len(store.starts), 0), one)
+    return schedule.begin(store, many)
 
 
-@partial(jax.jit, static_argnames="init")
-def _seed_lanes(model, data, keys, init):
-    # One batch of lanes at a time: n × k × lanes responsibilities never exist together.
-    batch = max(1, min(keys.shape[0], 2**24 // (data.x.shape[0] * model.n_components)))
-    return jax.lax.map(lambda k: model.init(k, data.x, init, data.weight), keys, batch_size=batch)
+def given_params(model: Mixture, params: MixtureParams, x: np.ndarray) -> MixtureParams:
+    """The given start in x's dtype; ValueError when it does not fit the model or the data."""
+    want = jax.eval_shape(lambda: model.blank(x.shape[1], x.dtype))
+    got = jax.tree.map(np.shape, params)
+    shapes = jax.tree.map(lambda leaf: leaf.shape, want)
+    if got != shapes:
+        raise ValueError(f"init has parameters of shapes {got}; this model and x need {shapes}.")
+    params = jax.tree.map(lambda leaf: jnp.asarray(leaf, x.dtype), params)
+    if not bool(model.usable(params)):
+        raise ValueError(
+            "init is not a mixture: weights must sum to 1 and every component must be proper "
+            "(finite, a positive definite covariance, probabilities in [0, 1], positive rates)."
+        )
+    return params
 
 
-def _repeat(params, n_starts):
-    return jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (n_starts, *leaf.shape)), params)
+def given_responsibilities(init: Any, n: int, k: int) -> np.ndarray:
+    """Labels or responsibilities as f[n, k]; ValueError for anything else."""
+    r = np.asarray(init)
+    if r.shape == (n,) and r.size and r.min() >= 0 and r.max() < k:
+        r = np.eye(k)[r.astype(int)]
+    if r.shape != (n, k) or not np.isfinite(r).all() or (r < 0).any():
+        raise ValueError(
+            f"init must be labels ({n},) from 0 to {k - 1}, responsibilities ({n}, {k}) that are "
+            f"finite and not negative, or parameters; got shape {r.shape}."
+        )
+    return r

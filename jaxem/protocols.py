@@ -56,7 +56,7 @@ class Family(Protocol):
         ...
 
     def maximize(self, stats: Statistics, params: Any, frozen: tuple[str, ...] = ()) -> Any:
-        """The argmax of expected log-likelihood plus log prior; `frozen` fields keep their value."""
+        """The argmax of expected log-likelihood plus log prior; `frozen` fields stay."""
         ...
 
     def log_prior(self, params: Any) -> jax.Array:

@@ -59,7 +59,7 @@ def softmax_moments(
     beta: jax.Array,
     blocks: Blocks,
     reference: jax.Array,
-    exponent: jax.Array,
+    exponent: jax.Array | None = None,
     hard: bool = False,
 ) -> tuple[jax.Array, jax.Array]:
     """Moments f[k, p] and Σ w (logsumexp_k − reference) f[], as `softmax_moments_reference`.
@@ -87,9 +87,12 @@ def _step(phi, beta, w, reference, exponent, hard):
         best = jnp.argmax(logits, axis=0)
         r = jnp.where(jnp.arange(beta.shape[0])[:, None] == best[None, :], w[None, :], 0)
         return einsum("km,pm->kp", r, phi), jnp.sum(w * (top - reference))
-    logits = logits * exponent
+    if exponent is not None:
+        logits = logits * exponent
     top = jax.lax.stop_gradient(jnp.max(logits, axis=0))
     e = jnp.exp(logits - top[None, :])
     s = jnp.sum(e, axis=0)
     moments = einsum("km,pm->kp", e * (w / s)[None, :], phi)
-    return moments, jnp.sum(w * ((jnp.log(s) + top) / exponent - reference))
+    level = jnp.log(s) + top
+    level = level if exponent is None else level / exponent
+    return moments, jnp.sum(w * (level - reference))

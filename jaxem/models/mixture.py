@@ -51,7 +51,8 @@ class Mixture:
     """Mixture of `n_components` members of `family`; all methods are pure and unbatched.
 
     `assignment` is "soft" (EM) or "hard" (classification EM). `exponent` tempers the soft
-    responsibilities r ∝ exp(exponent · logits): below 1 for annealing (Ueda and Nakano 1998).
+    responsibilities r ∝ exp(exponent · logits): below 1 for annealing (Ueda and Nakano 1998),
+    None for 1.
     `weight_prior` is the Dirichlet concentration of the weights, None for maximum likelihood.
     `frozen` names parameters that keep their start: "weights" or fields of the family.
     """
@@ -59,7 +60,7 @@ class Mixture:
     family: Any
     n_components: int = static()
     assignment: str = static(default="soft")
-    exponent: Any = 1.0
+    exponent: Any = None
     weight_prior: Any = None
     frozen: tuple[str, ...] = static(default=())
 
@@ -100,7 +101,7 @@ class Mixture:
     def expect(self, params, prepared: Prepared, reference) -> tuple[Statistics, jax.Array]:
         """Statistics and Σ w (logsumexp − reference), the base left out."""
         beta = self.coefficients(params)
-        exponent = jnp.asarray(self.exponent, beta.dtype)
+        exponent = None if self.exponent is None else jnp.asarray(self.exponent, beta.dtype)
         hard = self.assignment == "hard"
         moments, total = softmax_moments(
             self.family.features, beta, prepared.blocks, reference, exponent, hard
@@ -156,9 +157,7 @@ class Mixture:
         """Parameters by one M-step on starting responsibilities f[n, k]."""
         data = as_data(data)
         blocks = as_blocks(data.x, data.weight, BLOCK_ROWS)
-        moments = weighted_moments(
-            self.family.features, blocks, jnp.asarray(resp, data.x.dtype).T
-        )
+        moments = weighted_moments(self.family.features, blocks, jnp.asarray(resp, data.x.dtype).T)
         common = weighted_moments(self._common_features, blocks)[0]
         stats = Statistics(moments, common)
         return self.m_step(stats, self.blank(data.x.shape[1], data.x.dtype))
@@ -174,13 +173,13 @@ class Mixture:
         healthy = self.family.healthy(params.components, stats)
         sick = jnp.any(~healthy & active)
         floor = 1e-8 * prepared.weight / jnp.maximum(prepared.rows, 1)
-        empty = jnp.any(active & (stats.moments[:, 0] < floor)) & ("weights" not in self.frozen)
+        count = stats.moments[:, 0]
+        empty = jnp.any(active & (count < floor)) & ("weights" not in self.frozen)
+        empty = empty | jnp.any(count < 0)  # only an extrapolation can do this
         status = jnp.where(sick, Status.SINGULAR, Status.RUNNING)
         return jnp.where(empty, Status.EMPTY_COMPONENT, status).astype(jnp.int32)
 
-    def degenerate(
-        self, params: MixtureParams, stats: Statistics, prepared: Prepared
-    ) -> jax.Array:
+    def degenerate(self, params: MixtureParams, stats: Statistics, prepared: Prepared) -> jax.Array:
         """True for a spurious maximum: a component hardly above the rows that any component of
         its family fits, or narrower than the pooled components by `NARROWNESS_LIMIT`."""
         family = self.family

@@ -1,0 +1,72 @@
+"""How much at once: lanes per bucket and rows per block, from the problem and a memory limit."""
+
+import os
+from dataclasses import dataclass
+
+import jax
+
+#: Without `memory_limit`, this share of what the device has.
+SHARE = 0.25
+
+#: Logits of one block, in bytes, that stay in a CPU's cache between the two matrix products.
+CACHE = 1 << 20
+
+#: Columns (lanes × components) from which a CPU's matrix product runs at full speed.
+COLUMNS = 512
+
+#: Responsibilities per step that fill an accelerator, or amortise a CPU's dispatch.
+FULL = {"cpu": 1 << 21, "gpu": 1 << 28, "tpu": 1 << 27}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Sizes chosen for a call."""
+
+    bucket: int  # lanes on the device at once
+    rows: int  # rows of a block
+    at_once: int  # lanes that are initialised together
+    smallest: int  # smallest bucket worth having
+    stride: int  # iterations between two looks of the host: about a second of work
+
+
+def plan(
+    n: int, width: int, k: int, lanes: int, itemsize: int, shared: bool, limit: int | None = None
+) -> Plan:
+    """Sizes for `lanes` fits of k components with `width` features on n rows each.
+
+    `limit` in bytes bounds blocks, lane states and, for separate data sets, the copies of their
+    rows. ValueError, with the minimum, when not even one lane with one row per block fits.
+    """
+    limit = memory() if limit is None else limit
+    kind = jax.default_backend()
+    full = FULL.get(kind, FULL["gpu"])
+    state = 16 * k * width * itemsize  # parameters, statistics, an accelerator's memory
+    own = 0 if shared else 3 * n * (width + 1) * itemsize
+    least = state + own + (width + 4 * k) * itemsize
+    if least > limit:
+        raise ValueError(
+            f"memory_limit of {limit} bytes is too small: one fit of this shape needs {least}."
+        )
+    wish = -(-COLUMNS // k) if shared and kind == "cpu" else -(-full // (n * k))
+    bucket = min(_power_of_two(max(wish, 1)), _power_of_two(lanes))
+    while bucket > 1 and bucket * (state + own) > limit // 2:
+        bucket //= 2
+    block = min(limit // 4, CACHE if kind == "cpu" else limit // 4)
+    per_row = (width + 3 * bucket * k) * itemsize
+    rows = max(1, min(n, max(block // (bucket * k * itemsize), 64), limit // 4 // per_row))
+    at_once = max(1, min(bucket, limit // 4 // (n * (2 * k + 4) * itemsize)))
+    smallest = max(1, bucket // 64) if bucket * n * k > full // 8 else bucket
+    stride = max(1, min(64, (full << 9) // (bucket * n * k)))
+    return Plan(bucket, rows, at_once, smallest, stride)
+
+
+def memory() -> int:
+    """Bytes a call may use: a share of what the default device has."""
+    stats = jax.local_devices()[0].memory_stats()
+    if stats and "bytes_limit" in stats:
+        return int(SHARE * stats["bytes_limit"])
+    return int(SHARE * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+
+
+def _power_of_two(value: int) -> int:
+    return 1 << max(0, int(value) - 1).bit_length()

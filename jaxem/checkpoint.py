@@ -1,0 +1,120 @@
+"""Work that survives a kill: the store written atomically while it runs, and read back.
+
+One NPZ file without pickles: a header (format, fingerprint of the problem, counters) and the leaves
+of the runs. The fingerprint covers data, model, settings and versions, so that a checkpoint never
+goes on with another problem.
+"""
+
+import hashlib
+import json
+import os
+import tempfile
+import time
+import warnings
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxem._version import __version__
+from jaxem.schedule import Store
+
+FORMAT = 1
+
+#: Seconds between two writes.
+INTERVAL = 10.0
+
+
+def fingerprint(*parts: Any) -> str:
+    """A digest of arrays, pytrees and plain values, and of the versions that computed with them."""
+    digest = hashlib.sha256(f"{__version__} {jax.__version__} {jax.default_backend()}".encode())
+    for part in parts:
+        leaves, structure = jax.tree.flatten(part)
+        digest.update(str(structure).encode())
+        for leaf in leaves:
+            if isinstance(leaf, jax.Array) and jax.dtypes.issubdtype(
+                leaf.dtype, jax.dtypes.prng_key
+            ):
+                leaf = jax.random.key_data(leaf)
+            array = np.asarray(leaf)
+            digest.update(f"{array.dtype}{array.shape}".encode())
+            digest.update(repr(leaf).encode() if array.dtype == object else array.tobytes())
+    return digest.hexdigest()
+
+
+def writer(path: Any, mark: str) -> Callable[[Store], None]:
+    """A function of the store that writes it every `INTERVAL` seconds; a full disk warns once."""
+    last, warned = -np.inf, False
+
+    def look(store: Store) -> None:
+        nonlocal last, warned
+        if time.monotonic() - last < INTERVAL:
+            return
+        try:
+            save(path, store, mark)
+        except OSError as error:
+            if not warned:
+                warnings.warn(
+                    f"checkpoint {path} was not written ({error}); the fit goes on, and the last "
+                    "good checkpoint is kept.",
+                    RuntimeWarning,
+                    stacklevel=2,
+                )
+            warned = True
+        last = time.monotonic()
+
+    return look
+
+
+def save(path: Any, store: Store, mark: str) -> None:
+    """Write the store beside `path`, then put it in place in one step."""
+    header = {
+        "format": FORMAT,
+        "mark": mark,
+        "executed": store.executed,
+        "rung": store.rung,
+        "size": 0 if store.flight is None else store.flight[1],
+    }
+    arrays = {f"leaf{i}": leaf for i, leaf in enumerate(jax.tree.leaves(store.runs))}
+    arrays["flight"] = np.zeros(0, int) if store.flight is None else store.flight[0]
+    arrays["alive"] = np.arange(len(store.groups)) if store.alive is None else store.alive
+    path = Path(path)
+    handle, name = tempfile.mkstemp(prefix=path.name, suffix=".part", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            np.savez(file, header=np.array(json.dumps(header)), **arrays)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def load(path: Any, store: Store, mark: str) -> bool:
+    """Put the store where the checkpoint stood; False when there is none. ValueError when it is
+    not a checkpoint, of a newer format, or of another problem."""
+    if not Path(path).exists():
+        return False
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+        header = json.loads(str(arrays.pop("header")))
+    except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile) as error:
+        raise ValueError(f"{path} is not a jaxem checkpoint ({error}); move it away.") from error
+    if header["format"] > FORMAT:
+        raise ValueError(f"{path} was written by a newer jaxem (format {header['format']}).")
+    if header["mark"] != mark:
+        raise ValueError(
+            f"{path} belongs to another problem (other data, model, settings or versions); move it "
+            "away to start afresh."
+        )
+    leaves, structure = jax.tree.flatten(store.runs)
+    found = [np.array(arrays[f"leaf{i}"]) for i in range(len(leaves))]
+    store.runs = jax.tree.unflatten(structure, found)
+    store.executed, store.rung, store.alive = header["executed"], header["rung"], arrays["alive"]
+    store.flight = (arrays["flight"], header["size"]) if header["size"] else None
+    return True

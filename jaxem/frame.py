@@ -1,0 +1,72 @@
+"""The standardised frame: fit where the data have mean 0 and variance 1, map back exactly."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxem.pytree import pytree, replace
+from jaxem.result import Fit
+
+#: Rows taken at a time on the host, so that float64 copies of float32 data stay small.
+_ROWS = 1 << 16
+
+
+@pytree
+class Frame:
+    """z = (x − shift) / scale; leading axes for several data sets."""
+
+    shift: Any  # f[..., d]
+    scale: Any  # f[..., d]
+
+
+def frame_of(family: Any, x: np.ndarray, weight: np.ndarray | None) -> Frame:
+    """The frame of x f[n, d], computed in float64 on the host; identity for unscaled families."""
+    d = x.shape[1]
+    kind = getattr(family, "scale_kind", "none")
+    if kind == "none":
+        return Frame(np.zeros(d, x.dtype), np.ones(d, x.dtype))
+    w = np.ones(len(x)) if weight is None else np.asarray(weight, np.float64)
+    parts = [slice(i, i + _ROWS) for i in range(0, len(x), _ROWS)]
+    total = w.sum()
+    shift = sum(w[p] @ x[p].astype(np.float64) for p in parts) / total
+    shift = np.asarray(shift).astype(x.dtype)
+    square = sum(w[p] @ (x[p] - shift.astype(np.float64)) ** 2 for p in parts) / total
+    square = np.full(d, np.mean(square)) if kind == "scalar" else np.asarray(square)
+    # A constant column keeps its units: its fits end SINGULAR, as they should.
+    return Frame(shift, np.sqrt(np.where(square > 0, square, 1.0)).astype(x.dtype))
+
+
+def standardize(x: np.ndarray, frame: Frame) -> np.ndarray:
+    """z of x's dtype; the difference is exact before it is scaled."""
+    return ((x - frame.shift) / frame.scale).astype(x.dtype)
+
+
+def standardized_model(model: Any, frame: Frame) -> Any:
+    """The model whose priors and given parameters are those of z."""
+    if not model.family_is_scaled:
+        return model
+    return replace(model, family=model.family.standardized(frame.shift, frame.scale))
+
+
+def standardized_params(model: Any, params: Any, frame: Frame) -> Any:
+    """Parameters of x as parameters of z."""
+    if not model.family_is_scaled:
+        return params
+    inner = model.family.standardize(params.components, frame.shift, frame.scale)
+    return replace(params, components=inner)
+
+
+def restore(model: Any, fit: Fit, frame: Frame, weight: jax.Array) -> Fit:
+    """A fit of z as a fit of x: parameters mapped, the Jacobian paid by the likelihood."""
+    if not model.family_is_scaled:
+        return fit
+    components = model.family.unstandardize(fit.params.components, frame.shift, frame.scale)
+    jacobian = weight * jnp.sum(jnp.log(frame.scale))
+    return replace(
+        fit,
+        params=replace(fit.params, components=components),
+        log_likelihood=fit.log_likelihood - jacobian,
+        objective=fit.objective - jacobian,
+    )

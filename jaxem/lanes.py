@@ -1,0 +1,101 @@
+"""Programs that run many lanes at once: the only file that vmaps over runs.
+
+A lane is one fit: a data set of the grid, a start. Inside one shared data set x has no lane axis,
+so the E-steps of all lanes are one matrix product and x is never copied.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jaxem import engine
+from jaxem.frame import restore
+from jaxem.loop import finish
+from jaxem.pytree import pytree, static
+from jaxem.status import Status
+
+
+@pytree
+class Grid:
+    """Data sets and the models that fit them, in their frames. `shared`: one data set for all
+    lanes, no leading axis; else every leaf leads with the data sets, padded to one length."""
+
+    model: Any
+    data: Any
+    prepared: Any
+    frame: Any
+    shared: bool = static()
+
+    def of(self, groups: jax.Array) -> "Grid":
+        """The rows of these data sets, one per lane; the grid as it is when shared."""
+        return self if self.shared else jax.tree.map(lambda leaf: leaf[groups], self)
+
+
+def _over_lanes(rows: Grid, function: Callable, *lanes: Any) -> Any:
+    """`function(row, *lane)` for every lane; `row` is the lane's own grid."""
+    axes = (None if rows.shared else 0, *(0 for _ in lanes))
+    return jax.vmap(function, in_axes=axes)(rows, *lanes)
+
+
+@jax.jit
+def begin(grid: Grid, groups: jax.Array, params: Any, control: engine.Control) -> engine.Run:
+    """Runs that start at the given parameters."""
+    return _over_lanes(
+        grid.of(groups),
+        lambda row, params: engine.start(row.model, params, row.prepared, control),
+        params,
+    )
+
+
+@jax.jit
+def advance(
+    grid: Grid, groups, control: engine.Control, limit, stop_at, stride, runs
+) -> tuple[engine.Run, jax.Array]:
+    """Step the live lanes until `stop_at` or fewer live, or `stride` steps; and the steps made."""
+    rows = grid.of(groups)
+
+    def one(row, run):
+        new = engine.step(row.model, row.prepared, control, run)
+        return engine.select(is_live(run, limit), new, run)
+
+    def going(carry):
+        runs, count = carry
+        return (jnp.sum(is_live(runs, limit)) > stop_at) & (count < stride)
+
+    def body(carry):
+        return _over_lanes(rows, one, carry[0]), carry[1] + 1
+
+    return jax.lax.while_loop(going, body, (runs, jnp.zeros((), jnp.int32)))
+
+
+@jax.jit
+def conclude(grid: Grid, groups: jax.Array, runs: engine.Run) -> Any:
+    """The `Fit` of each lane, in the units of the data."""
+
+    def one(row, run):
+        done = finish(row.model, row.prepared, run)
+        return restore(row.model, done, row.frame, row.prepared.weight)
+
+    return _over_lanes(grid.of(groups), one, runs)
+
+
+@partial(jax.jit, static_argnames=("init", "at_once"))
+def seed(grid: Grid, groups, starts, key, init, at_once: int) -> Any:
+    """Starting parameters: (key, data set, restart) alone decide them. `at_once` lanes together,
+    so that n × k × lanes responsibilities never exist."""
+
+    def one(lane):
+        group, start = lane
+        own = jax.random.fold_in(jax.random.fold_in(key, group), start)
+        row = grid.of(group)
+        return row.model.init(own, row.data.x, init, row.data.weight)
+
+    return jax.lax.map(one, (groups, starts), batch_size=at_once)
+
+
+def is_live(run: engine.Run, limit: Any) -> Any:
+    """True for lanes that still have steps to make; host and device arrays alike."""
+    return (run.status == Status.RUNNING) & (run.n_iter < limit)

@@ -1,0 +1,100 @@
+"""`em`: the pure loop, one fit, for the caller's `jit`, `vmap` and `grad`."""
+
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jaxem import engine
+from jaxem.accelerate import ACCELERATORS
+from jaxem.data import as_data
+from jaxem.models import Mixture, MixtureParams
+from jaxem.pytree import replace
+from jaxem.result import Fit
+from jaxem.status import SOUND, Status
+from jaxem.stopping import RULES
+
+
+def em(
+    model: Mixture,
+    params: MixtureParams,
+    x: Any,
+    *,
+    sample_weight: Any = None,
+    labels: Any = None,
+    tol: Any = 1e-6,
+    max_iter: Any = 500,
+    stop: str = "log_likelihood",
+    accelerate: str | None = None,
+    guard: Any = True,
+    trace: int = 0,
+) -> Fit:
+    """Fit one model by EM from given parameters: pure, for your `jit` and `vmap`.
+
+    x f[n, d] or `Data`; tol is per unit weight (scikit-learn's meaning); `stop` names a rule of
+    `jaxem.stopping`, `accelerate` one of `jaxem.accelerate` ("anderson", "squarem") or None for
+    the textbook's EM. `trace=m` (static, at least max_iter) also returns the objective after each
+    of up to m iterations. `guard=False` accepts steps that lower the objective. Raises ValueError
+    for an unknown name or a wrong shape, never on values: look at `.status`.
+    """
+    control = check_control(engine.Control(tol, max_iter, guard, stop, accelerate))
+    data = as_data(x, sample_weight, labels)
+    model, params = cast(model, data.x.dtype), cast(params, data.x.dtype)
+    return _em(model, params, model.prepare(data), control, trace)
+
+
+def cast(tree: Any, dtype: Any) -> Any:
+    """Every leaf as an array of the data's dtype: a float64 prior must not widen float32 fits."""
+    return jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), tree)
+
+
+def check_control(control: engine.Control) -> engine.Control:
+    """ValueError for a stopping rule or accelerator that does not exist."""
+    if control.stop not in RULES:
+        raise ValueError(f"stop must be one of {', '.join(RULES)}; got {control.stop!r}.")
+    if control.accelerate is not None and control.accelerate not in ACCELERATORS:
+        known = ", ".join(ACCELERATORS)
+        raise ValueError(f"accelerate must be None or one of {known}; got {control.accelerate!r}.")
+    return control
+
+
+@partial(jax.jit, static_argnames="trace")
+def _em(model, params, prepared, control, trace):
+    run = engine.start(model, params, prepared, control)
+    record = jnp.full((trace + 1,), jnp.nan, prepared.base.dtype)
+
+    def body(carry):
+        run, record = carry
+        run = engine.step(model, prepared, control, run)
+        value = total_objective(run, prepared)
+        return run, record.at[run.n_iter].set(value, mode="drop")
+
+    going = lambda carry: carry[0].status == Status.RUNNING  # noqa: E731
+    run, record = jax.lax.while_loop(going, body, (run, record))
+    fit = finish(model, prepared, run)
+    return replace(fit, trace=record) if trace else fit
+
+
+def total_objective(run: engine.Run, prepared: Any) -> jax.Array:
+    """Log-likelihood plus log prior f[], the constant base included."""
+    return engine.objective(run.point) * prepared.weight + prepared.base
+
+
+def finish(model: Mixture, prepared: Any, run: engine.Run) -> Fit:
+    """The `Fit` of a run: soundness judged, totals instead of means."""
+    point, status = run.point, run.status
+    spurious = model.degenerate(point.params, point.stats, prepared)
+    usable = jnp.any(jnp.stack([status == code for code in SOUND]))
+    status = jnp.where(usable & spurious, Status.DEGENERATE, status).astype(jnp.int32)
+    likelihood = _likelihood(model, prepared, point)
+    return Fit(point.params, likelihood, total_objective(run, prepared), status, run.n_iter)
+
+
+def _likelihood(model, prepared, point):
+    """Of the mixture itself, also where hard or tempered steps climbed another objective."""
+    mean = point.level + point.rest
+    if model.assignment != "soft" or model.exponent is not None:
+        soft = replace(model, assignment="soft", exponent=None)
+        mean = soft.expect(point.params, prepared, point.level)[1] / prepared.weight + point.level
+    return mean * prepared.weight + prepared.base
