@@ -105,6 +105,7 @@ def _parse(array: np.ndarray, name: str) -> np.ndarray:
     """Floats from an array of objects that are all numbers; text is refused, digits or not."""
     for index, cell in np.ndenumerate(array):
         if not isinstance(cell, int | float | np.number | np.bool_) or isinstance(cell, complex):
+            cell = cell.item() if isinstance(cell, np.generic) else cell
             where = ", ".join(f"{a} {i}" for a, i in zip(("row", "column"), index, strict=False))
             raise ValueError(
                 f"{name} must hold numbers; {where} holds {cell!r}. Drop or encode that column."
