@@ -17,6 +17,7 @@ from jaxem.families.gaussian.priors import NormalInverseGamma as NormalInverseGa
 from jaxem.families.gaussian.priors import NormalInverseWishart as NormalInverseWishart
 from jaxem.fit import fit as fit
 from jaxem.loop import em as em
+from jaxem.many import fit_many as fit_many
 from jaxem.models import Mixture as Mixture
 from jaxem.models import MixtureParams as MixtureParams
 from jaxem.priors import Beta as Beta
@@ -24,4 +25,9 @@ from jaxem.priors import Dirichlet as Dirichlet
 from jaxem.priors import Gamma as Gamma
 from jaxem.protocols import Statistics as Statistics
 from jaxem.result import Fit as Fit
+from jaxem.result import Report as Report
+from jaxem.select import Criteria as Criteria
+from jaxem.select import Sweep as Sweep
+from jaxem.select import criteria as criteria
+from jaxem.select import sweep as sweep
 from jaxem.status import Status as Status

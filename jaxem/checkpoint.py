@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from jaxem._version import __version__
@@ -35,9 +36,7 @@ def fingerprint(*parts: Any) -> str:
         leaves, structure = jax.tree.flatten(part)
         digest.update(str(structure).encode())
         for leaf in leaves:
-            if isinstance(leaf, jax.Array) and jax.dtypes.issubdtype(
-                leaf.dtype, jax.dtypes.prng_key
-            ):
+            if isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
                 leaf = jax.random.key_data(leaf)
             array = np.asarray(leaf)
             digest.update(f"{array.dtype}{array.shape}".encode())

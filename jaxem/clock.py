@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from typing import Any
 
 import jax
 
@@ -37,8 +38,8 @@ def _listen_once() -> None:
     jax.monitoring.register_event_duration_secs_listener(_on_event)
 
 
-def _on_event(event: str, duration: float, **_: object) -> None:
+def _on_event(event: str, duration_secs: float, **kwargs: Any) -> None:
     if event.startswith("/jax/core/compile/"):
         for count in _watching.get():
-            count.seconds += duration
+            count.seconds += duration_secs
             count.programs += event.endswith("backend_compile_duration")

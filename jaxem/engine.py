@@ -18,6 +18,9 @@ from jaxem.stopping import RULES
 #: Steps without progress beyond rounding that make a run STALLED.
 PATIENCE = 20
 
+#: A fall of so many roundings is DECREASED; a smaller one ends the run STALLED where it stood.
+GRAVE = 64
+
 
 @pytree
 class Control:
@@ -137,10 +140,11 @@ def _propose(control, run):
 def _refusal(control, new, old, gain, sick, fresh):
     """RUNNING for an acceptable step, else what is wrong with it, worst first."""
     finite = jnp.isfinite(objective(new)) & _finite(new.params)
-    fell = ~fresh & (gain < -_noise(old)) & jnp.asarray(control.guard)
+    guarded = ~fresh & jnp.asarray(control.guard)
+    fell, slipped = guarded & (gain < -GRAVE * _noise(old)), guarded & (gain < -_noise(old))
     return jnp.select(
-        [~finite & (sick == Status.RUNNING), sick != Status.RUNNING, fell],
-        [Status.NONFINITE, sick, Status.DECREASED],
+        [~finite & (sick == Status.RUNNING), sick != Status.RUNNING, fell, slipped],
+        [Status.NONFINITE, sick, Status.DECREASED, Status.STALLED],
         Status.RUNNING,
     ).astype(jnp.int32)
 

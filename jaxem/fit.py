@@ -1,6 +1,7 @@
 """`fit`: many starts on one data set."""
 
 import time
+import warnings
 from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any
@@ -9,16 +10,19 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxem import budget, race, schedule
+from jaxem import budget, schedule
+from jaxem.checkpoint import fingerprint, load, save, writer
 from jaxem.clock import compilations
 from jaxem.data import Data, check_data
 from jaxem.engine import Control
-from jaxem.frame import frame_of, standardize, standardized_model, standardized_params
+from jaxem.frame import Frame, frame_of, standardize, standardized_model, standardized_params
 from jaxem.initialize import INITIALIZERS
 from jaxem.lanes import Grid
 from jaxem.loop import cast, check_control
 from jaxem.models import Mixture, MixtureParams
+from jaxem.progress import clear, reporter
 from jaxem.pytree import replace
+from jaxem.race import run as race_lanes
 from jaxem.result import Fit, Report
 from jaxem.schedule import Store
 
@@ -43,6 +47,8 @@ def fit(
     accelerate: str | None = None,
     race: bool | None = None,
     memory_limit: int | None = None,
+    checkpoint: Any = None,
+    progress: bool | None = None,
 ) -> Fit:
     """Fit `model` from `n_starts` starts at once; returns a `Fit` with axis [starts].
 
@@ -52,7 +58,11 @@ def fit(
     back exactly. float64 x is fitted in float64 (results are NumPy arrays), anything narrower in
     float32. Start i depends on (key, i) alone. `race` runs every start for a few iterations and
     the best distinct ones to the end, the others being PRUNED (None: from 64 starts on).
-    Raises ValueError for data or arguments that cannot be fitted; a start that fails has a status.
+    `accelerate` is None, "anderson" or "squarem". `memory_limit` (bytes; None: a quarter of what
+    the device has) decides how much is computed at once. `checkpoint` names a file from which a
+    killed call goes on to the same bits. `progress` shows a line (None: only on a terminal).
+    Ctrl-C returns what is there; unfinished fits then have status RUNNING. Raises ValueError for
+    data or arguments that cannot be fitted; a start that fails has a status.
     """
     array = check_data(x, sample_weight, labels, model.n_components)
     model.validate(array)
@@ -62,12 +72,14 @@ def fit(
         array = array if array.dtype == np.float64 else array.astype(np.float32)
         begun = time.perf_counter()
         with compilations() as compiled:
-            store, plan = _store(
-                model, array, sample_weight, labels, n_starts, control, memory_limit
-            )
-            _start(store, model, array, key, init, plan)
-            result = run(store, max_iter, race, n_starts)
-        return with_report(result, store, compiled, begun)
+            frame = frame_of(model.family, array, sample_weight)
+            data = host_data(standardize(array, frame), sample_weight, labels)
+            plan = plan_for(model, data, n_starts, memory_limit)
+            store = one_data_set(model, data, frame, n_starts, control, plan)
+            start(store, model, array, key, init, plan)
+            mark = checkpoint and fingerprint(data, model, control, init, key, n_starts, race, plan)
+            result = run(store, max_iter, raced(race, n_starts), (checkpoint, mark), progress)
+        return timed(result, [result.report], compiled, begun)
 
 
 def check_starts(n_starts: int) -> None:
@@ -82,17 +94,44 @@ def precision_of(dtype: Any) -> Any:
     return _enable_x64(True) if wide else nullcontext()
 
 
-def run(store: Store, max_iter: int, raced: bool | None, n_starts: int) -> Fit:
-    """All lanes to their ends, as a race where asked for or worth it."""
-    race.run(store, max_iter, n_starts >= 64 if raced is None else raced)
-    return schedule.conclude(store)
+def raced(race: bool | None, n_starts: int) -> bool:
+    """Whether starts are raced: as asked, else where there are many."""
+    return n_starts >= 64 if race is None else race
 
 
-def with_report(result: Fit, store: Store, compiled: Any, begun: float) -> Fit:
-    """The result with what it cost."""
+def run(store: Store, max_iter: int, raced: bool, checkpoint: tuple, progress: bool | None) -> Fit:
+    """All lanes to their ends, watched by a checkpoint (path, fingerprint) and a progress line."""
+    path, mark = checkpoint
+    line = reporter(progress)
+    looks = [look for look in (path and writer(path, mark), line) if look]
+    if path is not None:
+        load(path, store, mark)
+
+    def on_look(store: Store) -> None:
+        for look in looks:
+            look(store)
+
+    try:
+        race_lanes(store, max_iter, raced, on_look if looks else None)
+    except KeyboardInterrupt:
+        warnings.warn(
+            "interrupted: fits that had not ended have status RUNNING.",
+            RuntimeWarning,
+            stacklevel=3,
+        )
+    finally:
+        clear(line)
+    if path is not None:
+        save(path, store, mark)
+    report = Report(executed=store.executed, needed=int(np.sum(store.runs.n_iter + 1)))
+    return replace(schedule.conclude(store), report=report)
+
+
+def timed(result: Fit, reports: list, compiled: Any, begun: float) -> Fit:
+    """The result with what all of its parts cost together."""
     report = Report(
-        executed=store.executed,
-        needed=int(np.sum(store.runs.n_iter + 1)),
+        executed=sum(report.executed for report in reports),
+        needed=sum(report.needed for report in reports),
         programs=compiled.programs,
         compile_seconds=compiled.seconds,
         run_seconds=max(0.0, time.perf_counter() - begun - compiled.seconds),
@@ -100,18 +139,22 @@ def with_report(result: Fit, store: Store, compiled: Any, begun: float) -> Fit:
     return replace(result, report=report)
 
 
-def _store(model, array, weight, labels, n_starts, control, limit) -> tuple[Store, budget.Plan]:
-    frame = frame_of(model.family, array, weight)
-    data = host_data(standardize(array, frame), weight, labels)
-    inner = cast(standardized_model(model, frame), array.dtype)
-    width = jax.eval_shape(model.family.features, data.x).shape[0]
-    sizes = budget.plan(
-        len(array), width, model.n_components, n_starts, array.itemsize, True, limit
-    )
-    prepared = _prepare(inner, data, sizes.rows)
-    grid = Grid(inner, data, prepared, frame, shared=True)
+def plan_for(model, data: Data, n_starts: int, limit: int | None, groups: int = 0) -> budget.Plan:
+    """Sizes for lanes that share one data set, or (groups > 0) for lanes with data of their own."""
+    n, d = data.x.shape[-2:]
+    row = jax.ShapeDtypeStruct((1, d), data.x.dtype)
+    width = jax.eval_shape(model.family.features, row).shape[0]
+    lanes = n_starts * max(groups, 1)
+    size = data.x.dtype.itemsize
+    return budget.plan(n, width, model.n_components, lanes, size, groups == 0, limit)
+
+
+def one_data_set(model, data: Data, frame: Frame, n_starts: int, control, plan) -> Store:
+    """The store of lanes that share one data set."""
+    inner = cast(standardized_model(model, frame), data.x.dtype)
+    grid = Grid(inner, data, _prepare(inner, data, plan.rows), frame, shared=True)
     starts = np.arange(n_starts)
-    return Store(grid, control, 0 * starts, starts, sizes.bucket, sizes.smallest), sizes
+    return Store(grid, control, 0 * starts, starts, plan.bucket, plan.smallest, plan.stride)
 
 
 _prepare: Callable = jax.jit(
@@ -123,14 +166,14 @@ def host_data(x: np.ndarray, weight: Any, label: Any) -> Data:
     """`Data` of x's dtype."""
     weight = np.ones(len(x), x.dtype) if weight is None else np.asarray(weight, x.dtype)
     label = None if label is None else np.asarray(label, np.int32)
-    return jax.tree.map(jnp.asarray, Data(x, weight, label))
+    known = None if label is None else jnp.asarray(label)
+    return Data(jnp.asarray(x), jnp.asarray(weight), known)
 
 
-def _start(store: Store, model, array, key, init, plan) -> None:
+def start(store: Store, model, array, key, init, plan) -> None:
+    """Put all lanes at their starts."""
+    check_init(init)
     if isinstance(init, str) or callable(init):
-        if isinstance(init, str) and init not in INITIALIZERS:
-            known = ", ".join(INITIALIZERS)
-            raise ValueError(f"init must be one of {known} or a callable; got {init!r}.")
         return schedule.seed(store, key, init, plan.at_once)
     inner, frame, data = store.grid.model, store.grid.frame, store.grid.data
     if isinstance(init, MixtureParams):
@@ -140,6 +183,19 @@ def _start(store: Store, model, array, key, init, plan) -> None:
         one = inner.seed(data, given_responsibilities(init, len(array), model.n_components))
     many = jax.tree.map(lambda leaf: np.repeat(np.asarray(leaf)[None], len(store.starts), 0), one)
     return schedule.begin(store, many)
+
+
+def check_init(init: Any, allow_arrays: bool = True) -> None:
+    """ValueError for an initialiser that does not exist."""
+    known = isinstance(init, MixtureParams) or callable(init) or init_name(init)
+    if not known and (isinstance(init, str) or not allow_arrays):
+        names = ", ".join(INITIALIZERS)
+        raise ValueError(f"init must be one of {names}, a callable or parameters; got {init!r}.")
+
+
+def init_name(init: Any) -> bool:
+    """Whether this is the name of an initialiser."""
+    return isinstance(init, str) and init in INITIALIZERS
 
 
 def given_params(model: Mixture, params: MixtureParams, x: np.ndarray) -> MixtureParams:

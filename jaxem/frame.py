@@ -38,9 +38,18 @@ def frame_of(family: Any, x: np.ndarray, weight: np.ndarray | None) -> Frame:
     return Frame(shift, np.sqrt(np.where(square > 0, square, 1.0)).astype(x.dtype))
 
 
+def frames_of(family: Any, x: np.ndarray, weight: np.ndarray) -> Frame:
+    """Frames f[s, d] of padded data sets x f[s, n, d] with weights f[s, n]."""
+    frames = [frame_of(family, one, w) for one, w in zip(x, weight, strict=True)]
+    return Frame(np.stack([f.shift for f in frames]), np.stack([f.scale for f in frames]))
+
+
 def standardize(x: np.ndarray, frame: Frame) -> np.ndarray:
     """z of x's dtype; the difference is exact before it is scaled."""
-    return ((x - frame.shift) / frame.scale).astype(x.dtype)
+    shift, scale = (
+        leaf if leaf.ndim == 1 else leaf[:, None] for leaf in (frame.shift, frame.scale)
+    )
+    return ((x - shift) / scale).astype(x.dtype)
 
 
 def standardized_model(model: Any, frame: Frame) -> Any:

@@ -83,17 +83,17 @@ def conclude(grid: Grid, groups: jax.Array, runs: engine.Run) -> Any:
 
 
 @partial(jax.jit, static_argnames=("init", "at_once"))
-def seed(grid: Grid, groups, starts, key, init, at_once: int) -> Any:
-    """Starting parameters: (key, data set, restart) alone decide them. `at_once` lanes together,
-    so that n × k × lanes responsibilities never exist."""
+def seed(grid: Grid, groups, names, starts, key, init, at_once: int) -> Any:
+    """Starting parameters: (key, the data set's name, restart) alone decide them. `at_once` lanes
+    together, so that n × k × lanes responsibilities never exist."""
 
     def one(lane):
-        group, start = lane
-        own = jax.random.fold_in(jax.random.fold_in(key, group), start)
+        group, name, start = lane
+        own = jax.random.fold_in(jax.random.fold_in(key, name), start)
         row = grid.of(group)
         return row.model.init(own, row.data.x, init, row.data.weight)
 
-    return jax.lax.map(one, (groups, starts), batch_size=at_once)
+    return jax.lax.map(one, (groups, names, starts), batch_size=at_once)
 
 
 def is_live(run: engine.Run, limit: Any) -> Any:

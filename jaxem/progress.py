@@ -18,8 +18,8 @@ def reporter(progress: bool | None, stream: TextIO | None = None) -> Callable[[A
 
     `progress` None means: only when stderr is a terminal.
     """
-    stream = sys.stderr if stream is None else stream
-    if progress is False or (progress is None and not stream.isatty()):
+    out = sys.stderr if stream is None else stream
+    if out is None or progress is False or (progress is None and not out.isatty()):
         return None
     begun = last = time.monotonic()
 
@@ -29,18 +29,18 @@ def reporter(progress: bool | None, stream: TextIO | None = None) -> Callable[[A
         if now - last < SECONDS:
             return
         last = now
-        stream.write("\r" + line(store, now - begun) + "\x1b[K")
-        stream.flush()
+        out.write("\r" + line(store, now - begun) + "\x1b[K")
+        out.flush()
 
     return look
 
 
 def clear(look: Any, stream: TextIO | None = None) -> None:
     """Remove the line."""
-    stream = sys.stderr if stream is None else stream
-    if look is not None and stream.isatty():
-        stream.write("\r\x1b[K")
-        stream.flush()
+    out = sys.stderr if stream is None else stream
+    if look is not None and out is not None and out.isatty():
+        out.write("\r\x1b[K")
+        out.flush()
 
 
 def line(store: Any, seconds: float) -> str:

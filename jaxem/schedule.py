@@ -33,6 +33,7 @@ class Store:
     bucket: int  # lanes on the device at once, at most
     smallest: int  # below, a smaller bucket would not be faster
     stride: int = 64  # iterations between two looks of the host, when nothing else interrupts
+    sets: np.ndarray | None = None  # i[lanes], the data sets' numbers among all, for the keys
     runs: Any = None  # engine.Run, NumPy leaves f[lanes, ...]
     executed: int = 0
     flight: tuple[np.ndarray, int] | None = None  # the bucket a checkpoint was taken in, its size
@@ -56,7 +57,8 @@ def seed(store: Store, key: jax.Array, init: Any, at_once: int) -> None:
     """Put every lane at its own start by the initialiser."""
 
     def one(part, groups):
-        params = lanes.seed(store.grid, groups, store.starts[part], key, init, at_once)
+        names = groups if store.sets is None else store.sets[part]
+        params = lanes.seed(store.grid, groups, names, store.starts[part], key, init, at_once)
         return lanes.begin(store.grid, groups, params, store.control)
 
     store.runs = _by_bucket(store, one)

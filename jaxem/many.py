@@ -1,0 +1,199 @@
+"""`fit_many`: one model, many data sets of different length, many starts each."""
+
+import time
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxem import ragged, schedule
+from jaxem.checkpoint import fingerprint
+from jaxem.clock import compilations
+from jaxem.data import Data
+from jaxem.engine import Control
+from jaxem.fit import (
+    check_init,
+    check_starts,
+    one_data_set,
+    plan_for,
+    precision_of,
+    raced,
+    run,
+    timed,
+)
+from jaxem.frame import frames_of, standardize, standardized_model, standardized_params
+from jaxem.lanes import Grid
+from jaxem.loop import cast, check_control
+from jaxem.models import Mixture, MixtureParams
+from jaxem.pytree import replace
+from jaxem.result import Fit
+from jaxem.schedule import Store
+from jaxem.status import Status
+
+#: Responsibilities per step from which the starts of one data set fill the machine alone.
+ALONE = 1 << 20
+
+
+def fit_many(
+    model: Mixture,
+    x: Any,
+    *,
+    key: jax.Array,
+    n_starts: int = 10,
+    groups: Any = None,
+    lengths: Any = None,
+    init: Any = "k-means++",
+    sample_weight: Any = None,
+    tol: float = 1e-6,
+    max_iter: int = 500,
+    stop: str = "log_likelihood",
+    accelerate: str | None = None,
+    race: bool | None = None,
+    memory_limit: int | None = None,
+    checkpoint: Any = None,
+    progress: bool | None = None,
+) -> Fit:
+    """Fit `model` to every data set from `n_starts` starts each: a `Fit` with axes [data sets,
+    starts], NumPy leaves.
+
+    x is a list of arrays f[n_i, d], an array f[s, n, d], one array f[n, d] with `groups` (an id
+    per row; data sets in the order of sorted ids), or a padded array f[s, m, d] with `lengths`.
+    `init` is a name or callable as in `fit`, or `MixtureParams`, one for all data sets or with
+    them leading. The other arguments are those of `fit`. Every data set has its own standardised
+    frame and its own random key, so it fits as it would alone. A data set that is empty, shorter
+    than the components or not finite fails alone: its fits have a status and NaN parameters.
+    Raises ValueError only for arguments that make no sense for any data set.
+    """
+    check_starts(n_starts)
+    control = check_control(Control(tol, max_iter, True, stop, accelerate))
+    sets, weights = ragged.as_list(x, sample_weight, groups, lengths)
+    dtype = np.result_type(*{np.float64 if s.dtype.kind != "f" else s.dtype for s in sets})
+    dtype = np.dtype(np.float64) if dtype == np.float64 else np.dtype(np.float32)
+    fate = np.array(
+        [
+            ragged.judge(s, w, model.n_components, model.validate)
+            for s, w in zip(sets, weights, strict=True)
+        ]
+    )
+    good = np.flatnonzero(fate == Status.RUNNING)
+    with precision_of(dtype):
+        begun = time.perf_counter()
+        with compilations() as compiled:
+            options = key, n_starts, init, race, memory_limit, progress
+            parts = []
+            for number, (length, own) in enumerate(_plan(sets, good, model, n_starts)):
+                chosen = [sets[i] for i in own], [weights[i] for i in own]
+                padded = ragged.pad(*chosen, length, dtype)
+                path = None if checkpoint is None else f"{checkpoint}.{number}"
+                parts += _fit_bucket(model, padded, own, control, options, path)
+        result = _assemble(model, parts, fate, n_starts, sets, dtype)
+        reports = [fits.report for _, fits in parts if fits.report is not None]
+        return timed(result, reports, compiled, begun)
+
+
+def _plan(sets, good, model, n_starts):
+    if good.size == 0:
+        return []
+    sizes = np.array([len(sets[i]) for i in good])
+    plan = ragged.buckets(sizes, model.n_components * n_starts)
+    return [(length, good[members]) for length, members in plan]
+
+
+def _fit_bucket(model, padded, own, control, options, path) -> list[tuple[np.ndarray, Fit]]:
+    """Fits of data sets padded to one length, as (their numbers, `Fit` [data sets, starts])."""
+    key, n_starts, init, race, limit, progress = options
+    x, weight = padded
+    frame = frames_of(model.family, x, weight)
+    data = Data(jnp.asarray(standardize(x, frame)), jnp.asarray(weight))
+    alone = x.shape[1] * model.n_components * n_starts >= ALONE
+    groups = 0 if alone else len(x)
+    plan = plan_for(model, data, n_starts, limit, groups)
+    inits = _inits(model, init, own, len(own), frame, x.dtype)
+    out = []
+    for rows in [np.arange(i, i + 1) for i in range(len(x))] if alone else [np.arange(len(x))]:
+        of = lambda tree, rows=rows: jax.tree.map(lambda leaf: leaf[rows], tree)  # noqa: E731
+        if alone:
+            one = jax.tree.map(lambda leaf: leaf[0], of((data, frame)))
+            store = one_data_set(model, one[0], one[1], n_starts, control, plan)
+            store = replace_sets(store, own[rows])
+        else:
+            store = many_data_sets(model, data, frame, n_starts, control, plan, own)
+        _start(store, key, init, of(inits), plan)
+        where = None if path is None else f"{path}.{rows[0]}"
+        mark = where and fingerprint(of(data), model, control, init, key, n_starts, race, plan)
+        fits = run(store, control.max_iter, raced(race, n_starts), (where, mark), progress)
+        shaped = jax.tree.map(lambda leaf: leaf.reshape(-1, n_starts, *leaf.shape[1:]), fits)
+        out.append((own[rows], shaped))
+    return out
+
+
+def many_data_sets(model, data, frame, n_starts, control, plan, own) -> Store:
+    """The store of lanes with data of their own; `own` are the numbers of the data sets."""
+    axes = (0, 0)
+
+    def inner(frame, data):
+        fitted = cast(standardized_model(model, frame), data.x.dtype)
+        return fitted, fitted.prepare(data, plan.rows)
+
+    frame = jax.tree.map(jnp.asarray, frame)
+    models, prepared = jax.jit(jax.vmap(inner, in_axes=axes))(frame, data)
+    grid = Grid(models, data, prepared, frame, shared=False)
+    groups = np.repeat(np.arange(len(own)), n_starts)
+    starts = np.tile(np.arange(n_starts), len(own))
+    store = Store(grid, control, groups, starts, plan.bucket, plan.smallest, plan.stride)
+    return replace_sets(store, np.repeat(own, n_starts))
+
+
+def replace_sets(store: Store, numbers: np.ndarray) -> Store:
+    """The store with the data sets' numbers among all, which decide the random keys."""
+    store.sets = np.broadcast_to(numbers, store.groups.shape)
+    return store
+
+
+def _inits(model, init, own, count, frame, dtype) -> Any:
+    """Given parameters in the frames of the data sets, leading axis of data sets; else ()."""
+    check_init(init, allow_arrays=False)
+    if not isinstance(init, MixtureParams):
+        return ()
+    leading = np.ndim(init.weights) == 2
+
+    def take(leaf):
+        leaf = np.asarray(leaf, dtype)
+        return leaf[own] if leading else np.broadcast_to(leaf, (count, *leaf.shape))
+
+    given = jax.tree.map(take, init)
+    return jax.vmap(lambda params, frame: standardized_params(model, params, frame))(given, frame)
+
+
+def _start(store, key, init, given, plan) -> None:
+    if isinstance(init, MixtureParams):
+        params = jax.tree.map(lambda leaf: np.asarray(leaf)[store.groups], given)
+        return schedule.begin(store, params)
+    return schedule.seed(store, key, init, plan.at_once)
+
+
+def _assemble(model, parts, fate, n_starts, sets, dtype) -> Fit:
+    """All data sets in their order; those that could not be fitted with NaN and their status."""
+    shape = len(fate), n_starts
+    if parts:
+        like = parts[0][1]
+    else:
+        params = jax.tree.map(
+            lambda leaf: np.empty((1, n_starts, *leaf.shape), leaf.dtype),
+            jax.eval_shape(lambda: model.blank(max(s.shape[1] for s in sets), dtype)),
+        )
+        number = np.empty((1, n_starts), dtype)
+        like = Fit(params, number, number, number.astype(np.int32), number.astype(np.int32))
+
+    def empty(leaf):
+        fill = np.nan if np.issubdtype(leaf.dtype, np.floating) else 0
+        return np.full((*shape, *leaf.shape[2:]), fill, leaf.dtype)
+
+    result = jax.tree.map(empty, replace(like, report=None))
+    result.status[...] = fate[:, None]
+    leaves = jax.tree.leaves(result)
+    for own, fits in parts:
+        for kept, leaf in zip(leaves, jax.tree.leaves(fits), strict=True):
+            kept[own] = leaf
+    return result

@@ -1,0 +1,147 @@
+"""Data sets of different length: taken apart, judged, padded, grouped by length."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from jaxem.status import Status
+
+#: Weights of each data set; None means 1 for every row.
+Weights = Sequence[np.ndarray | None]
+
+#: Responsibilities that cost about as much as compiling for one more length.
+COMPILE = 1 << 30
+
+#: Iterations a fit is expected to make, for weighing padding against compiling.
+EXPECTED = 50
+
+
+def as_list(
+    x: Any, weight: Any = None, groups: Any = None, lengths: Any = None
+) -> tuple[list[np.ndarray], Weights]:
+    """Data sets f[n_i, d] and their weights from a list of arrays, one array f[n, d] with group
+    ids [n], or a padded array f[s, m, d] with lengths i[s]. ValueError for anything else."""
+    if groups is not None and lengths is not None:
+        raise ValueError("give groups (one array with ids) or lengths (a padded array), not both.")
+    if groups is not None:
+        return _split(np.asarray(x), np.asarray(groups), weight)
+    if lengths is not None:
+        return _unpad(np.asarray(x), np.asarray(lengths), weight)
+    if isinstance(x, np.ndarray) and x.dtype != object and x.ndim != 3:
+        raise ValueError(
+            f"x must be a list of arrays, f[s, n, d], or one array with groups=; got {x.shape}."
+        )
+    sets = [_two_dimensional(np.asarray(one), i) for i, one in enumerate(x)]
+    if not sets:
+        raise ValueError("x holds no data set.")
+    widths = {one.shape[1] for one in sets if one.size}
+    if len(widths) > 1:
+        raise ValueError(f"all data sets need the same number of columns; got {sorted(widths)}.")
+    weights: Weights = [None] * len(sets)
+    if weight is not None:
+        weights = [np.asarray(w) for w in weight]
+    for i, (one, w) in enumerate(zip(sets, weights, strict=True)):
+        if w is not None and w.shape != one.shape[:1]:
+            raise ValueError(
+                f"sample_weight[{i}] must have shape ({len(one)},), one per row; got {w.shape}."
+            )
+    return sets, weights
+
+
+def judge(x: np.ndarray, weight: np.ndarray | None, k: int, validate: Any) -> Status:
+    """RUNNING for a data set that can be fitted, else the status its fits end with."""
+    kept = x if weight is None else x[weight > 0]
+    if len(kept) < k or x.shape[1] == 0:
+        return Status.EMPTY_COMPONENT
+    if not np.isfinite(x).all():
+        return Status.NONFINITE
+    if weight is not None and (not np.isfinite(weight).all() or (weight < 0).any()):
+        return Status.NONFINITE
+    try:
+        validate(x)
+    except ValueError:
+        return Status.NONFINITE
+    return Status.RUNNING
+
+
+def buckets(lengths: np.ndarray, per_row: int) -> list[tuple[int, np.ndarray]]:
+    """(padded length, the data sets it takes), ascending; `per_row` responsibilities per row and
+    step. Lengths are 2^j or 1.5 · 2^j, fewer where padding is cheaper than compiling."""
+    ladder = _ladder(int(lengths.max()))
+    place = np.searchsorted(ladder, lengths)
+    out, carried = [], np.zeros(0, int)
+    for i, length in enumerate(ladder):
+        own = np.concatenate([carried, np.flatnonzero(place == i)])
+        carried = np.zeros(0, int)
+        later = np.flatnonzero(place > i)
+        if own.size == 0:
+            continue
+        if later.size:
+            target = ladder[place[later].min()]
+            extra = float(np.sum(target - lengths[own])) * per_row * EXPECTED
+            if extra < COMPILE:
+                carried = own
+                continue
+        out.append((int(length), np.sort(own)))
+    return out
+
+
+def pad(
+    sets: list[np.ndarray], weights: Weights, length: int, dtype: Any
+) -> tuple[np.ndarray, np.ndarray]:
+    """x f[s, length, d], filled up with each set's own first row, and weights f[s, length] that
+    are 0 there: 0 may be outside a family's support."""
+    x = np.empty((len(sets), length, sets[0].shape[1]), dtype)
+    w = np.zeros((len(sets), length), dtype)
+    for i, (one, weight) in enumerate(zip(sets, weights, strict=True)):
+        n = len(one)
+        x[i, :n], x[i, n:] = one, one[0]
+        w[i, :n] = 1 if weight is None else weight
+    return x, w
+
+
+def _ladder(largest: int) -> np.ndarray:
+    sizes, size = [], 8
+    while not sizes or sizes[-1] < largest:
+        sizes += [size, size * 3 // 2]
+        size *= 2
+    return np.asarray(sizes)
+
+
+def _two_dimensional(one: np.ndarray, i: int) -> np.ndarray:
+    if one.dtype.kind not in "fiub":
+        raise ValueError(f"x[{i}] must be numeric; got dtype {one.dtype}.")
+    one = one[:, None] if one.ndim == 1 else one
+    if one.ndim != 2:
+        raise ValueError(f"x[{i}] must have shape [n] or [n, d]; got {one.shape}.")
+    return one
+
+
+def _split(x, groups, weight):
+    x = _two_dimensional(x, 0)
+    if groups.shape != x.shape[:1]:
+        raise ValueError(f"groups must have shape ({len(x)},), one per row; got {groups.shape}.")
+    order = np.argsort(groups, kind="stable")
+    cuts = np.flatnonzero(groups[order][1:] != groups[order][:-1]) + 1
+    sets = np.split(x[order], cuts)
+    if weight is None:
+        return sets, [None] * len(sets)
+    weight = np.asarray(weight)
+    if weight.shape != x.shape[:1]:
+        raise ValueError(f"sample_weight must have shape ({len(x)},); got {weight.shape}.")
+    return sets, list(np.split(weight[order], cuts))
+
+
+def _unpad(x, lengths, weight):
+    x = x[..., None] if x.ndim == 2 else x
+    if x.ndim != 3 or lengths.shape != x.shape[:1]:
+        raise ValueError(
+            f"with lengths, x must be f[s, m, d] and lengths i[s]; got {x.shape}, {lengths.shape}."
+        )
+    if (lengths < 0).any() or (lengths > x.shape[1]).any():
+        raise ValueError(f"lengths must lie between 0 and {x.shape[1]}.")
+    sets = [one[:n] for one, n in zip(x, lengths, strict=True)]
+    if weight is None:
+        return sets, [None] * len(sets)
+    return sets, [np.asarray(w)[:n] for w, n in zip(weight, lengths, strict=True)]

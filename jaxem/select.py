@@ -1,0 +1,217 @@
+"""Choosing a model: criteria of a fit, and `sweep` over components, covariance types and starts."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxem.data import as_data
+from jaxem.families import Gaussian
+from jaxem.fit import fit, precision_of
+from jaxem.models import Mixture
+from jaxem.result import Fit, Report
+
+
+@dataclass(frozen=True)
+class Criteria:
+    """Criteria of one fit: lower is better, except `log_likelihood`."""
+
+    log_likelihood: float
+    n_parameters: int
+    bic: float
+    aic: float
+    icl: float
+
+
+def criteria(model: Mixture, fit: Fit, x: Any, sample_weight: Any = None) -> Criteria:
+    """BIC (Schwarz 1978), AIC (Akaike 1974) and ICL (Biernacki, Celeux, Govaert 2000) of one fit.
+
+    BIC = p ln n − 2 ln L, AIC = 2p − 2 ln L, ICL = BIC + 2 Σ w entropy(r): scikit-learn's sign,
+    lower is better; n is the total weight. `fit` has no lane axis; x f[n, d].
+    """
+    x = np.asarray(x)
+    x = x[:, None] if x.ndim == 1 else x
+    weight = np.ones(len(x)) if sample_weight is None else np.asarray(sample_weight, float)
+    p, likelihood = model.n_parameters(x.shape[1]), float(fit.log_likelihood)
+    with precision_of(np.asarray(fit.log_likelihood).dtype):
+        r = np.asarray(_responsibilities(model, fit.params, jnp.asarray(x)), float)
+    entropy = -float(weight @ np.sum(r * np.log(np.maximum(r, 1e-300)), axis=1))
+    bic = p * np.log(weight.sum()) - 2 * likelihood
+    return Criteria(likelihood, p, float(bic), 2 * p - 2 * likelihood, float(bic + 2 * entropy))
+
+
+@jax.jit
+def _responsibilities(model, params, x):
+    return model.predict_proba(params, as_data(x).x)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One model of a sweep: what was fitted, how it scored, how its starts ended."""
+
+    n_components: int
+    covariance_type: str
+    model: Mixture
+    fits: Fit  # all starts, axis [starts]
+    criteria: Criteria | None  # of the best start; None where no start was sound
+    held_out: float | None = None  # mean held-out log-likelihood per unit weight, higher is better
+
+    @property
+    def best_count(self) -> int:
+        """How many starts reached the best optimum."""
+        return self.fits.optima().best_count
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """All models of a sweep; `criterion` decides `best`."""
+
+    rows: tuple[Row, ...]
+    criterion: str
+    report: Report
+
+    def __getitem__(self, key: tuple[int, str]) -> Row:
+        """The row of (n_components, covariance_type)."""
+        for row in self.rows:
+            if (row.n_components, row.covariance_type) == key:
+                return row
+        raise KeyError(f"no model {key} in this sweep")
+
+    @property
+    def best(self) -> Row:
+        """The row of the lowest criterion (highest held-out likelihood); ValueError if no fit of
+        any model is sound."""
+        scored = [row for row in self.rows if row.criteria is not None]
+        if not scored:
+            raise ValueError("No model of this sweep has a sound fit.")
+        return min(scored, key=self._score)
+
+    def _score(self, row: Row) -> float:
+        if self.criterion == "held_out":
+            return -np.inf if row.held_out is None else -row.held_out
+        return getattr(row.criteria, self.criterion)
+
+    def table(self) -> list[dict[str, Any]]:
+        """One dict a model: sizes, criteria, starts at the best optimum, statuses."""
+        return [_table_row(row) for row in self.rows]
+
+    def __repr__(self) -> str:
+        lines = [
+            f"{'K':>3} {'type':<10} {'log-likelihood':>15} {'BIC':>12} {'AIC':>12} {'ICL':>12}"
+        ]
+        for row in self.rows:
+            c = row.criteria
+            numbers = (c.log_likelihood, c.bic, c.aic, c.icl) if c else (np.nan,) * 4
+            text = f"{numbers[0]:>15.3f}" + "".join(f" {v:>12.3f}" for v in numbers[1:])
+            lines.append(f"{row.n_components:>3} {row.covariance_type:<10} {text}")
+        return "\n".join(lines)
+
+
+CRITERIA = ("bic", "aic", "icl", "held_out")
+
+
+def sweep(
+    x: Any,
+    n_components: Iterable[int] = range(1, 10),
+    covariance_type: str | Sequence[str] = "full",
+    *,
+    key: jax.Array,
+    n_starts: int = 50,
+    criterion: str = "bic",
+    folds: int = 0,
+    sample_weight: Any = None,
+    checkpoint: Any = None,
+    models: Any = None,
+    **options: Any,
+) -> Sweep:
+    """Fit every (n_components, covariance_type) from `n_starts` starts and score them all.
+
+    `criterion` is "bic", "aic", "icl" or, with `folds` ≥ 2, "held_out": the cross-validated mean
+    log-likelihood, whose folds are 0/1 weights on the shared data. `models`, a function
+    (n_components, covariance_type) -> Mixture, replaces the Gaussian mixtures for other families
+    or priors. Further keywords go to `fit`. Raises ValueError as `fit` does.
+    """
+    if criterion not in CRITERIA or (criterion == "held_out" and folds < 2):
+        raise ValueError(
+            f"criterion must be one of {', '.join(CRITERIA)} (held_out needs folds >= 2); "
+            f"got {criterion!r} with folds={folds}."
+        )
+    types = (covariance_type,) if isinstance(covariance_type, str) else tuple(covariance_type)
+    make = models or (lambda k, kind: Mixture(Gaussian(kind), n_components=k))
+    grid = [(int(k), kind) for kind in types for k in n_components]
+    if not grid:
+        raise ValueError("nothing to fit: n_components or covariance_type is empty.")
+    rows = []
+    for number, (k, kind) in enumerate(grid):
+        path = None if checkpoint is None else f"{checkpoint}.{number}"
+        own = dict(options, key=jax.random.fold_in(key, number), checkpoint=path)
+        rows.append(_row(make(k, kind), k, kind, x, sample_weight, n_starts, folds, own))
+    return Sweep(tuple(rows), criterion, total([row.fits.report for row in rows]))
+
+
+def total(reports: Sequence[Report | None]) -> Report:
+    """Reports of several calls as one."""
+    known = [report for report in reports if report is not None]
+    return Report(
+        executed=sum(r.executed for r in known),
+        needed=sum(r.needed for r in known),
+        programs=sum(r.programs for r in known),
+        compile_seconds=sum(r.compile_seconds for r in known),
+        run_seconds=sum(r.run_seconds for r in known),
+    )
+
+
+def _row(model, k, kind, x, weight, n_starts, folds, options) -> Row:
+    fits = fit(model, x, n_starts=n_starts, sample_weight=weight, **options)
+    scored = criteria(model, fits.best(), x, weight) if fits.sound.any() else None
+    held_out = cross_validate(model, x, folds, weight, n_starts, options) if folds else None
+    return Row(k, kind, model, fits, scored, held_out)
+
+
+def cross_validate(model, x, folds, sample_weight, n_starts, options) -> float | None:
+    """Mean held-out log-likelihood per unit weight over `folds` random folds; None where a fold
+    has no sound fit. A fold is a weight of 0, so all folds run the same compiled programs."""
+    x = np.asarray(x)
+    x = x[:, None] if x.ndim == 1 else x
+    if folds > len(x):
+        raise ValueError(f"folds must be at most the number of rows ({len(x)}); got {folds}.")
+    weight = np.ones(len(x)) if sample_weight is None else np.asarray(sample_weight, float)
+    fold = np.asarray(jax.random.permutation(jax.random.fold_in(options["key"], folds), len(x)))
+    score = 0.0
+    for i in range(folds):
+        held = fold % folds == i
+        path = options.get("checkpoint")
+        own: dict[str, Any] = {**options, "checkpoint": path and f"{path}.fold{i}"}
+        fits = fit(model, x, n_starts=n_starts, sample_weight=np.where(held, 0, weight), **own)
+        if not fits.sound.any():
+            return None
+        best = fits.best()
+        with precision_of(np.asarray(best.log_likelihood).dtype):
+            density = np.asarray(_log_prob(model, best.params, jnp.asarray(x)), float)
+        score += float(weight[held] @ density[held])
+    return score / float(weight.sum())
+
+
+@jax.jit
+def _log_prob(model, params, x):
+    return model.log_prob(params, as_data(x).x)
+
+
+def _table_row(row: Row) -> dict[str, Any]:
+    c = row.criteria
+    return {
+        "n_components": row.n_components,
+        "covariance_type": row.covariance_type,
+        "log_likelihood": None if c is None else c.log_likelihood,
+        "n_parameters": None if c is None else c.n_parameters,
+        "bic": None if c is None else c.bic,
+        "aic": None if c is None else c.aic,
+        "icl": None if c is None else c.icl,
+        "held_out": row.held_out,
+        "best_count": row.best_count,
+        "n_starts": int(np.size(row.fits.status)),
+        "statuses": row.fits.summary(),
+    }
