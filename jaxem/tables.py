@@ -76,7 +76,7 @@ def _read_npy(path: Path, columns: str | None) -> tuple[np.ndarray, list[str]]:
 
 def _read_parquet(path: Path, columns: str | None) -> tuple[np.ndarray, list[str]]:
     try:
-        import pyarrow.parquet as parquet
+        import pyarrow.parquet as parquet  # type: ignore[import-not-found]
     except ImportError as error:
         raise ValueError(f"{path}: reading Parquet needs pyarrow: pip install pyarrow.") from error
     try:

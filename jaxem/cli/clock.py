@@ -16,11 +16,11 @@ class Clock:
         self._began = time.perf_counter()
         self._spans: list[tuple[float, float]] = []
 
-    def hear(self, event: str, seconds: float, **_: object) -> None:
+    def hear(self, event: str, duration_secs: float, **_: object) -> None:
         """Note one event of JAX, which is told when it ends."""
         if event.startswith(_PREFIX):
             end = time.perf_counter()
-            self._spans.append((end - seconds, end))
+            self._spans.append((end - duration_secs, end))
 
     def seconds(self) -> float:
         """Wall time so far."""

@@ -50,7 +50,7 @@ def run_job(job: Job) -> bool:
         best = min((row for row in rows if row.fit is not None), key=_bic, default=None)
         if best is not None:
             report.show_winner(best, names)
-            _write(job, best, rows, x, names)
+            _write(job, best, rows, x, weight, names)
         report.show_time(watch)
     return best is not None
 
@@ -110,22 +110,23 @@ def _fit_all(job: Job, family: Any, x: np.ndarray, weight: Any, ks: list[int]) -
     return rows
 
 
-def _write(job: Job, best: Row, rows: list[Row], x: np.ndarray, names: list[str]) -> None:
+def _write(
+    job: Job, best: Row, rows: list[Row], x: np.ndarray, weight: Any, names: list[str]
+) -> None:
     sound = [row for row in rows if row.fit is not None]
     if job.out is not None:
-        parameters = {"weights": best.fit.params.weights, **vars(best.fit.params.components)}
+        params = best.fit.params
+        table = {name: [getattr(row, name) for row in sound] for name in ("k", "bic", "aic", "icl")}
+        content: dict[str, Any] = {"weights": params.weights, **vars(params.components), **table}
+        content |= {"family": job.family, "covariance_type": best.covariance_type}
+        content |= {"columns": names, "status": best.fit.status}
+        content |= {"log_likelihood": best.log_likelihood}
         with open(job.out, "wb") as file:
-            np.savez(
-                file, **{name: np.asarray(value) for name, value in parameters.items()},
-                family=job.family, covariance_type=best.covariance_type, columns=names,
-                log_likelihood=best.log_likelihood, status=best.fit.status,
-                k=[row.k for row in sound], bic=[row.bic for row in sound],
-                aic=[row.aic for row in sound], icl=[row.icl for row in sound],
-            )  # fmt: skip
+            np.savez(file, **content)
         report.say(f"parameters: {job.out}")
     if job.plot is not None:
         from jaxem.plot import fit_figure, save
 
         curve = {row.k: row.bic for row in sound}
-        save(fit_figure(best.model, best.fit.params, x, names, curve), job.plot)
+        save(fit_figure(best.model, best.fit.params, x, names, curve, weight), job.plot)
         report.say(f"picture: {job.plot}")

@@ -34,7 +34,7 @@ def show_table(job: Any, x: np.ndarray, rows: list[Any]) -> None:
         column.justify, column.no_wrap = "right", True
     lowest = min((row.bic for row in rows if row.fit is not None), default=None)
     for row in rows:
-        mark = "*" if row.bic == lowest else ""
+        mark = "*" if row.bic == lowest and len(rows) > 1 else ""
         values = (row.log_likelihood, row.bic, row.aic, row.icl)
         numbers = [f"{v:.2f}" if np.isfinite(v) else "-" for v in values]
         numbers[1] += mark
@@ -48,7 +48,7 @@ def show_winner(row: Any, names: list[str]) -> None:
     """Components, heaviest first: weights, and the parameters of each column."""
     params = row.fit.params
     ended = Status(int(row.fit.status)).name
-    say(f"\nLowest BIC: K = {row.k} ({ended} after {int(row.fit.n_iter)} iterations)")
+    say(f"\nLowest BIC: K = {row.k}, {ended} after {int(row.fit.n_iter)} iterations")
     if hasattr(params, "means"):
         _show_gaussians(row, names)
     elif hasattr(params, "rates"):
@@ -99,13 +99,14 @@ def _show_cells(params: Any, values: np.ndarray, what: str, names: list[str]) ->
 
 def _components(what: str, weights: Any, cells: list[list[str]], names: list[str]) -> None:
     """Components as rows; as columns where there are many features."""
+    say(f"weight of each component, and {what} of each column:")
     shares = [f"{weight:.4f}" for weight in np.asarray(weights)]
     if len(names) <= WIDEST:
-        table = Table("component", "weight", *[f"{what} {name}" for name in names])
+        table = Table("component", "weight", *names)
         for k, share in enumerate(shares):
             table.add_row(str(k + 1), share, *cells[k])
     else:
-        table = Table(what, *[f"component {k + 1}" for k in range(len(cells))])
+        table = Table("column", *[f"component {k + 1}" for k in range(len(cells))])
         table.add_row("weight", *shares)
         for j, name in enumerate(names):
             table.add_row(name, *[line[j] for line in cells])

@@ -57,7 +57,7 @@ def draw(told: dict[tuple, list[Fit]]) -> dict[str, Any]:
     figure = plot.new_figure(9, 3.8)
     for axis, (begin, fits) in zip(figure.subplots(1, 2), told.items(), strict=True):
         values = np.array([triple(fit.params) for fit in fits])
-        paths = dict(zip(("π", "p", "q"), values.T, strict=True))
+        paths = {name: list(path) for name, path in zip("πpq", values.T, strict=True)}
         plot.parameter_paths(axis, paths, "value")
         axis.set_title(f"from {begin}", fontsize="medium")
         axis.set_ylim(0.35, 0.75)

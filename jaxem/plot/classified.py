@@ -40,7 +40,7 @@ def _ellipses(axis: Any, model: Any, params: Any, pair: tuple) -> None:
     chosen = list(pair)
     matrices = covariance_matrices(model, params)[:, chosen][:, :, chosen]
     means, weights = np.asarray(params.means)[:, chosen], np.asarray(params.weights)
-    for k in np.flatnonzero(weights > 0):
+    for k in np.flatnonzero(weights > 0).tolist():
         patch = ellipse(means[k], matrices[k], RADIUS, fill=False, color=colour(k), lw=1.8)
         axis.add_patch(patch)
         axis.plot(*means[k], marker="+", color="black", ms=9, mew=1.6)

@@ -29,14 +29,18 @@ def surface(
     axis: Any, model: Any, params: Any, x: np.ndarray, names: list[str], pair: tuple = (0, 1)
 ) -> None:
     """The density as a surface; `axis` is a 3-D one (`projection="3d"`)."""
+    from matplotlib.ticker import MaxNLocator
+
     u, v, density = _on_grid(model, params, x, pair)
     axis.plot_surface(u, v, density, cmap="cividis", rcount=90, ccount=90, lw=0, antialiased=True)
     axis.set(xlabel=names[pair[0]], ylabel=names[pair[1]])
-    axis.set_zlabel("density", labelpad=12)
+    axis.set_zlabel("density", labelpad=24)
+    axis.zaxis.set_major_locator(MaxNLocator(4))
+    axis.tick_params(axis="z", pad=8)
     axis.set_title("density", fontsize="medium")
     axis.tick_params(labelsize=8, colors=GREY)
-    axis.view_init(elev=40, azim=-105)
-    axis.set_box_aspect((1, 1, 0.75), zoom=0.88)
+    axis.view_init(elev=40, azim=-80)
+    axis.set_box_aspect((1, 1, 0.75), zoom=0.85)
 
 
 def _on_grid(model: Any, params: Any, x: np.ndarray, pair: tuple):

@@ -29,7 +29,7 @@ def ellipse(mean: np.ndarray, matrix: np.ndarray, radius: float, **style: Any) -
     values, vectors = np.linalg.eigh(matrix)
     angle = np.degrees(np.arctan2(vectors[1, 1], vectors[0, 1]))
     long, short = 2 * radius * np.sqrt(np.maximum(values[::-1], 0))
-    return Ellipse(mean, long, short, angle=angle, **style)
+    return Ellipse((mean[0], mean[1]), long, short, angle=angle, **style)
 
 
 def marginal_density(model: Any, params: Any, points: np.ndarray, pair: tuple) -> np.ndarray:

@@ -10,7 +10,13 @@ STYLES = ("--", "-.", ":")
 
 
 def histogram(
-    axis: Any, model: Any, params: Any, x: np.ndarray, names: list[str], discrete: bool = False
+    axis: Any,
+    model: Any,
+    params: Any,
+    x: np.ndarray,
+    names: list[str],
+    weight: np.ndarray | None = None,
+    discrete: bool = False,
 ) -> None:
     """Histogram of x f[n, 1], the mixture density, and π_k p(x|k); bars at counts if `discrete`."""
     values = np.asarray(x)[:, 0]
@@ -23,13 +29,16 @@ def histogram(
         margin = 0.08 * (high - low)
         floor = low - margin if low < 0 or hasattr(params, "means") else 0.0
         grid = np.linspace(floor, high + margin, 401)
-    axis.hist(values, bins=bins, density=True, color="0.85", edgecolor="0.7", lw=0.5, label="data")
+    # NumPy chooses bins from unweighted values only.
+    edges = np.histogram_bin_edges(values, bins)
+    style = {"color": "0.85", "edgecolor": "0.7", "lw": 0.5, "label": "data"}
+    axis.hist(values, edges, weights=weight, density=True, **style)
     joint = np.exp(np.asarray(model.log_joint(params, grid[:, None])))
     dot = "o" if discrete else None
     axis.plot(grid, joint.sum(axis=1), color="black", lw=1.2, marker=dot, ms=3, label="mixture")
     for k in range(joint.shape[1]):
-        style = STYLES[k % len(STYLES)]
+        dashes = STYLES[k % len(STYLES)]
         name = f"component {k + 1}"
-        axis.plot(grid, joint[:, k], style, color=colour(k), lw=2, marker=dot, ms=3, label=name)
+        axis.plot(grid, joint[:, k], dashes, color=colour(k), lw=2, marker=dot, ms=3, label=name)
     axis.legend(frameon=False, fontsize="small")
     label(axis, names[0], "probability" if discrete else "density", "data and fitted density")
