@@ -55,7 +55,7 @@ def plan(
     per_row = (width + 3 * bucket * k) * itemsize
     rows = max(1, min(n, max(block // (bucket * k * itemsize), 64), limit // 4 // per_row))
     at_once = max(1, min(bucket, limit // 4 // (n * (2 * k + 4) * itemsize)))
-    smallest = max(1, bucket // 64) if bucket * n * k > full // 8 else bucket
+    smallest = max(1, bucket // 16) if bucket * n * k > full // 8 else bucket
     stride = max(1, min(64, (full << 9) // (bucket * n * k)))
     return Plan(bucket, rows, at_once, smallest, stride)
 

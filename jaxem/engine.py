@@ -140,11 +140,12 @@ def _propose(control, run):
 def _refusal(control, new, old, gain, sick, fresh):
     """RUNNING for an acceptable step, else what is wrong with it, worst first."""
     finite = jnp.isfinite(objective(new)) & _finite(new.params)
+    poisoned = fresh & ~_finite(new.stats)  # by the data: no parameters can be blamed yet
     guarded = ~fresh & jnp.asarray(control.guard)
     fell, slipped = guarded & (gain < -GRAVE * _noise(old)), guarded & (gain < -_noise(old))
     return jnp.select(
-        [~finite & (sick == Status.RUNNING), sick != Status.RUNNING, fell, slipped],
-        [Status.NONFINITE, sick, Status.DECREASED, Status.STALLED],
+        [poisoned, sick != Status.RUNNING, ~finite, fell, slipped],
+        [Status.NONFINITE, sick, Status.NONFINITE, Status.DECREASED, Status.STALLED],
         Status.RUNNING,
     ).astype(jnp.int32)
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from jaxem import budget, schedule
 from jaxem.checkpoint import fingerprint, load, save, writer
+from jaxem.checks import whole
 from jaxem.clock import compilations
 from jaxem.data import Data, check_data
 from jaxem.engine import Control
@@ -83,9 +84,8 @@ def fit(
 
 
 def check_starts(n_starts: int) -> None:
-    """ValueError unless there is at least one start."""
-    if n_starts < 1:
-        raise ValueError(f"n_starts must be at least 1; got {n_starts}.")
+    """ValueError unless there is at least one start, in whole numbers."""
+    whole("n_starts", n_starts, 1)
 
 
 def precision_of(dtype: Any) -> Any:

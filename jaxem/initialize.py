@@ -27,28 +27,44 @@ def _nearest(x, centres):
     return jax.nn.one_hot(jnp.argmin(_distances(x, centres), axis=1), len(centres), dtype=x.dtype)
 
 
-def _draw(key, mass):
-    """A row drawn with probability proportional to mass f[n] (uniform where all mass is gone)."""
+def _draw(u, mass):
+    """A row drawn with probability proportional to mass f[n], by u in [0, 1) (uniform where all
+    mass is gone): first a block of about √n rows, then a row of it, so that no long running sum
+    is needed. A row without mass is never drawn."""
+    n = mass.shape[0]
+    width = max(1, round(n**0.5))
     mass = jnp.where(jnp.sum(mass) > 0, mass, 1)
-    total = jnp.cumsum(mass)
-    u = jax.random.uniform(key, (), mass.dtype) * total[-1]
-    return jnp.clip(jnp.searchsorted(total, u, side="right"), 0, len(mass) - 1)
+    table = jnp.pad(mass, (0, -n % width)).reshape(-1, width)
+    sums = jnp.sum(table, axis=1)
+    u = u * jnp.sum(sums)
+    block, before = _first_beyond(u, sums)
+    row, _ = _first_beyond(u - before, table[block])
+    return block * width + row
+
+
+def _first_beyond(u, mass):
+    """The first entry of positive mass whose running sum exceeds u, and the sum before it."""
+    upper = jnp.triu(jnp.ones((mass.shape[0], mass.shape[0]), mass.dtype))
+    running = einsum("i,ij->j", mass, upper)
+    positive = mass > 0
+    beyond = (running > u) & positive
+    # Rounding can leave u at or beyond the last sum: then the largest entry stands in.
+    index = jnp.where(jnp.any(beyond), jnp.argmax(beyond), jnp.argmax(mass))
+    return index, running[index] - mass[index]
 
 
 def plus_plus_centres(key, x, weight, k):
     """k-means++ seeding (Arthur and Vassilvitskii 2007): rows drawn by squared distance."""
-    keys = jax.random.split(key, k)
-    first = x[_draw(keys[0], weight)]
-    centres = jnp.zeros((k, x.shape[1]), x.dtype).at[0].set(first)
+    u = jax.random.uniform(key, (k,), x.dtype)
 
     def add(i, carry):
         centres, nearest = carry
-        new = x[_draw(keys[i], weight * nearest)]
+        new = x[_draw(u[i], jnp.where(i == 0, weight, weight * nearest))]
         gap = jnp.sum((x - new[None, :]) ** 2, axis=1)
         return centres.at[i].set(new), jnp.minimum(nearest, gap)
 
-    start = centres, jnp.sum((x - first[None, :]) ** 2, axis=1)
-    return jax.lax.fori_loop(1, k, add, start)[0]
+    start = jnp.zeros((k, x.shape[1]), x.dtype), jnp.full(x.shape[:1], jnp.inf, x.dtype)
+    return jax.lax.fori_loop(0, k, add, start)[0]
 
 
 def k_means_plus_plus(key, x, weight, k):

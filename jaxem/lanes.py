@@ -82,18 +82,24 @@ def conclude(grid: Grid, groups: jax.Array, runs: engine.Run) -> Any:
     return _over_lanes(grid.of(groups), one, runs)
 
 
+@jax.jit
+def keys(key: jax.Array, names: jax.Array, starts: jax.Array) -> jax.Array:
+    """A random key per lane: (key, the data set's name, restart) alone decide it."""
+    fold = jax.vmap(lambda name, start: jax.random.fold_in(jax.random.fold_in(key, name), start))
+    return fold(names, starts)
+
+
 @partial(jax.jit, static_argnames=("init", "at_once"))
-def seed(grid: Grid, groups, names, starts, key, init, at_once: int) -> Any:
-    """Starting parameters: (key, the data set's name, restart) alone decide them. `at_once` lanes
-    together, so that n × k × lanes responsibilities never exist."""
+def seed(grid: Grid, groups, keys, init, at_once: int) -> Any:
+    """Starting parameters. `at_once` lanes together, so that n × k × lanes responsibilities never
+    exist."""
 
     def one(lane):
-        group, name, start = lane
-        own = jax.random.fold_in(jax.random.fold_in(key, name), start)
+        group, key = lane
         row = grid.of(group)
-        return row.model.init(own, row.data.x, init, row.data.weight)
+        return row.model.init(key, row.data.x, init, row.data.weight)
 
-    return jax.lax.map(one, (groups, names, starts), batch_size=at_once)
+    return jax.lax.map(one, (groups, keys), batch_size=at_once)
 
 
 def is_live(run: engine.Run, limit: Any) -> Any:

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 from jaxem import engine
 from jaxem.accelerate import ACCELERATORS
+from jaxem.checks import positive
 from jaxem.data import as_data
 from jaxem.models import Mixture, MixtureParams
 from jaxem.pytree import replace
@@ -50,7 +51,11 @@ def cast(tree: Any, dtype: Any) -> Any:
 
 
 def check_control(control: engine.Control) -> engine.Control:
-    """ValueError for a stopping rule or accelerator that does not exist."""
+    """ValueError for a stopping rule or accelerator that does not exist, and for numbers (where
+    they are numbers already, not tracers) that make no sense."""
+    for name, value in (("tol", control.tol), ("max_iter", control.max_iter)):
+        if not isinstance(value, jax.core.Tracer):
+            positive(name, value, zero=True)
     if control.stop not in RULES:
         raise ValueError(f"stop must be one of {', '.join(RULES)}; got {control.stop!r}.")
     if control.accelerate is not None and control.accelerate not in ACCELERATORS:

@@ -5,6 +5,7 @@ from typing import Any
 import jax.numpy as jnp
 from jax.scipy.special import betaln, gammaln
 
+from jaxem.checks import positive
 from jaxem.numerics import safe_log
 from jaxem.pytree import pytree
 
@@ -15,6 +16,11 @@ class Beta:
 
     a: Any
     b: Any
+
+    def validate(self) -> None:
+        """ValueError, naming the field, unless positive."""
+        positive("Beta a", self.a)
+        positive("Beta b", self.b)
 
     def log_density(self, p):
         """Log density summed over all entries of p."""
@@ -29,6 +35,11 @@ class Gamma:
     shape: Any
     rate: Any
 
+    def validate(self) -> None:
+        """ValueError, naming the field, unless positive."""
+        positive("Gamma shape", self.shape)
+        positive("Gamma rate", self.rate)
+
     def log_density(self, value):
         """Log density summed over all entries of value."""
         a, b = jnp.asarray(self.shape, value.dtype), jnp.asarray(self.rate, value.dtype)
@@ -41,6 +52,10 @@ class Dirichlet:
     """p ~ Dirichlet(concentration, the same for every category); the mode adds c − 1 each."""
 
     concentration: Any
+
+    def validate(self) -> None:
+        """ValueError, naming the field, unless positive."""
+        positive("Dirichlet concentration", self.concentration)
 
     def log_density(self, p):
         """Log density summed over all leading axes of p f[..., c]."""

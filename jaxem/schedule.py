@@ -58,7 +58,8 @@ def seed(store: Store, key: jax.Array, init: Any, at_once: int) -> None:
 
     def one(part, groups):
         names = groups if store.sets is None else store.sets[part]
-        params = lanes.seed(store.grid, groups, names, store.starts[part], key, init, at_once)
+        own = lanes.keys(key, names, store.starts[part])
+        params = lanes.seed(store.grid, groups, own, init, at_once)
         return lanes.begin(store.grid, groups, params, store.control)
 
     store.runs = _by_bucket(store, one)

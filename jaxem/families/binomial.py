@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.scipy.special import gammaln
 
+from jaxem.checks import whole
 from jaxem.numerics import safe_divide, safe_log
 from jaxem.priors import Beta
 from jaxem.pytree import pytree
@@ -33,6 +34,9 @@ class Binomial:
 
     def validate(self, x: np.ndarray) -> None:
         """Whole numbers from 0 to n_trials."""
+        whole("n_trials", self.n_trials, 1)
+        if self.prior is not None:
+            self.prior.validate()
         trials = float(self.n_trials)
         bad = ((x < 0) | (x > trials) | (x != np.round(x))).any(axis=1)
         if bad.any():

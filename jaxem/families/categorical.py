@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxem.checks import whole
 from jaxem.numerics import safe_divide, safe_log
 from jaxem.priors import Dirichlet
 from jaxem.pytree import pytree, static
@@ -28,6 +29,9 @@ class Categorical:
 
     def validate(self, x: np.ndarray) -> None:
         """Whole numbers below n_categories."""
+        whole("n_categories", self.n_categories, 1)
+        if self.prior is not None:
+            self.prior.validate()
         bad = ((x < 0) | (x >= self.n_categories) | (x != np.round(x))).any(axis=1)
         if bad.any():
             row, top = int(np.argmax(bad)), self.n_categories - 1

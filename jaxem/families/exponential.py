@@ -27,6 +27,8 @@ class Exponential:
 
     def validate(self, x: np.ndarray) -> None:
         """Numbers that are not negative."""
+        if self.prior is not None:
+            self.prior.validate()
         bad = (x < 0).any(axis=1)
         if bad.any():
             row = int(np.argmax(bad))

@@ -28,6 +28,8 @@ class Poisson:
 
     def validate(self, x: np.ndarray) -> None:
         """Whole numbers, not negative."""
+        if self.prior is not None:
+            self.prior.validate()
         bad = ((x < 0) | (x != np.round(x))).any(axis=1)
         if bad.any():
             row = int(np.argmax(bad))

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxem.checks import positive
 from jaxem.data import as_data
 from jaxem.initialize import responsibilities
 from jaxem.kernels import Blocks, as_blocks, softmax_moments, weighted_moments
@@ -239,9 +240,20 @@ class Mixture:
 
     def validate(self, x: np.ndarray) -> None:
         """Refuse, on the host, data or settings this model cannot take."""
+        self.family.validate(x)
         if self.assignment not in ("soft", "hard"):
             raise ValueError(f"assignment must be 'soft' or 'hard'; got {self.assignment!r}.")
-        self.family.validate(x)
+        if self.exponent is not None:
+            positive("exponent", self.exponent)
+        if self.weight_prior is not None:
+            positive("weight_prior", self.weight_prior)
+        blank = jax.eval_shape(lambda: self.family.blank(self.n_components, x.shape[1], x.dtype))
+        names = ("weights", *vars(blank))
+        unknown = set(self.frozen) - set(names)
+        if unknown:
+            raise ValueError(
+                f"frozen names {sorted(unknown)}, but this mixture has {', '.join(names)}."
+            )
 
     def usable(self, params: MixtureParams) -> jax.Array:
         """b[]: the parameters define a density (weights on the simplex, healthy components)."""

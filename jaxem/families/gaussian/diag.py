@@ -8,8 +8,8 @@ import jax.numpy as jnp
 from jaxem.families.gaussian.params import (
     LOG_2PI,
     GaussianParams,
-    accept_any,
     as_vector,
+    check_settings,
     embed_plain,
     linear_features,
     no_log_base,
@@ -107,7 +107,7 @@ class DiagGaussian:
     shared: ClassVar[tuple[str, ...]] = ()
     scale_kind: ClassVar[str] = "feature"
 
-    validate = accept_any
+    validate = check_settings
     log_base = no_log_base
     embed = embed_plain
     log_prior = prior_density
@@ -172,7 +172,7 @@ class SphericalGaussian:
     shared: ClassVar[tuple[str, ...]] = ()
     scale_kind: ClassVar[str] = "scalar"
 
-    validate = accept_any
+    validate = check_settings
     log_base = no_log_base
     embed = embed_plain
     log_prior = prior_density

@@ -8,7 +8,7 @@ from jaxem.families.gaussian import matrix
 from jaxem.families.gaussian.params import (
     LOG_2PI,
     GaussianParams,
-    accept_any,
+    check_settings,
     embed_plain,
     linear_features,
     no_log_base,
@@ -33,7 +33,7 @@ class FullGaussian:
     shared: ClassVar[tuple[str, ...]] = ()
     scale_kind: ClassVar[str] = "feature"
 
-    validate = accept_any
+    validate = check_settings
     log_base = no_log_base
     embed = embed_plain
     log_prior = prior_density

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxem.checks import positive
 from jaxem.numerics import safe_divide
 from jaxem.pytree import pytree
 
@@ -69,8 +70,11 @@ def as_vector(value: Any, d: int, dtype: Any) -> jax.Array:
 # Methods that several covariance types take over as they are.
 
 
-def accept_any(self: Any, x: np.ndarray) -> None:
-    """Any finite numbers will do."""
+def check_settings(self: Any, x: np.ndarray) -> None:
+    """Any finite numbers will do; ValueError for settings that make no sense for x f[n, d]."""
+    positive("reg_covar", self.reg_covar, zero=True)
+    if self.prior is not None:
+        self.prior.validate(x.shape[1])
 
 
 def no_log_base(self: Any, x: jax.Array) -> jax.Array:

@@ -7,8 +7,10 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.scipy.special import gammaln, multigammaln
 
+from jaxem.checks import positive, shape
 from jaxem.families.gaussian.params import LOG_2PI
 from jaxem.numerics import einsum, inverse_factor
 from jaxem.pytree import pytree
@@ -22,6 +24,15 @@ class NormalInverseWishart:
     shrinkage: Any  # scalar > 0
     dof: Any  # scalar > d − 1
     scale: Any  # f[d, d]
+
+    def validate(self, d: int) -> None:
+        """ValueError, naming the field, for a prior that is not one on f[d]."""
+        shape("prior mean", self.mean, (d,))
+        shape("prior scale", self.scale, (d, d))
+        positive("prior shrinkage", self.shrinkage)
+        positive(f"prior dof minus {d - 1}", np.asarray(self.dof) - (d - 1))
+        if np.linalg.eigvalsh(np.asarray(self.scale, float)).min() <= 0:
+            raise ValueError("prior scale must be symmetric and positive definite.")
 
     def scale_matrix(self, d: int, dtype: Any) -> jax.Array:
         """The scale matrix f[d, d]."""
@@ -60,6 +71,12 @@ class NormalInverseGamma:
     shrinkage: Any  # scalar > 0
     dof: Any  # scalar > 0
     scale: Any  # f[d] or scalar
+
+    def validate(self, d: int) -> None:
+        """ValueError, naming the field, for a prior that is not one on f[d]."""
+        shape("prior mean", self.mean, (d,))
+        for name in ("shrinkage", "dof", "scale"):
+            positive(f"prior {name}", getattr(self, name))
 
     def standardized(self, shift, scale):
         """The same prior for z = (x − shift) / scale."""
