@@ -1,0 +1,223 @@
+"""A lane's result is its own: neighbours, order and number change nothing, and little is wasted."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from problems import clouds, force_plan, mixture
+
+import jaxem
+from jaxem import Status, schedule
+from jaxem.engine import Control
+from jaxem.fit import one_data_set, plan_for, start
+from jaxem.frame import Frame, frame_of, frames_of, standardize
+from jaxem.many import many_data_sets
+
+KEY = jax.random.key(1)
+X = clouds()
+HARD = clouds(400, gap=2.0)
+COMPILE = "/jax/core/compile/backend_compile_duration"
+
+
+def fit(n_starts, x=X, **options):
+    return jaxem.fit(mixture(), x, key=KEY, n_starts=n_starts, **{"race": False, **options})
+
+
+def assert_same_bits(a, b):
+    """Every leaf of two fits, bit for bit (NaN equals NaN)."""
+    for one, other in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def assert_same(a, b, rtol=1e-7):
+    """The same statuses, and everything else to rounding."""
+    np.testing.assert_array_equal(a.status, b.status)
+    for one, other in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True):
+        np.testing.assert_allclose(one, other, rtol=rtol, atol=rtol)
+
+
+def store_of(n_starts, x=X, control=None):
+    """A seeded store, one data set, before any step."""
+    control = Control(1e-6, 500) if control is None else control
+    frame = frame_of(mixture().family, x, None)
+    data = jaxem.Data(jnp.asarray(standardize(x, frame)), jnp.ones(len(x)))
+    plan = plan_for(mixture(), data, n_starts, None)
+    store = one_data_set(mixture(), data, frame, n_starts, control, plan)
+    start(store, mixture(), x, KEY, "k-means++", plan)
+    return store
+
+
+# Neighbours, order, number ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("accelerate", [None, "anderson"])
+def test_the_number_of_starts_changes_no_bit(monkeypatch, accelerate):
+    force_plan(monkeypatch)
+    many = fit(40, accelerate=accelerate)
+    assert len(np.unique(many.n_iter)) > 3  # lanes leave and others take their places
+    for n in (1, 5, 16):
+        assert_same_bits(fit(n, accelerate=accelerate), many[:n])
+
+
+def test_order_and_neighbours_change_no_bit(monkeypatch):
+    force_plan(monkeypatch)
+    first, second, alone = store_of(40), store_of(40), store_of(40)
+    schedule.advance(first, np.arange(40), 500)
+    schedule.advance(second, np.random.default_rng(0).permutation(40), 500)
+    schedule.advance(alone, np.array([7]), 500)
+    want = schedule.conclude(first)
+    assert (want.status == Status.CONVERGED).all()
+    assert_same_bits(schedule.conclude(second), want)
+    assert_same_bits(schedule.conclude(alone)[7], want[7])
+    assert (np.delete(alone.runs.n_iter, 7) == -1).all()
+
+
+@pytest.mark.parametrize("bucket", [1, 4, 64])
+def test_another_bucket_size_changes_roundings_only(monkeypatch, bucket):
+    force_plan(monkeypatch)
+    want = fit(40)
+    force_plan(monkeypatch, bucket=bucket, smallest=1)
+    assert_same(fit(40), want)
+
+
+def test_blocks_of_rows_change_roundings_only(monkeypatch):
+    force_plan(monkeypatch)
+    want = fit(16)
+    for rows in (37, 300):
+        force_plan(monkeypatch, rows=rows)
+        assert_same(fit(16), want)
+
+
+def test_start_i_is_the_same_whatever_the_count():
+    many = fit(40)
+    assert_same(fit(3), many[:3])
+    raced = fit(80, race=True)[:40]
+    ran = raced.status != Status.PRUNED
+    assert ran.any()
+    assert_same(raced[ran], many[ran])
+
+
+def test_starts_and_keys_differ():
+    assert len(np.unique(fit(16, max_iter=0).log_likelihood)) > 8
+    other = jaxem.fit(mixture(), X, key=jax.random.key(2), n_starts=16, max_iter=0)
+    assert not np.isin(other.log_likelihood, fit(16, max_iter=0).log_likelihood).any()
+
+
+# Bad neighbours -----------------------------------------------------------------------------
+
+
+def test_a_start_with_nan_beside_it_changes_no_bit(monkeypatch):
+    force_plan(monkeypatch)
+    clean, dirty = store_of(16), store_of(16)
+    for leaf in jax.tree.leaves(dirty.runs.point.params):
+        leaf[[3, 4]] = np.nan
+    for store in (clean, dirty):
+        schedule.advance(store, np.arange(16), 500)
+    good = np.delete(np.arange(16), [3, 4])
+    assert_same_bits(schedule.conclude(dirty)[good], schedule.conclude(clean)[good])
+    assert set(schedule.conclude(dirty).status[[3, 4]]) <= {Status.NONFINITE, Status.SINGULAR}
+
+
+def test_a_data_set_with_nan_beside_it_changes_no_bit():
+    def conclude(sets):
+        weight = np.ones(sets.shape[:2])
+        frame = frames_of(mixture().family, np.nan_to_num(sets), weight)
+        data = jaxem.Data(jnp.asarray(standardize(sets, frame)), jnp.asarray(weight))
+        plan = plan_for(mixture(), data, 4, None, groups=len(sets))
+        numbers, control = np.arange(len(sets)), Control(1e-6, 500)
+        store = many_data_sets(mixture(), data, frame, 4, control, plan, numbers)
+        schedule.seed(store, KEY, "k-means++", plan.at_once)
+        schedule.advance(store, np.arange(len(store.groups)), 500)
+        return schedule.conclude(store)
+
+    sets = np.stack([clouds(seed=seed) for seed in range(3)])
+    want = conclude(sets)
+    sets[1, 17, 0] = np.nan
+    got = conclude(sets)
+    others = np.r_[0:4, 8:12]
+    assert (want.status == Status.CONVERGED).all()
+    assert_same_bits(got[others], want[others])
+    assert not got.sound[4:8].any()
+
+
+# One front door and the other ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("init", ["k-means++", "kmeans", "random", "random_from_data"])
+def test_fit_equals_fit_many_of_one(init):
+    options = dict(key=KEY, n_starts=6, init=init)
+    one = jaxem.fit(mixture(), X, **options)
+    many = jaxem.fit_many(mixture(), [X], **options)
+    assert many.status.shape == (1, 6)
+    assert_same(many[0], one)
+
+
+# What it cost -------------------------------------------------------------------------------
+
+
+def test_the_report_counts_steps(monkeypatch):
+    monkeypatch.setattr(schedule, "RATIO", 4)
+    force_plan(monkeypatch, bucket=4, smallest=4)
+    fits = fit(4)
+    steps = np.sort(fits.n_iter + 1)
+    assert steps[-1] > steps[-2] > steps[0]
+    assert fits.report.needed == steps.sum()
+    assert fits.report.executed == 4 * steps[-1]  # in step with the slowest
+    force_plan(monkeypatch, bucket=4, smallest=1)
+    fits = fit(4)
+    # Four abreast until one is left, which goes on alone.
+    assert fits.report.executed == 4 * steps[-2] + (steps[-1] - steps[-2])
+    assert fits.report.waste == fits.report.executed / fits.report.needed
+
+
+@pytest.mark.parametrize("race", [False, True])
+def test_little_is_wasted_on_a_thousand_starts(race):
+    report = fit(1000, HARD, race=race).report
+    assert 1 <= report.waste <= 1.3
+
+
+def test_a_second_call_compiles_nothing():
+    first = fit(100, clouds(303))
+    assert 0 < first.report.programs <= 40
+    assert first.report.compile_seconds > 0
+    for n_starts, seed in ((100, 1), (128, 0)):
+        again = fit(n_starts, clouds(303, seed)).report
+        assert again.programs == 0
+        assert again.run_seconds > 0
+
+
+def test_one_program_per_bucket_size(monkeypatch):
+    force_plan(monkeypatch, bucket=16, smallest=1)
+    x = clouds(301)
+    seen = []
+    monkeypatch.setattr(schedule, "_run_bucket", _watch(schedule._run_bucket, seen))
+    before = len(_compiled)
+    for n in (1, 2, 7, 16, 33, 50):
+        fit(n, x)
+    assert 1 < len(set(seen)) <= 1 + np.log(16) / np.log(schedule.RATIO)
+    assert sum("advance" in name for name in _compiled[before:]) == len(set(seen))
+
+
+def _watch(run_bucket, seen):
+    def watched(store, ids, size, *rest):
+        seen.append(size)
+        return run_bucket(store, ids, size, *rest)
+
+    return watched
+
+
+_compiled: list[str] = []
+jax.monitoring.register_event_duration_secs_listener(
+    lambda event, _, **kw: _compiled.append(kw["fun_name"]) if event == COMPILE else None
+)
+
+
+def test_a_frame_is_exact():
+    """Lanes are fitted in the frame; the same data in other units end at the same place."""
+    scale, shift = np.array([1e3, 1e-2]), np.array([5e4, 1.0])
+    one, other = fit(8), fit(8, X * scale + shift)
+    np.testing.assert_array_equal(one.n_iter, other.n_iter)
+    np.testing.assert_allclose(other.params.means, one.params.means * scale + shift, rtol=1e-6)
+    jacobian = len(X) * np.log(scale).sum()
+    np.testing.assert_allclose(other.log_likelihood + jacobian, one.log_likelihood, rtol=1e-8)
+    assert isinstance(frame_of(mixture().family, X, None), Frame)
