@@ -54,6 +54,14 @@ def fit_command(
         float, typer.Option(help="Stop when the mean log-likelihood of a row gains less.")
     ] = 1e-6,
     max_iter: Annotated[int, typer.Option(help="Most iterations of a start.")] = 1000,
+    race: Annotated[
+        bool | None,
+        typer.Option(
+            "--race/--no-race",
+            help="Run all starts for a few iterations and the best to the end (from 64 starts on "
+            "unless you say).",
+        ),
+    ] = None,
     columns: Annotated[
         str | None, typer.Option(help="Columns to fit: names, or numbers from 0: a,b or 0,3.")
     ] = None,
@@ -70,7 +78,7 @@ def fit_command(
     job = Job(
         source=source, k=k, family=family, covariance=covariance, trials=trials, starts=starts,
         seed=seed, tol=tol, max_iter=max_iter, columns=columns, sample_weight=sample_weight,
-        header=header, plot=plot, out=out,
+        header=header, race=race, plot=plot, out=out,
     )  # fmt: skip
     with _mendable():
         found = run_job(job)

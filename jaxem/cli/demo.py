@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
+import numpy as np
+
 from jaxem.cli.outputs import check_folder, has_matplotlib
-from jaxem.cli.precision import float64
 from jaxem.demo import EXAMPLES
+from jaxem.fit import precision_of
 
 
 def list_examples() -> None:
@@ -24,7 +26,7 @@ def run_examples(names: list[str], folder: Path) -> None:
     drawing = has_matplotlib()
     if drawing:
         check_folder(folder, "--out")
-    with float64():
+    with precision_of(np.dtype(np.float64)):
         for name in wanted:
             example = EXAMPLES[name]
             print(f"== {name}: {example.title} ==\n")

@@ -1,5 +1,6 @@
 """`jaxem fit`: read, check everything that can be checked, fit every K, print and write."""
 
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -7,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from jaxem.cli import outputs, report
-from jaxem.cli.clock import clock
-from jaxem.cli.precision import float64
 from jaxem.cli.sweep import Row, build_family, fit_one, parse_range
+from jaxem.clock import compilations
+from jaxem.fit import precision_of
 from jaxem.tables import column_index, read_table
 
 
@@ -26,6 +27,7 @@ class Job:
     seed: int = 0
     tol: float = 1e-6
     max_iter: int = 1000
+    race: bool | None = None
     columns: str | None = None
     sample_weight: str | None = None
     header: bool | None = None
@@ -44,19 +46,20 @@ def run_job(job: Job) -> bool:
     x, weight, names = _read(job)
     family = build_family(job.family, job.covariance, job.trials, x)
     _check_rows(job, family, x, ks)
-    with float64(), clock() as watch:
+    began = time.perf_counter()
+    with precision_of(x.dtype), compilations() as compiled:
         rows = _fit_all(job, family, x, weight, ks)
         report.show_table(job, x, rows)
-        best = min((row for row in rows if row.fit is not None), key=_bic, default=None)
+        best = min((row for row in rows if row.criteria is not None), key=_bic, default=None)
         if best is not None:
             report.show_winner(best, names)
             _write(job, best, rows, x, weight, names)
-        report.show_time(watch)
+    report.show_time(time.perf_counter() - began, compiled.seconds)
     return best is not None
 
 
 def _bic(row: Row) -> float:
-    return row.bic
+    return np.inf if row.criteria is None else row.criteria.bic
 
 
 def _check_numbers(job: Job) -> None:
@@ -103,30 +106,33 @@ def _check_rows(job: Job, family: Any, x: np.ndarray, ks: list[int]) -> None:
 
 def _fit_all(job: Job, family: Any, x: np.ndarray, weight: Any, ks: list[int]) -> list[Row]:
     rows = []
-    with report.progress(len(ks)) as advance:
-        for k in ks:
-            advance(f"K = {k}: {job.starts} starts", len(rows))
-            rows.append(fit_one(family, x, weight, k, job.starts, job.seed, job.tol, job.max_iter))
+    for k in ks:
+        report.show_progress(f"K = {k} of {job.k}: {job.starts} starts")
+        limits = job.tol, job.max_iter, job.race
+        rows.append(fit_one(family, x, weight, k, job.starts, job.seed, *limits))
+    report.show_progress("")
     return rows
 
 
 def _write(
     job: Job, best: Row, rows: list[Row], x: np.ndarray, weight: Any, names: list[str]
 ) -> None:
-    sound = [row for row in rows if row.fit is not None]
+    sound = [row for row in rows if row.criteria is not None]
     if job.out is not None:
         params = best.fit.params
-        table = {name: [getattr(row, name) for row in sound] for name in ("k", "bic", "aic", "icl")}
+        scores = [row.criteria for row in sound]
+        table = {name: [getattr(c, name) for c in scores] for name in ("bic", "aic", "icl")}
+        table["k"] = [row.k for row in sound]
         content: dict[str, Any] = {"weights": params.weights, **vars(params.components), **table}
         content |= {"family": job.family, "covariance_type": best.covariance_type}
         content |= {"columns": names, "status": best.fit.status}
-        content |= {"log_likelihood": best.log_likelihood}
+        content |= {"log_likelihood": best.fit.log_likelihood}
         with open(job.out, "wb") as file:
             np.savez(file, **content)
         report.say(f"parameters: {job.out}")
     if job.plot is not None:
         from jaxem.plot import fit_figure, save
 
-        curve = {row.k: row.bic for row in sound}
+        curve = {row.k: row.criteria.bic for row in sound if row.criteria}
         save(fit_figure(best.model, best.fit.params, x, names, curve, weight), job.plot)
         report.say(f"picture: {job.plot}")

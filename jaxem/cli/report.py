@@ -1,15 +1,12 @@
 """What `jaxem fit` prints: the table over K, the winner's parameters, the time; and progress."""
 
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from jaxem.cli.clock import Clock
 from jaxem.status import Status
 
 #: Covariance matrices of more columns than this are left to --out.
@@ -32,12 +29,13 @@ def show_table(job: Any, x: np.ndarray, rows: list[Any]) -> None:
     table = Table("K", "log-likelihood", "BIC", "AIC", "ICL", "at best", "ended")
     for column in table.columns[:-1]:
         column.justify, column.no_wrap = "right", True
-    lowest = min((row.bic for row in rows if row.fit is not None), default=None)
+    lowest = min((row.criteria.bic for row in rows if row.criteria), default=None)
     for row in rows:
-        mark = "*" if row.bic == lowest and len(rows) > 1 else ""
-        values = (row.log_likelihood, row.bic, row.aic, row.icl)
-        numbers = [f"{v:.2f}" if np.isfinite(v) else "-" for v in values]
-        numbers[1] += mark
+        c = row.criteria
+        numbers = ["-"] * 4
+        if c is not None:
+            numbers = [f"{v:.2f}" for v in (c.log_likelihood, c.bic, c.aic, c.icl)]
+            numbers[1] += "*" if c.bic == lowest and len(rows) > 1 else ""
         ended = ", ".join(f"{count} {name}" for name, count in row.statuses.items())
         table.add_row(str(row.k), *numbers, f"{row.reached}/{job.starts}", ended)
     _print(table)
@@ -127,27 +125,19 @@ def _digits(value: float, scale: float) -> str:
     return f"{value:.{places}f}"
 
 
-def show_time(watch: Clock) -> None:
+def show_time(total: float, compiling: float) -> None:
     """Seconds in all, and how many of them went into compiling."""
-    total, compiling = watch.seconds(), watch.compiling()
-    say(f"\n{total:.1f} s, of which {compiling:.1f} s compiling")
+    say(f"\n{total:.1f} s, of which {min(compiling, total):.1f} s compiling")
+
+
+def show_progress(text: str) -> None:
+    """Renew a line on stderr, only on a terminal; an empty text removes it."""
+    if sys.stderr.isatty():
+        sys.stderr.write(f"\r{text}\x1b[K")
+        sys.stderr.flush()
 
 
 def _print(table: Table) -> None:
     """On a terminal as wide as it is; in a file or pipe as wide as the table needs."""
     width = None if sys.stdout.isatty() else 200
     Console(width=width, markup=False, emoji=False).print(table)
-
-
-@contextmanager
-def progress(total: int) -> Iterator[Callable[[str, int], None]]:
-    """A bar on stderr while the block runs, only on a terminal; yields `advance(text, done)`."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
-    from rich.progress import TimeElapsedColumn as Elapsed
-
-    console = Console(stderr=True)
-    parts = SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
-    off = not sys.stderr.isatty()
-    with Progress(*parts, Elapsed(), console=console, transient=True, disable=off) as bar:
-        task = bar.add_task("", total=total)
-        yield lambda text, done: bar.update(task, description=text, completed=done)

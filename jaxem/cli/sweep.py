@@ -21,10 +21,7 @@ class Row:
     fit: Any
     reached: int  # sound starts that ended at the best one's likelihood
     statuses: dict[str, int]
-    log_likelihood: float = np.nan
-    bic: float = np.nan
-    aic: float = np.nan
-    icl: float = np.nan
+    criteria: jaxem.Criteria | None = None
 
     @property
     def covariance_type(self) -> str:
@@ -70,13 +67,13 @@ def build_family(name: str, covariance: str | None, trials: int | None, x: np.nd
 
 def fit_one(
     family: Any, x: np.ndarray, weight: Any, k: int, starts: int, seed: int, tol: float,
-    max_iter: int,
+    max_iter: int, race: bool | None = None,
 ) -> Row:  # fmt: skip
     """Fit one K from all starts and take stock."""
     model = jaxem.Mixture(family, n_components=k)
     fits = jaxem.fit(
         model, x, key=jax.random.key(seed), n_starts=starts, sample_weight=weight, tol=tol,
-        max_iter=max_iter,
+        max_iter=max_iter, race=race,
     )  # fmt: skip
     fits = jax.tree.map(np.asarray, fits)
     codes, counts = np.unique(np.asarray(fits.status), return_counts=True)
@@ -86,13 +83,9 @@ def fit_one(
     best = fits.best()
     best = replace(best, params=heaviest_first(family, best.params))
     total = float(len(x) if weight is None else np.sum(weight))
-    value = float(best.log_likelihood)
     # What a start may still gain when its last step gained less than tol a row.
-    slack = 0.01 + 100 * tol * total
-    near = np.asarray(fits.log_likelihood) > value - slack
-    bic, aic, icl = criteria(model, best.params, x, weight, value, total)
-    reached = int((fits.sound & near).sum())
-    return Row(k, model, best, reached, statuses, value, bic, aic, icl)
+    reached = fits.optima(gap=0.01 + 100 * tol * total).best_count
+    return Row(k, model, best, reached, statuses, jaxem.criteria(model, best, x, weight))
 
 
 def heaviest_first(family: Any, params: Any) -> Any:
@@ -105,12 +98,3 @@ def heaviest_first(family: Any, params: Any) -> Any:
     return replace(
         params, weights=params.weights[order], components=replace(params.components, **parts)
     )
-
-
-def criteria(model: Any, params: Any, x: np.ndarray, weight: Any, value: float, total: float):
-    """BIC, AIC and ICL, lower is better. ICL is BIC + 2 entropy (Biernacki et al. 2000)."""
-    p = model.n_parameters(x.shape[1])
-    bic, aic = p * np.log(total) - 2 * value, 2 * p - 2 * value
-    r = np.asarray(jax.jit(type(model).predict_proba)(model, params, x))
-    entropy = -np.sum(r * np.log(np.maximum(r, 1e-300)), axis=1)
-    return bic, aic, bic + 2 * float(np.sum(entropy if weight is None else weight * entropy))

@@ -6,7 +6,8 @@ from typing import Any
 
 import jax
 
-from jaxem.fit import Fit, em
+from jaxem.loop import em
+from jaxem.result import Fit
 from jaxem.status import Status
 
 Say = Callable[[str], None]
