@@ -79,7 +79,8 @@ def save(path: Any, store: Store, mark: str) -> None:
     }
     arrays = {f"leaf{i}": leaf for i, leaf in enumerate(jax.tree.leaves(store.runs))}
     arrays["flight"] = np.zeros(0, int) if store.flight is None else store.flight[0]
-    arrays["alive"] = np.arange(len(store.groups)) if store.alive is None else store.alive
+    arrays["alive"] = np.zeros(0, int) if store.alive is None else store.alive
+    arrays["follows"] = np.zeros(0, int) if store.follows is None else store.follows
     path = Path(path)
     handle, name = tempfile.mkstemp(prefix=path.name, suffix=".part", dir=path.parent)
     try:
@@ -115,5 +116,6 @@ def load(path: Any, store: Store, mark: str) -> bool:
     found = [np.array(arrays[f"leaf{i}"]) for i in range(len(leaves))]
     store.runs = jax.tree.unflatten(structure, found)
     store.executed, store.rung, store.alive = header["executed"], header["rung"], arrays["alive"]
+    store.follows = arrays["follows"] if arrays["follows"].size else None
     store.flight = (arrays["flight"], header["size"]) if header["size"] else None
     return True

@@ -16,7 +16,7 @@ def positive(name: str, value: Any, zero: bool = False) -> None:
 
 def whole(name: str, value: Any, least: int) -> None:
     """A whole number from `least`."""
-    if not np.isscalar(value) and np.ndim(value) != 0:
+    if np.ndim(value) != 0:
         raise ValueError(f"{name} must be one whole number; got {value!r}.")
     if not float(value).is_integer():
         raise ValueError(f"{name} must be a whole number; got {value}.")

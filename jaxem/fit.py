@@ -123,8 +123,24 @@ def run(store: Store, max_iter: int, raced: bool, checkpoint: tuple, progress: b
         clear(line)
     if path is not None:
         save(path, store, mark)
-    report = Report(executed=store.executed, needed=int(np.sum(store.runs.n_iter + 1)))
-    return replace(schedule.conclude(store), report=report)
+    weight = float(np.max(store.grid.prepared.weight))
+    report = Report(
+        executed=store.executed,
+        needed=int(np.sum(store.runs.n_iter + 1)),
+        stopping_gain=float(store.control.tol) * weight,
+    )
+    fits = replace(schedule.conclude(store), follows=leaders(store.follows), report=report)
+    return fits
+
+
+def leaders(follows: Any) -> np.ndarray:
+    """Each lane's last leader: whom it follows, whom that one follows, and so on; -1 for none."""
+    last = np.array(follows, np.int32)
+    while True:
+        further = np.where(last >= 0, last[last], -1)
+        if (further < 0).all():
+            return last
+        last = np.where(further >= 0, further, last)
 
 
 def timed(result: Fit, reports: list, compiled: Any, begun: float) -> Fit:
@@ -132,6 +148,7 @@ def timed(result: Fit, reports: list, compiled: Any, begun: float) -> Fit:
     report = Report(
         executed=sum(report.executed for report in reports),
         needed=sum(report.needed for report in reports),
+        stopping_gain=max((report.stopping_gain for report in reports), default=0.0),
         programs=compiled.programs,
         compile_seconds=compiled.seconds,
         run_seconds=max(0.0, time.perf_counter() - begun - compiled.seconds),

@@ -28,6 +28,7 @@ def run(store: Store, max_iter: int, enabled: bool, on_look: OnLook | None = Non
     """
     if store.alive is None:
         store.alive = np.arange(len(store.groups))
+        store.follows = np.full(len(store.groups), -1)
     while enabled and store.rung < len(RUNGS) and RUNGS[store.rung][0] < max_iter:
         limit, share = RUNGS[store.rung]
         schedule.advance(store, store.alive, limit, on_look)
@@ -46,7 +47,7 @@ def _promote(store: Store, alive: np.ndarray, share: float) -> np.ndarray:
     for own in np.split(able, np.flatnonzero(np.diff(store.groups[able])) + 1):
         if own.size:
             quota = max(KEEP, int(np.ceil(share * totals[store.groups[own[0]]])))
-            kept.append(_distinct(own, value, runs.point.params.weights, quota))
+            kept.append(_distinct(own, value, runs.point.params.weights, quota, store.follows))
     chosen = np.sort(np.concatenate(kept))
     left = np.setdiff1d(alive, chosen)
     left = left[runs.status[left] == Status.RUNNING]
@@ -54,20 +55,26 @@ def _promote(store: Store, alive: np.ndarray, share: float) -> np.ndarray:
     return chosen
 
 
-def _distinct(own, value, weights, quota) -> np.ndarray:
-    """Up to `quota` lanes, best first, without those that repeat a better one's path."""
+def _distinct(own, value, weights, quota, follows) -> np.ndarray:
+    """Up to `quota` lanes, best first, without those that repeat a better one's path; those are
+    noted in `follows`."""
     order = own[np.argsort(-np.where(np.isfinite(value[own]), value[own], -np.inf), kind="stable")]
     sizes = np.sort(weights[order], axis=-1)
     chosen: list[int] = []
     for i in range(len(order)):
-        same = False
-        for j in reversed(chosen):
-            gap = abs(value[order[j]] - value[order[i]])
-            if gap > SAME * (1 + abs(value[order[i]])):
-                break
-            same = same or np.abs(sizes[j] - sizes[i]).max() < 1e-3
-        if not same:
+        leader = _leader(i, chosen, value[order], sizes)
+        if leader is not None:
+            follows[order[i]] = order[leader]
+        elif len(chosen) < quota:
             chosen.append(i)
-        if len(chosen) == quota:
-            break
     return order[chosen]
+
+
+def _leader(i, chosen, value, sizes) -> int | None:
+    """The chosen lane, if any, of the same objective and weights to a near thing."""
+    for j in reversed(chosen):
+        if value[j] - value[i] > SAME * (1 + abs(value[i])):
+            return None
+        if np.abs(sizes[j] - sizes[i]).max() < 1e-3:
+            return j
+    return None

@@ -28,7 +28,7 @@ def as_list(
         return _split(np.asarray(x), np.asarray(groups), weight)
     if lengths is not None:
         return _unpad(np.asarray(x), np.asarray(lengths), weight)
-    if isinstance(x, np.ndarray) and x.dtype != object and x.ndim != 3:
+    if getattr(x, "ndim", 3) != 3 and x.dtype != object:
         raise ValueError(
             f"x must be a list of arrays, f[s, n, d], or one array with groups=; got {x.shape}."
         )

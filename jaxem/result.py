@@ -20,6 +20,7 @@ class Report:
     compile_seconds: float = 0.0
     run_seconds: float = 0.0
     kernel: str = ""
+    stopping_gain: float = 0.0  # tol × total weight, in nats: below, optima are not told apart
     resumed: bool = False
 
     @property
@@ -45,6 +46,7 @@ class Fit:
     status: Any  # i[...], see `jaxem.Status`
     n_iter: Any  # i[...], E-steps after the first
     trace: Any = None  # f[..., max_iter + 1], objective after each iteration, NaN after the end
+    follows: Any = None  # i[...], the start whose path a PRUNED one had joined, or -1
     report: Report | None = static(default=None)
 
     def __getitem__(self, index: Any) -> "Fit":
@@ -89,9 +91,24 @@ class Fit:
         ]
         return "; ".join(parts) + "."
 
-    def optima(self, gap: float = 1e-3) -> "Optima":
-        """The distinct optima among sound fits on one axis (see `Optima`)."""
-        return Optima.of(np.asarray(self.objective)[self.sound], gap)
+    def optima(self, gap: float | None = None) -> "Optima":
+        """The distinct optima that the starts of one data set reached (see `Optima`).
+
+        Objectives within `gap` nats count as one optimum; None: 1e-3, or where larger ten times
+        the gain (tol × total weight) at which a run stops. A start that the race left behind
+        because it had joined another's path counts where that one ended.
+        """
+        if np.ndim(self.status) != 1:
+            raise ValueError(f"optima() needs one axis of starts; got {np.shape(self.status)}.")
+        ends = np.asarray(self.objective, float)
+        sound = self.sound
+        if self.follows is not None:
+            own = np.arange(ends.size)
+            last = np.where(np.asarray(self.follows) >= 0, self.follows, own)
+            ends, sound = ends[last], sound[last]
+        if gap is None:
+            gap = max(1e-3, 10 * self.report.stopping_gain if self.report else 0.0)
+        return Optima.of(ends[sound], gap, ends.size)
 
     def __repr__(self) -> str:
         shape = np.shape(self.status)
@@ -113,15 +130,17 @@ class Optima:
     values: np.ndarray  # f[m], objectives of the distinct optima, best first
     counts: np.ndarray  # i[m], how many starts ended at each
 
+    starts: int  # all starts, those included that ended nowhere sound or left the race
+
     @classmethod
-    def of(cls, objectives: np.ndarray, gap: float) -> "Optima":
+    def of(cls, objectives: np.ndarray, gap: float, starts: int) -> "Optima":
         """Group sorted objectives wherever two neighbours are further apart than `gap`."""
         values = np.sort(np.asarray(objectives, float))[::-1]
         if values.size == 0:
-            return cls(values, np.zeros(0, int))
+            return cls(values, np.zeros(0, int), starts)
         first = np.r_[True, values[:-1] - values[1:] > gap]
         counts = np.diff(np.r_[np.flatnonzero(first), values.size])
-        return cls(values[first], counts)
+        return cls(values[first], counts, starts)
 
     @property
     def best_count(self) -> int:
@@ -131,7 +150,7 @@ class Optima:
     @property
     def missed(self) -> float:
         """Good and Turing's estimate (1953, Biometrika 40, 237) of the chance that one more start
-        ends at an optimum not seen yet: the share of optima seen once. An upper bound for the
-        chance that a better one was missed."""
-        total = self.counts.sum()
-        return float((self.counts == 1).sum() / total) if total else 1.0
+        ends at an optimum not seen yet: the share of starts whose optimum was seen once. What the
+        race left behind counts as seen, so that after a race this is about contenders for the
+        best. An upper bound for the chance that a better optimum was missed."""
+        return float((self.counts == 1).sum() / self.starts) if self.counts.size else 1.0

@@ -39,6 +39,7 @@ class Store:
     flight: tuple[np.ndarray, int] | None = None  # the bucket a checkpoint was taken in, its size
     rung: int = 0  # rungs of the race behind us
     alive: np.ndarray | None = None  # i[...], lanes that the race has not left behind
+    follows: np.ndarray | None = None  # i[lanes], whose path a pruned lane had joined, or -1
 
 
 #: Called between looks with the store, lanes in flight written back.
@@ -74,13 +75,15 @@ def conclude(store: Store) -> Any:
 
 def advance(store: Store, chosen: np.ndarray, limit: int, on_look: OnLook | None = None) -> None:
     """Run the chosen lanes until each has ended or made `limit` iterations."""
-    size = store.bucket
-    ids = np.zeros(0, int)
-    if store.flight is not None:
-        ids, size = store.flight
-        store.flight = None
+    size, ids = store.bucket, np.zeros(0, int)
     chosen = chosen[is_live(_rows(store.runs, chosen), limit)]
-    waiting = chosen[~np.isin(chosen, ids)]
+    if store.flight is None:
+        waiting = chosen
+    else:
+        # Exactly the bucket that a checkpoint was taken in, ended lanes and all.
+        (ids, size), store.flight = store.flight, None
+        waiting = chosen[~np.isin(chosen, ids)]
+        _run_bucket(store, ids, size, limit, bool(waiting.size), on_look)
     while True:
         ids = ids[is_live(_rows(store.runs, ids), limit)]
         free = size - ids.size

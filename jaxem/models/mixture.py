@@ -247,7 +247,7 @@ class Mixture:
             positive("exponent", self.exponent)
         if self.weight_prior is not None:
             positive("weight_prior", self.weight_prior)
-        blank = jax.eval_shape(lambda: self.family.blank(self.n_components, x.shape[1], x.dtype))
+        blank = jax.eval_shape(lambda: self.family.blank(self.n_components, x.shape[1], np.float32))
         names = ("weights", *vars(blank))
         unknown = set(self.frozen) - set(names)
         if unknown:
