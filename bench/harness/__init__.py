@@ -1,0 +1,1 @@
+"""What the questions share: clocks, records, problems, peers."""

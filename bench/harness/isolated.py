@@ -1,0 +1,68 @@
+"""A variant in a process of its own, under a time limit: it may stall or die and harm nobody."""
+
+import math
+import multiprocessing
+import os
+from collections.abc import Callable
+from typing import Any
+
+
+class Isolated:
+    """`make(*arguments)` is called in a new process and must return a variant; calling this runs
+    that variant there. NaN, for ever after, once it failed or took longer than `limit` seconds."""
+
+    def __init__(
+        self,
+        make: Callable,
+        *arguments: Any,
+        limit: float = 60.0,
+        env: dict[str, str] | None = None,
+    ) -> None:
+        self.limit, self.trouble = limit, ""
+        context = multiprocessing.get_context("spawn")
+        self._pipe, theirs = context.Pipe()
+        self._process = context.Process(target=_serve, args=(theirs, make, arguments), daemon=True)
+        before = dict(os.environ)
+        os.environ.update(env or {})
+        try:
+            self._process.start()
+        finally:
+            os.environ.clear()
+            os.environ.update(before)
+        theirs.close()
+
+    def __call__(self) -> float:
+        if self.trouble:
+            return math.nan
+        try:
+            self._pipe.send("run")
+            if not self._pipe.poll(self.limit):
+                return self._fail(f"no result within {self.limit:g} s")
+            value = self._pipe.recv()
+        except (EOFError, OSError) as error:
+            return self._fail(f"its process ended ({type(error).__name__})")
+        return value if isinstance(value, float) else self._fail(value)
+
+    def __enter__(self) -> "Isolated":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._process.kill()
+        self._process.join()
+
+    def _fail(self, trouble: str) -> float:
+        self.trouble = trouble
+        self._process.kill()
+        return math.nan
+
+
+def _serve(pipe: Any, make: Callable, arguments: tuple) -> None:
+    try:
+        variant = make(*arguments)
+        while True:
+            pipe.recv()
+            pipe.send(float(variant()))
+    except EOFError:
+        return
+    except Exception as error:
+        pipe.send(f"{type(error).__name__}: {error}"[:300])

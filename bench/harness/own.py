@@ -1,0 +1,72 @@
+"""jaxem's own step, as the engine runs it: `lanes.advance` on a store of `jaxem.fit`."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import numpy as np
+
+import jaxem
+from bench.harness.timing import Variant, clocked
+from jaxem import lanes, schedule
+from jaxem.clock import compilations
+from jaxem.engine import Control
+from jaxem.fit import host_data, one_data_set, plan_for
+from jaxem.frame import frame_of, standardize
+
+#: No lane ends by itself: neither the tolerance nor the number of iterations can be reached.
+ENDLESS = Control(-1.0, 1_000_000_000)
+
+
+@dataclass
+class OwnStep:
+    """All lanes of one fit, running, in buckets as the planner made them."""
+
+    store: schedule.Store
+    plan: Any
+    buckets: list[tuple[Any, Any]]  # (groups, runs on the device)
+    compile_seconds: float = 0.0
+
+    @property
+    def columns(self) -> int:
+        """Lanes × components of one matrix product."""
+        return self.plan.bucket * self.store.grid.model.n_components
+
+    def advance(self, stride: int) -> list[Any]:
+        """`stride` iterations of every lane, from the same state each time."""
+        fixed = ENDLESS, 1_000_000_000, 0, stride
+        grid = self.store.grid
+        return [lanes.advance(grid, groups, *fixed, runs) for groups, runs in self.buckets]
+
+    def variant(self, stride: int) -> Variant:
+        """Timed `stride` iterations; compiled here, and the compiler's time kept."""
+        with compilations() as count:
+            done = jax.block_until_ready(self.advance(stride))
+        self.compile_seconds = count.seconds
+        made = [int(steps) for _, steps in done]
+        if made != [stride] * len(made):
+            raise RuntimeError(f"lanes ended by themselves after {made} of {stride} iterations")
+        return clocked(lambda: self.advance(stride))
+
+    def statuses(self, stride: int) -> dict[str, int]:
+        """How lanes stand after `stride` iterations."""
+        codes = np.concatenate([np.asarray(runs.status) for runs, _ in self.advance(stride)])
+        return {jaxem.Status(int(c)).name: int(np.sum(codes == c)) for c in np.unique(codes)}
+
+
+def own_step(x: np.ndarray, k: int, n_starts: int, covariance_type: str = "full") -> OwnStep:
+    """Lanes at their starts plus two iterations, ready to be timed."""
+    model = jaxem.Mixture(jaxem.Gaussian(covariance_type), n_components=k)
+    frame = frame_of(model.family, x, None)
+    data = host_data(standardize(x, frame), None, None)
+    plan = plan_for(model, data, n_starts, None)
+    store = one_data_set(model, data, frame, n_starts, ENDLESS, plan)
+    schedule.seed(store, jax.random.key(0), "random_from_data", plan.at_once)
+    buckets = []
+    for i in range(0, n_starts, plan.bucket):
+        part = np.minimum(np.arange(i, i + plan.bucket), n_starts - 1)
+        groups = store.groups[part]
+        runs = jax.tree.map(lambda leaf, part=part: leaf[part], store.runs)
+        runs, _ = lanes.advance(store.grid, groups, ENDLESS, 1_000_000_000, 0, 2, runs)
+        buckets.append((groups, jax.block_until_ready(runs)))
+    return OwnStep(store, plan, buckets)

@@ -1,0 +1,94 @@
+"""Does the race between starts lose an optimum, and what does it save?
+
+The bundled data sets in float64, simulated ones in float32, full covariance; the race against all
+starts run to the end, tolerance 1e-6 per row.
+
+Last answer: not measured yet.
+"""
+
+import time
+from functools import partial
+from typing import Any
+
+import jax
+import numpy as np
+
+import jaxem
+from bench.harness import reference
+from bench.harness.machine import cores
+from bench.harness.problems import bundled, overlapping, scattered
+from bench.harness.rows import Verdict, outcome, row
+from bench.harness.timing import interleaved
+
+#: Objectives closer than this, in nats, are one optimum.
+SAME = 0.05
+
+
+def run(quick: bool) -> list[dict[str, Any]]:
+    """Rows by problem, with and without the race."""
+    rows = []
+    for name, (x, k, n_starts) in _problems(quick).items():
+        done: dict[str, Any] = {}
+        variants = {
+            label: partial(_fit, done, label, x, k, n_starts, race)
+            for label, race in (("race", True), ("all to the end", False))
+        }
+        times = interleaved(variants, 8.0, least=1, most=1 if quick else 3)
+        rows += [_row(name, label, times[label], done[label], x, k) for label in variants]
+    return rows
+
+
+def _problems(quick: bool) -> dict[str, tuple[np.ndarray, int, int]]:
+    """x, K and starts."""
+    if quick:
+        return {"galaxies K=3": (bundled("galaxies"), 3, 64)}
+    return {
+        "galaxies K=3": (bundled("galaxies"), 3, 500),
+        "galaxies K=5": (bundled("galaxies"), 5, 500),
+        "old_faithful K=3": (bundled("old_faithful"), 3, 500),
+        "old_faithful K=4": (bundled("old_faithful"), 4, 500),
+        "diabetes K=3": (bundled("diabetes"), 3, 500),
+        "diabetes K=4": (bundled("diabetes"), 4, 500),
+        "overlapping n=2000 d=4 K=8": (overlapping(2000, 4, 8), 8, 500),
+        "overlapping n=1000 d=8 K=5": (overlapping(1000, 8, 5), 5, 500),
+        "scattered n=5000 d=2 K=15": (scattered(5000), 15, 500),
+    }
+
+
+def _fit(done, label, x, k, n_starts, race) -> float:
+    model = jaxem.Mixture(jaxem.Gaussian("full"), n_components=k)
+    begun = time.perf_counter()
+    done[label] = jaxem.fit(
+        model, x, key=jax.random.key(1), n_starts=n_starts, race=race, tol=1e-6, max_iter=2000
+    )
+    return time.perf_counter() - begun
+
+
+def _row(name, label, timing, fits, x, k) -> dict[str, Any]:
+    known = outcome(fits) | {"best_log_likelihood": reference.of_fit(fits.best(), x)}
+    optima = fits.optima(gap=SAME)
+    return row(
+        f"{name}, {label}",
+        (*x.shape, k, len(fits.status)),
+        timing,
+        **known,
+        dtype=x.dtype.name,
+        threads=cores(),
+        problem=name,
+        race=label == "race",
+        distinct_optima=len(optima.values),
+        best_count=optima.best_count,
+        chance_of_another=optima.missed,
+        waste=fits.report.waste,
+    )
+
+
+def verdicts(rows: list[dict[str, Any]]) -> list[Verdict]:
+    """Nats lost and time saved, by problem."""
+    out = []
+    for raced, full in zip(rows[::2], rows[1::2], strict=True):
+        loss = full["best_log_likelihood"] - raced["best_log_likelihood"]
+        out.append(Verdict(f"nats lost by the race, {raced['problem']}", loss, "<=", SAME))
+        ratio = full["seconds"] / raced["seconds"]
+        out.append(Verdict(f"times quicker by the race, {raced['problem']}", ratio))
+    return out

@@ -1,0 +1,121 @@
+"""What does one EM iteration cost beside the matrix products it is made of, and beside peers?
+
+64 restarts on shared data, full covariance, n = 8000, K = 8, float32, d = 2 to 64; nanoseconds per
+responsibility (one row × component × restart × iteration). Beside jaxem's engine: 4P flop per
+responsibility at the machine's best float32 matrix rate; its two bare matrix products; scikit-learn
+on all cores; gmmx alone and under `vmap`; the obvious JAX step under `vmap`.
+
+Last answer: not measured yet.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from bench.harness import peers, products
+from bench.harness.isolated import Isolated
+from bench.harness.machine import cores
+from bench.harness.own import own_step
+from bench.harness.problems import overlapping
+from bench.harness.rows import Verdict, row
+from bench.harness.timing import Timing, clocked, interleaved, paired_ratio
+
+OWN, PRODUCTS, FLOOR = "jaxem", "two bare products", "4P flop at the best rate"
+SKLEARN, GMMX, GMMX_ALONE, OBVIOUS = "scikit-learn", "gmmx, vmap", "gmmx, alone", "obvious, vmap"
+
+#: Goals by d: at most so many times the floor or the bare products, at least so many times faster.
+FLOOR_GOAL = {16: 1.3, 32: 1.3, 64: 1.3}
+PRODUCTS_GOAL = {2: 2.0, 4: 2.0, 8: 2.0}
+SKLEARN_GOAL = {4: 30.0, 16: 10.0, 32: 4.0, 64: 1.8}
+
+#: Peers under `vmap` get as many restarts as fit in so many bytes.
+PEER_BYTES = 1 << 30
+
+
+def run(quick: bool) -> list[dict[str, Any]]:
+    """Rows by d and variant."""
+    n, k, lanes = (500, 3, 8) if quick else (8000, 8, 64)
+    dims = (2, 3) if quick else (2, 4, 8, 16, 32, 64)
+    return [one for d in dims for one in _of_dimension(n, d, k, lanes, 0.5 if quick else 14.0)]
+
+
+def _of_dimension(n: int, d: int, k: int, lanes: int, seconds: float) -> list[dict[str, Any]]:
+    x = overlapping(n, d, k)
+    own = own_step(x, k, lanes)
+    guess = n * k * lanes * (1 + products.width_of(d) / 30) * 1e-9  # seconds of an iteration
+    stride, few = max(2, min(50, round(0.15 / guess))), max(2, min(20, round(0.02 / guess)))
+    bare = products.bare_products(n, d, own.columns, own.plan.rows, stride)
+    sizes = {OWN: (lanes, stride), PRODUCTS: (lanes, stride)}
+    variants = products.square_products((256,) if n < 1000 else products.ORDERS)
+    buckets = len(own.buckets)
+    variants[OWN] = own.variant(stride)
+    variants[PRODUCTS] = clocked(lambda: [bare() for _ in range(buckets)])
+    for mode in peers.MODES if peers.installed("sklearn") else ():
+        sizes[f"{SKLEARN}, {mode}"] = 1, 2 * few
+        variants[f"{SKLEARN}, {mode}"] = peers.sklearn_steps(x, k, 2 * few, mode, cores())
+    isolated = _isolated(x, k, lanes, few)
+    sizes |= {name: size for name, (size, _) in isolated.items()}
+    try:
+        times = interleaved(variants | {n: v for n, (_, v) in isolated.items()}, seconds)
+    finally:
+        for _, variant in isolated.values():
+            variant.__exit__()
+    trouble = {name: v.trouble for name, (_, v) in isolated.items() if v.trouble}
+    return _rows(times, trouble, sizes, (n, d, k), own, stride)
+
+
+def _isolated(x: np.ndarray, k: int, lanes: int, few: int) -> dict[str, tuple]:
+    """Peers whose compiled loops call LAPACK, and may stall: each in a process of its own."""
+    n, d = x.shape
+    fit_in = max(1, min(lanes, PEER_BYTES // (16 * n * k * d)))
+    out = {OBVIOUS: ((fit_in, few), Isolated(peers.obvious_steps, x, k, fit_in, few))}
+    if peers.installed("gmmx"):
+        out[GMMX] = (fit_in, few), Isolated(peers.gmmx_steps, x, k, fit_in, few)
+        out[GMMX_ALONE] = (1, 2 * few), Isolated(peers.gmmx_steps, x, k, 1, 2 * few)
+    return out
+
+
+def _rows(times, trouble, sizes, shape, own, stride) -> list[dict[str, Any]]:
+    n, d, k = shape
+    rows, lanes = [], sizes[OWN][0]
+    rate = products.best_rate(times)
+    floor = products.step_flops(n, d, k, lanes) / rate
+    known = {"dtype": "float32", "gflops": round(rate / 1e9, 1)}
+    rows.append(row(FLOOR, (n, d, k, lanes), floor, iterations=1, **known))
+    for name, (count, iterations) in sizes.items():
+        if name in trouble:
+            rows.append(row(name, (n, d, k, count), dtype="float32", trouble=trouble[name]))
+            continue
+        extra: dict[str, Any] = {"dtype": "float32", "threads": cores()}
+        if name == OWN:
+            extra["compile_seconds"] = own.compile_seconds
+            extra["statuses"] = own.statuses(stride)
+        rows.append(row(name, (n, d, k, count), times[name], iterations=iterations, **extra))
+    return rows
+
+
+def verdicts(rows: list[dict[str, Any]]) -> list[Verdict]:
+    """jaxem beside the floors and the peers, by d; pairs of one round are compared."""
+    out = []
+    for d in sorted({one["d"] for one in rows}):
+        by_name = {one["what"]: one for one in rows if one["d"] == d and one["seconds"]}
+        own = by_name[OWN]
+        ratio = own["ns_per_responsibility"] / by_name[FLOOR]["ns_per_responsibility"]
+        out.append(Verdict(f"d={d}: jaxem / {FLOOR}", ratio, "<=", FLOOR_GOAL.get(d)))
+        ratio = _ratio(own, by_name[PRODUCTS])
+        out.append(Verdict(f"d={d}: jaxem / {PRODUCTS}", ratio, "<=", PRODUCTS_GOAL.get(d)))
+        best = min(_ratio(by_name[m], own) for m in by_name if m.startswith(SKLEARN))
+        out.append(
+            Verdict(f"d={d}: {SKLEARN} at its best / jaxem", best, ">=", SKLEARN_GOAL.get(d))
+        )
+        for name, goal in ((GMMX, 15.0), (GMMX_ALONE, None), (OBVIOUS, 15.0)):
+            if name in by_name:
+                ratio = _ratio(by_name[name], own)
+                out.append(Verdict(f"d={d}: {name} / jaxem", ratio, ">=", goal))
+    return out
+
+
+def _ratio(a: dict, b: dict) -> float:
+    """Per responsibility, the pairs of each round compared."""
+    scale = (a["lanes"] * a["iterations"]) / (b["lanes"] * b["iterations"])
+    return paired_ratio(Timing(tuple(a["samples"])), Timing(tuple(b["samples"]))) / scale
