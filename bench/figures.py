@@ -17,6 +17,10 @@ STYLES = (
     ("#D55E00", "v"),
     ("#56B4E9", "P"),
     ("#000000", "X"),
+    ("#F0E442", "*"),
+    ("#999999", "h"),
+    ("#0072B2", "<"),
+    ("#E69F00", ">"),
 )
 
 
@@ -52,23 +56,34 @@ def _lines(axes, rows, across: str, names: list[str]) -> None:
         axes.plot(x, y, color=colour, marker=marker, markersize=5, label=name)
     values = sorted({r[across] for r in rows})
     axes.set(xscale="log", yscale="log", ylabel="ns per responsibility")
+    axes.yaxis.set_major_formatter(lambda y, _: f"{y:g}")
     axes.set_xticks(values, [f"{v:g}" for v in values])
     axes.minorticks_off()
     axes.grid(alpha=0.3)
 
 
-def _bars(axes, rows: list[dict], value: str, label: str, names: list[str] | None = None) -> None:
-    """One horizontal bar a row, its value written beside it, jaxem's in its own colour."""
+def _dots(axes, rows: list[dict], value: str, label: str, names: list[str] | None = None) -> None:
+    """One dot a row on a logarithmic axis, its value written beside it; jaxem's in its own colour
+    and shape. A row without a value keeps its line."""
     names = names or [r["what"] for r in rows]
-    values = [r[value] or float("nan") for r in rows]
-    colours = [STYLES[0][0] if "jaxem" in r["what"] else STYLES[1][0] for r in rows]
-    bars = axes.barh(names, values, color=colours)
-    axes.bar_label(bars, [f"{v:.3g}" for v in values], padding=3, fontsize=8)
-    axes.invert_yaxis()
-    axes.set(xscale="log", xlabel=label)
-    axes.set_xlim(min(values) / 2, max(values) * 4)
-    axes.tick_params(axis="y", labelsize=8)
-    axes.grid(axis="x", alpha=0.3)
+    for own, (colour, marker) in zip((True, False), STYLES, strict=False):
+        for i, one in enumerate(rows):
+            if own == ("jaxem" in one["what"]) and one[value]:
+                axes.plot(one[value], i, marker, color=colour, markersize=7)
+                axes.annotate(
+                    f"{one[value]:.3g}",
+                    (one[value], i),
+                    (7, -3),
+                    textcoords="offset points",
+                    fontsize=8,
+                )
+    known = [one[value] for one in rows if one[value]]
+    axes.set(xscale="log", xlabel=label, xlim=(min(known) / 1.5, max(known) * 3))
+    axes.set_yticks(range(len(rows)), names, fontsize=8)
+    axes.set_ylim(len(rows) - 0.5, -0.5)
+    axes.xaxis.set_major_formatter(lambda x, _: f"{x:g}")
+    axes.xaxis.set_minor_formatter(lambda x, _: "")
+    axes.grid(alpha=0.3)
 
 
 def step(figure: Any, rows: list[dict]) -> None:
@@ -87,7 +102,7 @@ def restarts(figure: Any, rows: list[dict]) -> None:
     axes = figure.subplots()
     names = [f"{r['what']}\nbest {r['best_log_likelihood']:.2f}" for r in rows]
     figure.set_figheight(1.2 + 0.45 * len(rows))
-    _bars(axes, rows, "seconds", "seconds (scikit-learn's: per start × starts)", names)
+    _dots(axes, rows, "seconds", "seconds (scikit-learn's: per start × starts)", names)
     one = rows[0]
     axes.set_title(f"{one['lanes']} restarts, n = {one['n']}, d = {one['d']}, K = {one['k']}")
 
@@ -96,7 +111,7 @@ def many(figure: Any, rows: list[dict]) -> None:
     """Fits per second on small data sets."""
     figure.set_figheight(2.4)
     axes = figure.subplots()
-    _bars(axes, rows, "fits_per_second", "fits per second")
+    _dots(axes, rows, "fits_per_second", "fits per second")
     one = rows[0]
     axes.set_title(f"{one['data_sets']} data sets, n = {one['n']}, d = {one['d']}, K = {one['k']}")
 
@@ -200,7 +215,7 @@ def trap(figure: Any, rows: list[dict]) -> None:
         mine = "jaxem " if one["what"].startswith("plain") else ""
         kept.append(one | {"ms": ms, "what": mine + name})
     names = [one["what"].removeprefix("jaxem ") for one in kept]
-    _bars(axes, kept, "ms", f"ms for {rows[0]['lanes']} inverses", names)
+    _dots(axes, kept, "ms", f"ms for {rows[0]['lanes']} inverses", names)
     axes.set_title("Small inverses inside a compiled loop")
 
 

@@ -3,7 +3,8 @@
 64 restarts on shared data, full covariance, n = 8000, K = 8, float32, d = 2 to 64; nanoseconds per
 responsibility (one row × component × restart × iteration). Beside jaxem's engine: 4P flop per
 responsibility at the machine's best float32 matrix rate; its two bare matrix products; scikit-learn
-on all cores; gmmx alone and under `vmap`; the obvious JAX step under `vmap`.
+on all cores; gmmx alone and under `vmap`; the obvious JAX step under `vmap`; pomegranate, torchgmm
+and tgmm where they are installed, one restart at a time.
 
 Last answer: not measured yet.
 """
@@ -19,9 +20,11 @@ from bench.harness.own import own_step
 from bench.harness.problems import overlapping
 from bench.harness.rows import Verdict, row
 from bench.harness.timing import Timing, clocked, interleaved, paired_ratio
+from bench.harness.torch_peers import torch_peers
 
 OWN, PRODUCTS, FLOOR = "jaxem", "two bare products", "4P flop at the best rate"
 SKLEARN, GMMX, GMMX_ALONE, OBVIOUS = "scikit-learn", "gmmx, vmap", "gmmx, alone", "obvious, vmap"
+ALONE = (GMMX_ALONE, "pomegranate", "torchgmm", "tgmm")
 
 #: Goals by d: at most so many times the floor or the bare products, at least so many times faster.
 FLOOR_GOAL = {16: 1.3, 32: 1.3, 64: 1.3}
@@ -72,6 +75,8 @@ def _isolated(x: np.ndarray, k: int, lanes: int, few: int) -> dict[str, tuple]:
     if peers.installed("gmmx"):
         out[GMMX] = (fit_in, few), Isolated(peers.gmmx_steps, x, k, fit_in, few)
         out[GMMX_ALONE] = (1, 2 * few), Isolated(peers.gmmx_steps, x, k, 1, 2 * few)
+    for name, make in torch_peers().items():
+        out[name] = (1, 20), Isolated(make, x, k, 20)
     return out
 
 
@@ -108,7 +113,7 @@ def verdicts(rows: list[dict[str, Any]]) -> list[Verdict]:
         out.append(
             Verdict(f"d={d}: {SKLEARN} at its best / jaxem", best, ">=", SKLEARN_GOAL.get(d))
         )
-        for name, goal in ((GMMX, 15.0), (GMMX_ALONE, None), (OBVIOUS, 15.0)):
+        for name, goal in ((GMMX, 15.0), (OBVIOUS, 15.0), *((name, None) for name in ALONE)):
             if name in by_name:
                 ratio = _ratio(by_name[name], own)
                 out.append(Verdict(f"d={d}: {name} / jaxem", ratio, ">=", goal))

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import jax
 
-PACKAGES = ("jaxem", "jax", "jaxlib", "numpy", "scipy", "scikit-learn", "gmmx", "joblib")
+PACKAGES = ("jaxem", "jax", "jaxlib", "numpy", "scipy", "scikit-learn", "joblib", "gmmx")
+PACKAGES += ("torch", "pomegranate", "torchgmm", "tgmm")
 
 
 @functools.cache

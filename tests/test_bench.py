@@ -1,0 +1,96 @@
+"""The benchmarks run: two cheap questions at small sizes, rows complete, figures drawn."""
+
+import json
+import sys
+from pathlib import Path
+
+import jax
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+import bench
+from bench.__main__ import main
+from bench.harness.isolated import Isolated
+from bench.harness.rows import FIELDS
+from bench.harness.timing import Timing, clocked, interleaved, paired_ratio, peak_memory
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    """Answers of two questions, as written."""
+    out = tmp_path_factory.mktemp("bench")
+    for question in ("waste", "growth"):
+        assert main([question, "--quick", "--out", str(out)]) == 0
+    return out
+
+
+@pytest.mark.parametrize("question", ["waste", "growth"])
+def test_rows_carry_what_was_promised(results, question):
+    record = json.loads((results / f"{question}.json").read_text())
+    assert record["quick"] and record["rows"] and record["verdicts"]
+    for row in record["rows"]:
+        assert set(FIELDS) <= set(row)
+        for field in ("what", "n", "d", "k", "lanes", "iterations", "statuses", "dtype"):
+            assert row[field], field
+        assert row["hardware"] and {"jaxem", "jax", "numpy"} <= set(row["versions"])
+        assert sum(row["statuses"].values()) == row["lanes"]
+    timed = [row for row in record["rows"] if row["seconds"]]
+    assert timed
+    for row in timed:
+        assert row["seconds_min"] <= row["seconds"] <= row["seconds_max"]
+        assert row["ns_per_responsibility"] > 0 and row["compile_seconds"] is not None
+
+
+@pytest.mark.parametrize("question", ["waste", "growth"])
+def test_the_figure_is_drawn_from_the_rows(results, question):
+    pytest.importorskip("matplotlib")
+    assert (results / f"{question}.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("question", bench.QUESTIONS)
+def test_every_question_opens_with_its_question_and_its_last_answer(question):
+    text = (Path(bench.__file__).parent / f"{question}.py").read_text().split('"""')[1]
+    assert text.partition("\n")[0].endswith("?")
+    assert "\nLast answer:" in text
+
+
+def test_variants_are_timed_in_turn_and_failures_left_out():
+    order = []
+    variants = {
+        "a": lambda: order.append("a") or 2.0,
+        "b": lambda: order.append("b") or 1.0,
+        "fails": lambda: order.append("fails") or float("nan"),
+    }
+    times = interleaved(variants, seconds=0.0, least=2)
+    assert order == ["a", "b", "fails", "a", "b", "a", "b"]
+    assert times == {"a": Timing((2.0, 2.0)), "b": Timing((1.0, 1.0))}
+    assert paired_ratio(times["a"], times["b"]) == 2
+
+
+def test_peak_memory_sees_an_array():
+    with peak_memory() as peak:
+        clocked(lambda: jax.numpy.ones(1 << 20).block_until_ready())()
+    assert peak.bytes and peak.bytes > 1 << 22
+
+
+def test_an_unknown_question_is_refused(capsys):
+    with pytest.raises(SystemExit):
+        main(["nonsense"])
+    assert "step" in capsys.readouterr().err
+
+
+def fails():
+    raise RuntimeError("as asked")
+
+
+def sleeps():
+    import time
+
+    return lambda: time.sleep(60) or 0.0
+
+
+def test_an_isolated_variant_may_fail_or_stall():
+    with Isolated(fails, limit=60.0) as broken, Isolated(sleeps, limit=0.2) as slow:
+        assert broken() != broken() and "as asked" in broken.trouble
+        assert slow() != slow() and "no result within" in slow.trouble
