@@ -9,7 +9,7 @@ import jax
 SHARE = 0.25
 
 #: Logits of one block, in bytes, that stay in a CPU's cache between the two matrix products.
-CACHE = 1 << 20
+CACHE = 1 << 22
 
 #: Columns (lanes × components) from which a CPU's matrix product runs at full speed.
 COLUMNS = 512

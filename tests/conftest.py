@@ -34,3 +34,15 @@ def pytest_collection_modifyitems(items):
         callspec = getattr(item, "callspec", None)
         case = callspec.params.get("case") if callspec else None
         item.add_marker(pytest.mark.xdist_group(case or item.path.stem))
+
+
+_groups: list[str] = []
+
+
+def pytest_runtest_setup(item):
+    """Forget compiled programs now and then, or a worker grows to several gigabytes."""
+    group = item.get_closest_marker("xdist_group").args[0]
+    if group not in _groups[-1:]:
+        _groups.append(group)
+        if len(_groups) % 6 == 0:
+            jax.clear_caches()

@@ -16,14 +16,18 @@ FILES = sorted(ROOT.rglob("*.py"))
 #: Bottom to top. A module imports only from lower rows; a package may import within itself.
 #: The last row are guests: they import what they like, and only guests import them.
 FLOORS = [
-    {"_version", "pytree", "status"},
-    {"data", "numerics"},
-    {"protocols", "priors", "kernels", "initialize", "stopping", "result"},
+    {"_version", "pytree", "status", "checks", "budget", "clock"},
+    {"data", "numerics", "protocols", "result", "ragged", "progress"},
+    {"priors", "kernels", "initialize", "stopping", "frame"},
     {"families"},
     {"models", "accelerate"},
     {"engine"},
-    {"loop", "schedule", "shard", "stream"},
+    {"loop"},
+    {"lanes"},
+    {"schedule", "shard", "stream"},
+    {"race", "checkpoint"},
     {"fit"},
+    {"many"},
     {"select", "infer"},
     {"sklearn", "cli", "plot", "io", "tables", "demo", "datasets"},
 ]
@@ -41,6 +45,10 @@ def _floor(module: str) -> int:
         if module in names:
             return level
     raise AssertionError(f"jaxem.{module} is not in FLOORS: give the new module its place.")
+
+
+def _floor_of(path: Path) -> int:
+    return -1 if path == ROOT / "__init__.py" else _floor(_module(path))
 
 
 def _imports(path: Path) -> set[str]:
@@ -123,8 +131,9 @@ def test_files_and_functions_are_short(path):
     assert len(text.splitlines()) <= 300
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.FunctionDef):
-            length = (node.end_lineno or 0) - node.lineno + 1
-            assert length <= 45, f"{node.name} has {length} lines"
+            body = node.body[1 if ast.get_docstring(node) else 0 :]
+            length = (body[-1].end_lineno or 0) - body[0].lineno + 1 if body else 0
+            assert length <= 45, f"the body of {node.name} has {length} lines"
 
 
 def test_families_are_small():
@@ -152,14 +161,15 @@ def _calls(path: Path) -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
 def test_contractions_and_factorisations_go_through_numerics(path):
-    if _module(path) in ("numerics", "tables", "plot", "cli", "demo", "datasets"):
+    if _module(path) == "numerics" or _floor_of(path) == GUESTS:
         return
     products = ("einsum", "dot", "matmul", "tensordot", "vdot", "inner", "dot_general")
     for function, callee in _calls(path):
         where = f"{path.name}:{function} calls {callee}"
         head, _, last = callee.rpartition(".")
         assert not (head in ("jnp", "jax.numpy", "jax.lax", "lax") and last in products), where
-        assert callee != "@", where
+        # In NumPy on the host, in float64, `@` is at home.
+        assert callee != "@" or _module(path) in ("frame", "select"), where
         if head in ("jnp.linalg", "jax.numpy.linalg", "jax.scipy.linalg", "jax.lax.linalg"):
             assert function == "sample", where
 

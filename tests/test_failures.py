@@ -47,14 +47,13 @@ def test_a_constant_column(kind, value, dtype):
         fits.best()
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_a_constant_column_is_fine_where_variances_are_pooled_or_a_prior_helps(dtype):
-    x = np.c_[_rows(), np.full(60, 0.1)].astype(dtype)
+def test_a_constant_column_is_fine_where_variances_are_pooled_or_a_prior_helps():
+    x = np.c_[_rows(), np.full(60, 0.1)].astype(np.float32)
     prior = jaxem.NormalInverseWishart(np.zeros(3), 0.1, 5.0, np.eye(3))
     for model in (_mixture("spherical", 2), _mixture("full", 2, prior=prior)):
         best = _fit(model, x).best()
         chex.assert_tree_all_finite(best.params)
-        assert best.params.means.dtype == dtype
+        assert best.params.means.dtype == np.float32
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

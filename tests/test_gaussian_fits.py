@@ -99,10 +99,10 @@ def test_vmap_over_starts_and_weights_equals_one_at_a_time():
     x = _blobs(90)
     model = _mixture("full", 2)
     keys = jax.random.split(jax.random.key(0), 3)
-    starts = jax.vmap(lambda key: model.init(key, x))(keys)
+    starts = jax.jit(jax.vmap(lambda key: model.init(key, x)))(keys)
     weights = jax.random.uniform(jax.random.key(1), (3, len(x)))
-    run = lambda p, w: jaxem.em(model, p, x, sample_weight=w, max_iter=30)  # noqa: E731
-    together = jax.vmap(run)(starts, weights)
+    run = jax.jit(lambda p, w: jaxem.em(model, p, x, sample_weight=w, max_iter=30))
+    together = jax.jit(jax.vmap(run))(starts, weights)
     for i in range(3):
         alone = run(jax.tree.map(lambda leaf, i=i: leaf[i], starts), weights[i])
         chex.assert_trees_all_close(together[i], alone, rtol=1e-8)
@@ -112,7 +112,7 @@ def test_vmap_over_starts_and_weights_equals_one_at_a_time():
 def test_every_stopping_rule_stops_at_the_same_optimum(stop):
     x = _blobs()
     model = _mixture("full", 3)
-    params = model.init(jax.random.key(0), x)
+    params = jax.jit(lambda key: model.init(key, x))(jax.random.key(0))
     fit = jaxem.em(model, params, x, tol=1e-7, max_iter=2000, stop=stop)
     tight = jaxem.em(model, params, x, tol=1e-13, max_iter=5000)
     assert fit.status == Status.CONVERGED

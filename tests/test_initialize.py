@@ -89,7 +89,7 @@ def test_k_means_improves_on_its_seeds():
         assert inertia("kmeans", seed) <= inertia("k-means++", seed) + 1e-9
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", ["k-means++", "random"])
 def test_start_i_does_not_depend_on_the_number_of_starts(name):
     model = jaxem.Mixture(jaxem.Gaussian("diag"), n_components=K)
     same = dict(key=jax.random.key(0), init=name, max_iter=2, tol=0.0)

@@ -103,6 +103,10 @@ def test_a_sweep_over_priors_is_one_more_vmap():
 
 
 def test_em_and_fit_leak_no_tracer():
+    x = np.arange(20.0)
+    start = jaxem.MixtureParams(
+        jnp.asarray([0.5, 0.5]), jaxem.PoissonParams(jnp.asarray([[3.0], [14.0]]))
+    )
     with jax.checking_leaks():
-        _run("em under jit")
-        _run("fit")
+        jax.jit(jaxem.em)(_poisson(), start, x, max_iter=2)
+        jaxem.fit(_poisson(), x, key=jax.random.key(0), n_starts=1, max_iter=2)

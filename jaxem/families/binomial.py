@@ -12,7 +12,7 @@ import numpy as np
 from jax.scipy.special import gammaln
 
 from jaxem.checks import whole
-from jaxem.numerics import safe_divide, safe_log
+from jaxem.numerics import safe_divide, safe_log, stack_rows
 from jaxem.priors import Beta
 from jaxem.pytree import pytree
 
@@ -48,7 +48,7 @@ class Binomial:
     def features(self, x):
         """φ f[1 + 2d, n]."""
         trials = jnp.asarray(self.n_trials, x.dtype)
-        return jnp.concatenate([jnp.ones((1, x.shape[0]), x.dtype), x.T, trials - x.T])
+        return stack_rows([jnp.ones((1, x.shape[0]), x.dtype), x.T, trials - x.T])
 
     def log_base(self, x):
         """Σ_j log C(m, x_j) f[n]."""

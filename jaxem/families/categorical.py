@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxem.checks import whole
-from jaxem.numerics import safe_divide, safe_log
+from jaxem.numerics import safe_divide, safe_log, stack_rows
 from jaxem.priors import Dirichlet
 from jaxem.pytree import pytree, static
 
@@ -39,7 +39,7 @@ class Categorical:
 
     def features(self, x):
         """φ f[1 + d c, n]."""
-        return jnp.concatenate([jnp.ones((1, x.shape[0]), x.dtype), self.embed(x).T])
+        return stack_rows([jnp.ones((1, x.shape[0]), x.dtype), self.embed(x).T])
 
     def log_base(self, x):
         """log h = 0 f[n]."""

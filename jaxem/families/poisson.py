@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.scipy.special import gammaln
 
-from jaxem.numerics import safe_divide, safe_log
+from jaxem.numerics import safe_divide, safe_log, stack_rows
 from jaxem.priors import Gamma
 from jaxem.pytree import pytree
 
@@ -37,7 +37,7 @@ class Poisson:
 
     def features(self, x):
         """φ f[1 + d, n]."""
-        return jnp.concatenate([jnp.ones((1, x.shape[0]), x.dtype), x.T])
+        return stack_rows([jnp.ones((1, x.shape[0]), x.dtype), x.T])
 
     def log_base(self, x):
         """−Σ_j log x_j! f[n]."""

@@ -6,3 +6,4 @@ from jaxem.numerics.precision import NEGLIGIBLE as NEGLIGIBLE
 from jaxem.numerics.precision import einsum as einsum
 from jaxem.numerics.precision import safe_divide as safe_divide
 from jaxem.numerics.precision import safe_log as safe_log
+from jaxem.numerics.rows import stack_rows as stack_rows

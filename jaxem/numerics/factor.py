@@ -1,7 +1,8 @@
 """Small symmetric factorisations in plain array operations, the batch minor, never raising.
 
 LAPACK stays out of compiled loops: on the CPU its threaded calls, one per matrix, stall one
-another. Here the d columns are unrolled and every operation runs over the whole batch at once.
+another. Here small matrices are unrolled with the batch minor, so that every operation runs over
+the whole batch at once, and larger ones are halved until they are small.
 """
 
 import jax
@@ -9,6 +10,9 @@ import jax.numpy as jnp
 from jax.custom_batching import custom_vmap
 
 from jaxem.numerics.precision import einsum
+
+#: Matrices up to this size are unrolled; beyond, batched products are faster.
+UNROLLED = 8
 
 
 @jax.custom_jvp
@@ -44,12 +48,10 @@ def cholesky(matrix: jax.Array) -> jax.Array:
 def _inverse_factor(matrix):
     d = matrix.shape[-1]
     batch = matrix.shape[:-2]
-    a = jnp.moveaxis(matrix.reshape((-1, d, d)), 0, -1)  # f[d, d, b]
-    diagonal = jnp.stack([a[j, j] for j in range(d)])
-    floor = 8 * d * jnp.finfo(a.dtype).eps * diagonal
-    w, log_det, ok = (_looped if d > 12 else _unrolled)(a, floor)
-    shape = (*batch, d, d)
-    return jnp.moveaxis(w, -1, 0).reshape(shape), log_det.reshape(batch), ok.reshape(batch)
+    a = matrix.reshape((-1, d, d))
+    floor = 8 * d * jnp.finfo(a.dtype).eps * jnp.diagonal(a, axis1=1, axis2=2)
+    w, log_det, ok = _halved(a, floor)
+    return w.reshape(matrix.shape), log_det.reshape(batch), ok.reshape(batch)
 
 
 @_inverse_factor.def_vmap
@@ -58,42 +60,39 @@ def _(axis_size, in_batched, matrix):
     return _inverse_factor(matrix), (True, True, True)
 
 
-def _eliminate(j, a, w, log_det, ok, floor):
-    """One column of Gauss elimination on [Σ | I]: afterwards row j of w is row j of L⁻¹."""
-    pivot = a[j, j]
-    good = pivot > floor[j]
-    ok = ok & good
-    scale = jax.lax.rsqrt(jnp.where(good, pivot, 1))
-    row = a[j] * scale[None, :]  # f[d, b], the j-th column of L (a stays symmetric)
-    w_row = w[j] * scale[None, :]
-    return row, w_row, log_det - 2 * jnp.log(scale), ok
+def _halved(a, floor):
+    """[[A, Bᵀ], [B, C]]: L⁻¹ from those of A and of the Schur complement C − X Xᵀ, X = B L_A⁻ᵀ.
+
+    a f[b, d, d]; down to `UNROLLED`, so that large matrices are a handful of batched products.
+    """
+    d = a.shape[-1]
+    if d <= UNROLLED:
+        w, log_det, ok = _unrolled(jnp.moveaxis(a, 0, -1), floor.T)
+        return jnp.moveaxis(w, -1, 0), log_det, ok
+    h = (d + 1) // 2
+    w_top, log_det_top, ok_top = _halved(a[:, :h, :h], floor[:, :h])
+    x = einsum("bij,bkj->bik", a[:, h:, :h], w_top)
+    schur = a[:, h:, h:] - einsum("bij,bkj->bik", x, x)
+    w_low, log_det_low, ok_low = _halved(schur, floor[:, h:])
+    corner = -einsum("bij,bjk->bik", w_low, einsum("bij,bjk->bik", x, w_top))
+    top = jnp.pad(w_top, ((0, 0), (0, 0), (0, d - h)))
+    w = jnp.concatenate([top, jnp.concatenate([corner, w_low], axis=2)], axis=1)
+    return w, log_det_top + log_det_low, ok_top & ok_low
 
 
 def _unrolled(a, floor):
+    """Gauss elimination on [Σ | I], batch minor f[d, d, b]: row j of w becomes row j of L⁻¹."""
     d, _, b = a.shape
     log_det, ok = jnp.zeros((b,), a.dtype), jnp.ones((b,), bool)
     w = jnp.broadcast_to(jnp.eye(d, dtype=a.dtype)[:, :, None], (d, d, b))
     rows = []
     for j in range(d):
-        row, w_row, log_det, ok = _eliminate(0, a, w, log_det, ok, floor[j:])
-        rows.append(w_row)
-        below = row[1:]
-        a = a[1:, 1:] - below[:, None, :] * below[None, :, :]
-        w = w[1:] - below[:, None, :] * w_row[None, :, :]
+        good = a[0, 0] > floor[j]
+        ok = ok & good
+        scale = jax.lax.rsqrt(jnp.where(good, a[0, 0], 1))
+        log_det = log_det - 2 * jnp.log(scale)
+        column = a[0, 1:] * scale[None, :]  # below the diagonal of L; a stays symmetric
+        rows.append(w[0] * scale[None, :])
+        a = a[1:, 1:] - column[:, None, :] * column[None, :, :]
+        w = w[1:] - column[:, None, :] * rows[-1][None, :, :]
     return jnp.stack(rows), log_det, ok
-
-
-def _looped(a, floor):
-    d, _, b = a.shape
-    w = jnp.broadcast_to(jnp.eye(d, dtype=a.dtype)[:, :, None], (d, d, b))
-
-    def body(j, carry):
-        a, w, log_det, ok = carry
-        row, w_row, log_det, ok = _eliminate(j, a, w, log_det, ok, floor)
-        below = jnp.where((jnp.arange(d) > j)[:, None], row, 0)
-        a = a - below[:, None, :] * below[None, :, :]
-        w = (w - below[:, None, :] * w_row[None, :, :]).at[j].set(w_row)
-        return a, w, log_det, ok
-
-    start = a, w, jnp.zeros((b,), a.dtype), jnp.ones((b,), bool)
-    return jax.lax.fori_loop(0, d, body, start)[1:]

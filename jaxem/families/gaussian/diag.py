@@ -11,13 +11,13 @@ from jaxem.families.gaussian.params import (
     as_vector,
     check_settings,
     embed_plain,
-    linear_features,
+    linear_rows,
     no_log_base,
     prior_density,
     update_means,
 )
 from jaxem.families.gaussian.priors import NormalInverseGamma
-from jaxem.numerics import einsum, safe_divide
+from jaxem.numerics import einsum, safe_divide, stack_rows
 from jaxem.pytree import pytree, replace
 
 
@@ -122,7 +122,7 @@ class DiagGaussian:
 
     def features(self, x):
         """φ f[1 + 2d, n]."""
-        return jnp.concatenate([linear_features(x), x.T**2])
+        return stack_rows([*linear_rows(x), x.T**2])
 
     def coefficients(self, params):
         """β f[k, p] with log p(x|k) = β_k · φ(x)."""
@@ -187,7 +187,7 @@ class SphericalGaussian:
 
     def features(self, x):
         """φ f[2 + d, n]."""
-        return jnp.concatenate([linear_features(x), jnp.sum(x.T**2, axis=0, keepdims=True)])
+        return stack_rows([*linear_rows(x), jnp.sum(x.T**2, axis=0, keepdims=True)])
 
     def coefficients(self, params):
         """β f[k, p] with log p(x|k) = β_k · φ(x)."""

@@ -10,17 +10,17 @@ from jaxem.families.gaussian.params import (
     GaussianParams,
     check_settings,
     embed_plain,
-    linear_features,
+    linear_rows,
     no_log_base,
     outer,
     pack,
-    pack_rows,
     prior_density,
+    square_rows,
     unpack,
     update_means,
 )
 from jaxem.families.gaussian.priors import NormalInverseWishart
-from jaxem.numerics import einsum, inverse_factor, safe_divide
+from jaxem.numerics import einsum, inverse_factor, safe_divide, stack_rows
 from jaxem.pytree import pytree
 
 
@@ -47,7 +47,7 @@ class FullGaussian:
 
     def features(self, x):
         """φ f[1 + d + d(d+1)/2, n]."""
-        return jnp.concatenate([linear_features(x), pack_rows(x)])
+        return stack_rows([*linear_rows(x), *square_rows(x)])
 
     def coefficients(self, params):
         """β = [−d/2 log 2π − ½ log|Σ| − ½ μᵀΛμ, Λμ, −½ vech Λ with off-diagonals doubled]."""

@@ -21,15 +21,15 @@ class GaussianParams:
     covariances: jax.Array  # full f[k, d, d], tied and known f[d, d], diag f[k, d], spherical f[k]
 
 
-def pack_rows(x: jax.Array) -> jax.Array:
-    """vech(x xᵀ), rows minor: f[n, d] -> f[d(d+1)/2, n]."""
+def linear_rows(x: jax.Array) -> list[jax.Array]:
+    """[1, x], rows minor: f[1, n] and f[d, n]."""
+    return [jnp.ones((1, x.shape[0]), x.dtype), x.T]
+
+
+def square_rows(x: jax.Array) -> list[jax.Array]:
+    """vech(x xᵀ), rows minor, in d pieces f[d - i, n]."""
     t = x.T
-    return jnp.concatenate([t[i : i + 1] * t[i:] for i in range(t.shape[0])])
-
-
-def linear_features(x: jax.Array) -> jax.Array:
-    """φ = [1, x] f[1 + d, n]."""
-    return jnp.concatenate([jnp.ones((1, x.shape[0]), x.dtype), x.T])
+    return [t[i : i + 1] * t[i:] for i in range(t.shape[0])]
 
 
 def pack(matrix: jax.Array, off_diagonal: float = 1.0) -> jax.Array:

@@ -16,23 +16,23 @@ from jaxem.families.gaussian.params import (
     GaussianParams,
     check_settings,
     embed_plain,
-    linear_features,
+    linear_rows,
     no_log_base,
     outer,
     pack,
-    pack_rows,
     prior_density,
+    square_rows,
     unpack,
     update_means,
 )
 from jaxem.families.gaussian.priors import NormalInverseWishart
-from jaxem.numerics import einsum, inverse_factor, safe_divide
+from jaxem.numerics import einsum, inverse_factor, safe_divide, stack_rows
 from jaxem.pytree import pytree, replace
 
 
 def _features(self: Any, x: jax.Array) -> jax.Array:
     """φ f[1 + d, n]."""
-    return linear_features(x)
+    return stack_rows(linear_rows(x))
 
 
 def _coefficients(self: Any, params: GaussianParams) -> jax.Array:
@@ -73,7 +73,7 @@ class TiedGaussian:
 
     def common_features(self, x):
         """ψ = [1, vech(x xᵀ)] f[1 + d(d+1)/2, n]."""
-        return jnp.concatenate([jnp.ones((1, x.shape[0]), x.dtype), pack_rows(x)])
+        return stack_rows([linear_rows(x)[0], *square_rows(x)])
 
     def common_coefficients(self, params):
         """γ = [−½ (d log 2π + log|Σ|), −½ vech Λ with off-diagonals doubled]."""
