@@ -56,9 +56,9 @@ def _lines(axes, rows, across: str, names: list[str]) -> None:
         axes.plot(x, y, color=colour, marker=marker, markersize=5, label=name)
     values = sorted({r[across] for r in rows})
     axes.set(xscale="log", yscale="log", ylabel="ns per responsibility")
-    axes.yaxis.set_major_formatter(lambda y, _: f"{y:g}")
+    _plain_numbers(axes.yaxis)
     axes.set_xticks(values, [f"{v:g}" for v in values])
-    axes.minorticks_off()
+    axes.set_xticks([], minor=True)
     axes.grid(alpha=0.3)
 
 
@@ -81,9 +81,19 @@ def _dots(axes, rows: list[dict], value: str, label: str, names: list[str] | Non
     axes.set(xscale="log", xlabel=label, xlim=(min(known) / 1.5, max(known) * 3))
     axes.set_yticks(range(len(rows)), names, fontsize=8)
     axes.set_ylim(len(rows) - 0.5, -0.5)
-    axes.xaxis.set_major_formatter(lambda x, _: f"{x:g}")
-    axes.xaxis.set_minor_formatter(lambda x, _: "")
+    _plain_numbers(axes.xaxis)
     axes.grid(alpha=0.3)
+
+
+def _plain_numbers(axis) -> None:
+    """1, 2, 5, 10 rather than powers of ten; fewer where many decades are shown."""
+    from matplotlib.ticker import LogLocator, NullLocator
+
+    low, high = sorted(axis.get_view_interval())
+    subs = (1, 2, 5) if high / low < 200 else (1,)
+    axis.set_major_locator(LogLocator(subs=subs))
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(lambda value, _: f"{value:g}")
 
 
 def step(figure: Any, rows: list[dict]) -> None:
@@ -144,6 +154,7 @@ def accelerators(figure: Any, rows: list[dict]) -> None:
         axes.plot(x, y, marker, color=colour, label=kind, markersize=7)
     axes.set_yticks(range(len(problems)), problems)
     axes.set(xscale="log", xlabel="median E-steps to 1e-6 per row of the start's own limit")
+    _plain_numbers(axes.xaxis)
     axes.invert_yaxis()
     axes.grid(alpha=0.3)
     axes.legend(fontsize=8)
@@ -163,6 +174,7 @@ def race(figure: Any, rows: list[dict]) -> None:
         names.append(f"{raced['problem']}\nlost {max(lost, 0):.2g} nats")
     axes.set_yticks(range(len(pairs)), names, fontsize=8)
     axes.set(xscale="log", xlabel="seconds")
+    _plain_numbers(axes.xaxis)
     axes.invert_yaxis()
     axes.grid(alpha=0.3)
     axes.legend(fontsize=8)
@@ -173,7 +185,7 @@ def growth(figure: Any, rows: list[dict]) -> None:
     """A panel by what is varied."""
     figure.set_size_inches(8.0, 6.0)
     kinds = list(dict.fromkeys(r["axis"] for r in rows))
-    panels = figure.subplots(2, 2, squeeze=False).flat
+    panels = figure.subplots(-(-len(kinds) // 2), 2, squeeze=False).flat
     for axes, kind in zip(panels, kinds, strict=False):
         own = [r | {"what": "jaxem"} for r in rows if r["axis"] == kind]
         _lines(axes, own, kind, ["jaxem"])

@@ -12,13 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from bench.harness.isolated import Isolated
+from bench.harness.isolated import ONE_BLAS_THREAD, Isolated
 from bench.harness.machine import cores
 from bench.harness.rows import Verdict, row
 from bench.harness.timing import clocked, interleaved
 
 PLAIN, LAPACK = "plain operations", "LAPACK"
-ONE_THREAD = {name: "1" for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")}
 LOOPS = 10
 
 
@@ -32,7 +31,7 @@ def _of_dimension(d: int, batch: int, seconds: float) -> list[dict[str, Any]]:
     variants = {
         f"{method}, {label}": Isolated(inverses, method, d, batch, limit=60.0, env=env)
         for method in (PLAIN, LAPACK)
-        for label, env in (("threads by default", {}), ("one BLAS thread", ONE_THREAD))
+        for label, env in (("threads by default", {}), ("one BLAS thread", ONE_BLAS_THREAD))
     }
     try:
         times = interleaved(variants, seconds, most=9)

@@ -6,6 +6,11 @@ import os
 from collections.abc import Callable
 from typing import Any
 
+#: The environment in which BLAS, whichever it is, keeps to one thread.
+ONE_BLAS_THREAD = {
+    name: "1" for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
+}
+
 
 class Isolated:
     """`make(*arguments)` is called in a new process and must return a variant; calling this runs
