@@ -172,6 +172,26 @@ def test_a_nan_data_set_does_not_touch_its_neighbours():
     chex.assert_trees_all_close(bad[1].params, start, rtol=1e-12)
 
 
+@pytest.mark.parametrize("lanes", [1, 3])
+def test_nan_that_arises_on_the_way_is_refused(lanes, monkeypatch):
+    # An M-step that breaks once the first rate has passed 2.5; 250 rows so that it is compiled.
+    def breaking(self, stats, params, frozen=()):
+        new = maximize(self, stats, params, frozen)
+        return jax.tree.map(lambda leaf: jnp.where(leaf[0, 0] > 2.5, jnp.nan, leaf), new)
+
+    maximize = jaxem.Poisson.maximize
+    monkeypatch.setattr(jaxem.Poisson, "maximize", breaking)
+    model = jaxem.Mixture(jaxem.Poisson(), n_components=2)
+    x = np.random.default_rng(0).poisson(np.repeat([4, 20], 125)[:, None] * 1.0)
+    weights = jnp.full((lanes, 2), 0.5)
+    rates = jnp.stack([jnp.asarray([[0.01 * 10**i], [2.0]]) for i in range(lanes)])
+    starts = jaxem.MixtureParams(weights, jaxem.PoissonParams(rates))
+    run = jax.vmap(lambda p: jaxem.em(model, p, x, tol=0.0, max_iter=200))(starts)
+    assert np.isin(run.status, FAILED).all()
+    chex.assert_tree_all_finite(run)
+    assert (run.params.rates[:, 0] <= 2.5).all()
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_nan_and_infinity_never_converge(value, dtype):
