@@ -1,0 +1,132 @@
+"""Memory stays within the stated budget: by the compiled programs' own account, not by luck."""
+
+import jax
+import numpy as np
+import pytest
+from problems import clouds, mixture
+
+import jaxem
+from jaxem import budget, lanes
+from jaxem.engine import Control
+from jaxem.fit import plan_for
+from jaxem.frame import Frame
+from jaxem.loop import cast
+
+N, D, K, STARTS = 200_000, 4, 8, 64
+KEY = jax.random.key(0)
+
+
+def programs(limit, accelerate=None, n=N):
+    """The plan, and the lowered `advance`, `seed` and `conclude` for n rows; nothing is run."""
+    model = mixture(k=K)
+    x = jax.ShapeDtypeStruct((n, D), np.float32)
+    data = jaxem.Data(x, jax.ShapeDtypeStruct((n,), np.float32))
+    plan = plan_for(model, data, STARTS, limit)
+    frame = Frame(np.zeros(D, np.float32), np.ones(D, np.float32))
+    model = cast(model, np.float32)
+    prepared = jax.eval_shape(lambda data: model.prepare(data, plan.rows), data)
+    grid = lanes.Grid(model, data, prepared, frame, shared=True)
+    number = np.zeros(plan.bucket, int)
+    control = Control(1e-6, 500, True, "log_likelihood", accelerate)
+    keys = jax.eval_shape(lambda key: jax.random.split(key, plan.bucket), KEY)
+    seed = lambda grid, keys: lanes.seed(grid, number, keys, "k-means++", plan.at_once)  # noqa: E731
+    params = jax.eval_shape(seed, grid, keys)
+    runs = jax.eval_shape(lanes.begin, grid, number, params, control)
+    return plan, {
+        "advance": lanes.advance.lower(grid, number, control, 500, 0, 64, runs),
+        "seed": jax.jit(seed).lower(grid, keys),
+        "conclude": lanes.conclude.lower(grid, number, runs),
+    }
+
+
+def temporary(lowered):
+    """Bytes that a program takes beside its arguments and results."""
+    return lowered.compile().memory_analysis().temp_size_in_bytes
+
+
+@pytest.mark.parametrize("limit", [1 << 28, 1 << 25])
+def test_programs_stay_under_the_limit(limit):
+    plan, lowered = programs(limit)
+    for name, program in lowered.items():
+        assert temporary(program) < limit, name
+    # What must never exist at once: the responsibilities of all rows, components and lanes.
+    assert plan.bucket > 1
+    assert temporary(lowered["advance"]) < N * K * plan.bucket * 4 / 4
+
+
+def test_an_accelerator_fits_in_too():
+    _, lowered = programs(1 << 25, "anderson")
+    assert temporary(lowered["advance"]) < 1 << 25
+
+
+def test_ten_times_the_rows_take_no_more():
+    sizes = []
+    for n in (N // 10, N):
+        _, lowered = programs(1 << 26, n=n)
+        sizes.append(temporary(lowered["advance"]))
+    assert sizes[1] < 1.5 * sizes[0]
+
+
+def test_the_measure_sees_what_it_should():
+    """The same account, on a program that does materialise n × k × lanes."""
+
+    def wasteful(x, beta):
+        r = jax.nn.softmax((x @ beta.T).reshape(N, STARTS, K), axis=2)
+        return r.reshape(N, STARTS * K).T @ x
+
+    x = jax.ShapeDtypeStruct((N, D), np.float32)
+    beta = jax.ShapeDtypeStruct((STARTS * K, D), np.float32)
+    assert temporary(jax.jit(wasteful).lower(x, beta)) >= N * K * STARTS * 4
+
+
+# The limit ------------------------------------------------------------------------------------
+
+
+def test_a_limit_too_small_states_the_minimum_which_is_enough():
+    x = clouds()
+    with pytest.raises(ValueError, match=r"memory_limit of 1000 bytes is too small.*needs \d+"):
+        jaxem.fit(mixture(), x, key=KEY, n_starts=4, memory_limit=1000)
+    with pytest.raises(ValueError) as error:
+        jaxem.fit(mixture(), x, key=KEY, n_starts=4, memory_limit=1000)
+    least = int(str(error.value).rstrip(".").split()[-1])
+    with pytest.raises(ValueError, match="too small"):
+        budget.plan(300, 6, 3, 4, 8, True, least - 1)
+    fits = jaxem.fit(mixture(), x, key=KEY, n_starts=4, memory_limit=least)
+    assert fits.sound.all()
+
+
+def test_many_data_sets_have_a_minimum_too():
+    with pytest.raises(ValueError, match=r"memory_limit of 1000 bytes is too small.*needs \d+"):
+        jaxem.fit_many(mixture(), [clouds()] * 3, key=KEY, n_starts=4, memory_limit=1000)
+
+
+def test_a_tight_limit_changes_roundings_only():
+    x = clouds()
+    want = jaxem.fit(mixture(), x, key=KEY, n_starts=20)
+    for limit in (20_000, 200_000):
+        tight = jaxem.fit(mixture(), x, key=KEY, n_starts=20, memory_limit=limit)
+        np.testing.assert_array_equal(tight.status, want.status)
+        np.testing.assert_allclose(tight.objective, want.objective, rtol=1e-10)
+        np.testing.assert_allclose(tight.params.means, want.params.means, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("shared", [True, False])
+@pytest.mark.parametrize("limit", [1 << 23, 1 << 26, 1 << 30])
+def test_plans_fit(limit, shared):
+    """Blocks and lane states of every plan are within the limit."""
+    for n in (100, 10_000):
+        for k, d in ((1, 1), (3, 2), (32, 8)):
+            width = 1 + d + d * (d + 1) // 2
+            plan = budget.plan(n, width, k, 1000, 4, shared, limit)
+            assert 1 <= plan.smallest <= plan.bucket <= 1024
+            assert 1 <= plan.rows <= n
+            assert 1 <= plan.at_once <= plan.bucket
+            assert plan.stride >= 1
+            logits = plan.rows * plan.bucket * k * 4
+            states = plan.bucket * 6 * k * width * 4
+            rows = 0 if shared else plan.bucket * n * (width + 1) * 4
+            assert logits + states + rows <= limit
+
+
+def test_without_a_limit_it_is_a_share_of_the_machine():
+    assert 1 << 26 < budget.memory() < 1 << 50
