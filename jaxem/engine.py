@@ -43,6 +43,7 @@ class Point:
     level: jax.Array  # f[]
     rest: jax.Array  # f[]
     log_prior: jax.Array  # f[], per unit weight
+    size: jax.Array  # f[], mean size of the terms that add up to a logit: what rounding acts on
 
 
 @pytree
@@ -53,6 +54,7 @@ class Run:
     status: jax.Array  # i[]
     n_iter: jax.Array  # i[], -1 before the first E-step
     gain: jax.Array  # f[], of the last accepted step
+    gain_before: jax.Array  # f[], of the one before
     crept: jax.Array  # f[], gain since it last exceeded rounding
     flat: jax.Array  # i[], steps since then
     calm: jax.Array  # i[], steps in a row that satisfied the stopping rule
@@ -61,9 +63,9 @@ class Run:
 
 def evaluate(model, params, prepared, level) -> Point:
     """E-step at params: the complete point."""
-    stats, total = model.expect(params, prepared, level)
-    prior = model.log_prior(params) / prepared.weight
-    return Point(params, stats, level, total / prepared.weight, prior)
+    stats, total, size = model.expect(params, prepared, level)
+    w = prepared.weight
+    return Point(params, stats, level, total / w, model.log_prior(params) / w, size / w)
 
 
 def objective(point: Point) -> jax.Array:
@@ -86,8 +88,8 @@ def start(model, params, prepared, control: Control) -> Run:
     if control.accelerate is not None:
         depth = accelerate.DEPTHS[control.accelerate]
         memory = accelerate.blank(stats.moments.size, zero.dtype, depth)
-    point = Point(params, stats, zero, jnp.full_like(zero, jnp.nan), zero)
-    return Run(point, count + Status.RUNNING, count - 1, zero + jnp.inf, zero, count, count, memory)
+    point, inf = Point(params, stats, zero, zero + jnp.nan, zero, zero), zero + jnp.inf
+    return Run(point, count + Status.RUNNING, count - 1, inf, inf, zero, count, count, memory)
 
 
 def step(model, prepared, control: Control, run: Run) -> Run:
@@ -117,8 +119,9 @@ def step(model, prepared, control: Control, run: Run) -> Run:
     point = select(accepted | fresh, new, old)
     if memory is not None:
         memory = select(accepted, memory, accelerate.forget(memory))
-    last_gain = jnp.where(accepted, gain, run.gain)
-    return Run(point, verdict, n_iter, last_gain, *progress, calm, memory)
+    last, before = select(accepted, (gain, run.gain), (run.gain, run.gain_before))
+    crept, flat = progress
+    return Run(point, verdict, n_iter, last, before, crept, flat, calm, memory)
 
 
 def select(keep: jax.Array, new: Any, old: Any) -> Any:
@@ -133,8 +136,18 @@ def _propose(control, run):
         return stats, jnp.zeros((), bool), None
     propose = accelerate.ACCELERATORS[control.accelerate]
     flat, bold, memory = propose(run.memory, stats.moments.reshape(-1))
-    memory = select(run.n_iter < 0, run.memory, memory)
-    return replace(stats, moments=flat.reshape(stats.moments.shape)), bold, memory
+    moments = flat.reshape(stats.moments.shape)
+    share = _feasible_share(stats.moments[:, 0], moments[:, 0])
+    moments = stats.moments + share * (moments - stats.moments)
+    memory = replace(memory, last_input=moments.reshape(-1))
+    return replace(stats, moments=moments), bold, select(run.n_iter < 0, run.memory, memory)
+
+
+def _feasible_share(count, proposed):
+    """The share of the way to the proposal on which no component loses nine tenths of its rows."""
+    falling = proposed < count
+    way = jnp.where(falling, count - proposed, 1)
+    return jnp.min(jnp.where(falling, jnp.minimum(0.9 * count / way, 1), 1))
 
 
 def _refusal(control, new, old, gain, sick, fresh):
@@ -168,9 +181,9 @@ def _small(model, control, run, new, gain, prepared):
 
 
 def _noise(point: Point) -> jax.Array:
-    """What rounding can do to the mean objective: a few units in its last place."""
+    """What rounding can do to the mean objective: a unit in the last place of what is summed."""
     eps = jnp.finfo(point.rest.dtype).eps
-    return 4 * eps * (1 + jnp.abs(objective(point)))
+    return eps * (1 + jnp.abs(objective(point)) + point.size)
 
 
 def _finite(tree: Any) -> jax.Array:

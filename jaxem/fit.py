@@ -4,6 +4,7 @@ import time
 import warnings
 from collections.abc import Callable
 from contextlib import nullcontext
+from functools import partial
 from typing import Any
 
 import jax
@@ -24,6 +25,7 @@ from jaxem.models import Mixture, MixtureParams
 from jaxem.progress import clear, reporter
 from jaxem.pytree import replace
 from jaxem.race import run as race_lanes
+from jaxem.refine import refine
 from jaxem.result import Fit, Report
 from jaxem.schedule import Store
 
@@ -79,7 +81,12 @@ def fit(
             store = one_data_set(model, data, frame, n_starts, control, plan)
             start(store, model, array, key, init, plan)
             mark = checkpoint and fingerprint(data, model, control, init, key, n_starts, race, plan)
-            result = run(store, max_iter, raced(race, n_starts), (checkpoint, mark), progress)
+            watch = (checkpoint, mark), progress
+            result, condition = run(store, max_iter, raced(race, n_starts), *watch)
+            if array.dtype == np.float32 and jax.default_backend() != "tpu":
+                raw = array, sample_weight, labels
+                again = partial(continued, model, raw, result, control, memory_limit)
+                result = refine(result, condition, again)
         return timed(result, [result.report], compiled, begun)
 
 
@@ -99,8 +106,11 @@ def raced(race: bool | None, n_starts: int) -> bool:
     return n_starts >= 64 if race is None else race
 
 
-def run(store: Store, max_iter: int, raced: bool, checkpoint: tuple, progress: bool | None) -> Fit:
-    """All lanes to their ends, watched by a checkpoint (path, fingerprint) and a progress line."""
+def run(
+    store: Store, max_iter: int, raced: bool, checkpoint: tuple, progress: bool | None
+) -> tuple[Fit, np.ndarray]:
+    """All lanes to their ends, watched by a checkpoint (path, fingerprint) and a progress line;
+    also the condition of each."""
     path, mark = checkpoint
     line = reporter(progress)
     looks = [look for look in (path and writer(path, mark), line) if look]
@@ -129,8 +139,28 @@ def run(store: Store, max_iter: int, raced: bool, checkpoint: tuple, progress: b
         needed=int(np.sum(store.runs.n_iter + 1)),
         stopping_gain=float(store.control.tol) * weight,
     )
-    fits = replace(schedule.conclude(store), follows=leaders(store.follows), report=report)
-    return fits
+    fits, condition = schedule.conclude(store)
+    return replace(fits, follows=leaders(store.follows), report=report), condition
+
+
+def continued(model, raw, fits: Fit, control: Control, limit: int | None, lanes: np.ndarray) -> Fit:
+    """These lanes of a float32 `fits`, gone on in float64 from where they stand."""
+    x, weight, labels = raw
+    with _enable_x64(True):
+        wide = x.astype(np.float64)
+        frame = frame_of(model.family, wide, weight)
+        data = host_data(standardize(wide, frame), weight, labels)
+        plan = plan_for(model, data, len(lanes), limit)
+        store = one_data_set(model, data, frame, len(lanes), control, plan)
+        params = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64)[lanes], fits.params)
+        schedule.begin(store, _standardize_lanes(model, params, frame))
+        race_lanes(store, control.max_iter, False)
+        return schedule.conclude(store)[0]
+
+
+@jax.jit
+def _standardize_lanes(model, params, frame):
+    return jax.vmap(lambda params: standardized_params(model, params, frame))(params)
 
 
 def leaders(follows: Any) -> np.ndarray:

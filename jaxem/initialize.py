@@ -23,6 +23,11 @@ def _distances(x, centres):
     return jnp.maximum(square - 2 * cross, 0)
 
 
+def _uniform(key, shape, dtype):
+    """The same numbers for float32 and float64, so that a start does not depend on precision."""
+    return jax.random.uniform(key, shape, jnp.float32).astype(dtype)
+
+
 def _nearest(x, centres):
     return jax.nn.one_hot(jnp.argmin(_distances(x, centres), axis=1), len(centres), dtype=x.dtype)
 
@@ -55,7 +60,7 @@ def _first_beyond(u, mass):
 
 def plus_plus_centres(key, x, weight, k):
     """k-means++ seeding (Arthur and Vassilvitskii 2007): rows drawn by squared distance."""
-    u = jax.random.uniform(key, (k,), x.dtype)
+    u = _uniform(key, (k,), x.dtype)
 
     def add(i, carry):
         centres, nearest = carry
@@ -87,14 +92,14 @@ def k_means(key, x, weight, k, n_iter=20):
 
 def random_rows(key, x, weight, k):
     """Each row to the nearest of k rows drawn at random, without replacement, by weight."""
-    noise = jax.random.gumbel(key, weight.shape, weight.dtype)
+    noise = jax.random.gumbel(key, weight.shape, jnp.float32).astype(weight.dtype)
     score = jnp.where(weight > 0, jnp.log(jnp.where(weight > 0, weight, 1)) + noise, -jnp.inf)
     return _nearest(x, x[jax.lax.top_k(score, k)[1]])
 
 
 def random(key, x, weight, k):
     """Random responsibilities, uniform and normalised (scikit-learn's "random")."""
-    r = jax.random.uniform(key, (x.shape[0], k), x.dtype)
+    r = _uniform(key, (x.shape[0], k), x.dtype)
     return r / jnp.sum(r, axis=1, keepdims=True)
 
 

@@ -73,11 +73,13 @@ def advance(
 
 @jax.jit
 def conclude(grid: Grid, groups: jax.Array, runs: engine.Run) -> Any:
-    """The `Fit` of each lane, in the units of the data."""
+    """The `Fit` of each lane, in the units of the data, and how many roundings its quadratic form
+    can lose."""
 
     def one(row, run):
         done = finish(row.model, row.prepared, run)
-        return restore(row.model, done, row.frame, row.prepared.weight)
+        condition = row.model.condition(run.point.params)
+        return restore(row.model, done, row.frame, row.prepared.weight), condition
 
     return _over_lanes(grid.of(groups), one, runs)
 

@@ -42,7 +42,7 @@ def em(
     control = check_control(engine.Control(tol, max_iter, guard, stop, accelerate))
     data = as_data(x, sample_weight, labels)
     model, params = cast(model, data.x.dtype), cast(params, data.x.dtype)
-    return _em(model, params, model.prepare(data), control, trace)
+    return _em(model, params, data, control, trace)
 
 
 def cast(tree: Any, dtype: Any) -> Any:
@@ -65,7 +65,8 @@ def check_control(control: engine.Control) -> engine.Control:
 
 
 @partial(jax.jit, static_argnames="trace")
-def _em(model, params, prepared, control, trace):
+def _em(model, params, data, control, trace):
+    prepared = model.prepare(data)
     run = engine.start(model, params, prepared, control)
     record = jnp.full((trace + 1,), jnp.nan, prepared.base.dtype)
 

@@ -1,6 +1,7 @@
 """`fit_many`: one model, many data sets of different length, many starts each."""
 
 import time
+from functools import partial
 from typing import Any
 
 import jax
@@ -122,7 +123,7 @@ def _fit_bucket(model, padded, own, control, options, path) -> list[tuple[np.nda
         _start(store, key, init, of(inits), plan)
         where = None if path is None else f"{path}.{rows[0]}"
         mark = where and fingerprint(of(data), model, control, init, key, n_starts, race, plan)
-        fits = run(store, control.max_iter, raced(race, n_starts), (where, mark), progress)
+        fits, _ = run(store, control.max_iter, raced(race, n_starts), (where, mark), progress)
         shaped = jax.tree.map(lambda leaf: leaf.reshape(-1, n_starts, *leaf.shape[1:]), fits)
         out.append((own[rows], shaped))
     return out
@@ -130,19 +131,22 @@ def _fit_bucket(model, padded, own, control, options, path) -> list[tuple[np.nda
 
 def many_data_sets(model, data, frame, n_starts, control, plan, own) -> Store:
     """The store of lanes with data of their own; `own` are the numbers of the data sets."""
-    axes = (0, 0)
-
-    def inner(frame, data):
-        fitted = cast(standardized_model(model, frame), data.x.dtype)
-        return fitted, fitted.prepare(data, plan.rows)
-
     frame = jax.tree.map(jnp.asarray, frame)
-    models, prepared = jax.jit(jax.vmap(inner, in_axes=axes))(frame, data)
+    models, prepared = _prepare_each(model, frame, data, plan.rows)
     grid = Grid(models, data, prepared, frame, shared=False)
     groups = np.repeat(np.arange(len(own)), n_starts)
     starts = np.tile(np.arange(n_starts), len(own))
     store = Store(grid, control, groups, starts, plan.bucket, plan.smallest, plan.stride)
     return replace_sets(store, np.repeat(own, n_starts))
+
+
+@partial(jax.jit, static_argnames="rows")
+def _prepare_each(model, frame, data, rows):
+    def one(frame, data):
+        inner = cast(standardized_model(model, frame), data.x.dtype)
+        return inner, inner.prepare(data, rows)
+
+    return jax.vmap(one)(frame, data)
 
 
 def replace_sets(store: Store, numbers: np.ndarray) -> Store:
@@ -163,7 +167,13 @@ def _inits(model, init, own, count, frame, dtype) -> Any:
         return leaf[own] if leading else np.broadcast_to(leaf, (count, *leaf.shape))
 
     given = jax.tree.map(take, init)
-    return jax.vmap(lambda params, frame: standardized_params(model, params, frame))(given, frame)
+    return _standardize_each(model, given, frame)
+
+
+@jax.jit
+def _standardize_each(model, given, frame):
+    one = lambda params, frame: standardized_params(model, params, frame)  # noqa: E731
+    return jax.vmap(one)(given, frame)
 
 
 def _start(store, key, init, given, plan) -> None:

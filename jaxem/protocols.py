@@ -23,7 +23,8 @@ class Family(Protocol):
     coefficients all components share (a tied covariance), adds `common_features(x) f[c, n]` and
     `common_coefficients(params) f[c]`. One that maps its parameters under a change of units adds
     `scale_kind`, `standardized`, `standardize` and `unstandardize` (see `DiagGaussian`); one with
-    a more accurate log density than β · φ adds `log_density(params, x) f[n, k]`; one whose
+    a more accurate log density than β · φ adds `log_density(params, x) f[n, k]`, and
+    `condition(params) f[k]`, the roundings that β · φ can lose; one whose
     likelihood has spurious maxima adds `min_rows(d)` and `narrowness(params, weights) f[k]`.
     """
 

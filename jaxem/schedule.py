@@ -67,7 +67,7 @@ def seed(store: Store, key: jax.Array, init: Any, at_once: int) -> None:
 
 
 def conclude(store: Store) -> Any:
-    """The `Fit` of all lanes, NumPy leaves, lane axis leading."""
+    """The `Fit` of all lanes, NumPy leaves, lane axis leading, and their condition f[lanes]."""
     return _by_bucket(
         store, lambda part, groups: lanes.conclude(store.grid, groups, _rows(store.runs, part))
     )

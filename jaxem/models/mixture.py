@@ -99,8 +99,9 @@ class Mixture:
         beta = self.family.coefficients(params.components)
         return beta.at[:, 0].add(safe_log(params.weights))
 
-    def expect(self, params, prepared: Prepared, reference) -> tuple[Statistics, jax.Array]:
-        """Statistics and Σ w (logsumexp − reference), the base left out."""
+    def expect(self, params, prepared: Prepared, reference) -> tuple[Statistics, Any, Any]:
+        """Statistics, Σ w (logsumexp − reference) with the base left out, and the summed size of
+        the terms of the logits: times the unit roundoff, the error of that sum."""
         beta = self.coefficients(params)
         exponent = None if self.exponent is None else jnp.asarray(self.exponent, beta.dtype)
         hard = self.assignment == "hard"
@@ -110,14 +111,14 @@ class Mixture:
         # A component that is off has no known rows: its coefficient must not meet their zero.
         used = jnp.where(beta > NEGLIGIBLE / 10, beta, 0)
         total = total + jnp.sum(prepared.known * used) - reference * jnp.sum(prepared.known[:, 0])
-        total = total + jnp.sum(prepared.common * self._common_coefficients(params))
-        return Statistics(moments + prepared.known, prepared.common), total
+        common = prepared.common * self._common_coefficients(params)
+        moments = moments + prepared.known
+        size = jnp.sum(jnp.abs(moments * used)) + jnp.sum(jnp.abs(common))
+        return Statistics(moments, prepared.common), total + jnp.sum(common), size
 
     def e_step(self, params: MixtureParams, data: Any) -> tuple[Statistics, jax.Array]:
         """Statistics and log-likelihood f[]: sums over rows, linear in the weights."""
-        prepared = self.prepare(data)
-        stats, total = self.expect(params, prepared, jnp.zeros((), prepared.base.dtype))
-        return stats, total + prepared.base
+        return _e_step(self, params, as_data(data))
 
     def m_step(self, stats: Statistics, params: MixtureParams) -> MixtureParams:
         """The argmax of expected log-likelihood plus log prior; what is off stays off."""
@@ -157,11 +158,7 @@ class Mixture:
     def seed(self, data: Any, resp: jax.Array) -> MixtureParams:
         """Parameters by one M-step on starting responsibilities f[n, k]."""
         data = as_data(data)
-        blocks = as_blocks(data.x, data.weight, BLOCK_ROWS)
-        moments = weighted_moments(self.family.features, blocks, jnp.asarray(resp, data.x.dtype).T)
-        common = weighted_moments(self._common_features, blocks)[0]
-        stats = Statistics(moments, common)
-        return self.m_step(stats, self.blank(data.x.shape[1], data.x.dtype))
+        return _seed(self, data, jnp.asarray(resp, data.x.dtype))
 
     def blank(self, d: int, dtype: Any) -> MixtureParams:
         """Placeholder parameters of the right shapes: equal weights, the family's blank."""
@@ -193,19 +190,15 @@ class Mixture:
         sliver = family.narrowness(params.components, params.weights) > NARROWNESS_LIMIT
         return jnp.any(active & (few | sliver)) & (jnp.sum(active) > 1)
 
+    def condition(self, params: MixtureParams) -> jax.Array:
+        """How many roundings the logits can lose f[]: 0 for families without squares."""
+        if not hasattr(self.family, "condition"):
+            return jnp.zeros((), params.weights.dtype)
+        return jnp.max(jnp.where(params.weights > 0, self.family.condition(params.components), 0))
+
     def log_joint(self, params: MixtureParams, x: Any) -> jax.Array:
         """log π_k p(x|k) f[n, k], computed in blocks of rows."""
-        x = as_data(x).x
-        blocks = as_blocks(x, jnp.ones(x.shape[:1], x.dtype), BLOCK_ROWS)
-        joint = jax.lax.map(lambda x: self._log_joint_block(params, x), blocks.x)
-        return joint.reshape(-1, self.n_components)[: x.shape[0]]
-
-    def _log_joint_block(self, params, x):
-        if hasattr(self.family, "log_density"):
-            log_weights = safe_log(params.weights)
-            return self.family.log_density(params.components, x) + log_weights[None, :]
-        logits = einsum("kp,pn->nk", self.coefficients(params), self.family.features(x))
-        return logits + self.family.log_base(x)[:, None]
+        return _log_joint(self, params, as_data(x).x)
 
     def log_prob(self, params: MixtureParams, x: Any) -> jax.Array:
         """Log density of each row f[n]."""
@@ -263,3 +256,38 @@ class Mixture:
 
 def _has_common(family: Any) -> bool:
     return hasattr(family, "common_features")
+
+
+# Compiled once per shape, so that the steps are quick outside the caller's `jit` too.
+
+
+@jax.jit
+def _e_step(model, params, data):
+    prepared = model.prepare(data)
+    stats, total, _ = model.expect(params, prepared, jnp.zeros((), prepared.base.dtype))
+    return stats, total + prepared.base
+
+
+@jax.jit
+def _seed(model, data, resp):
+    blocks = as_blocks(data.x, data.weight, BLOCK_ROWS)
+    moments = weighted_moments(model.family.features, blocks, resp.T)
+    common = weighted_moments(model._common_features, blocks)[0]
+    blank = model.blank(data.x.shape[1], data.x.dtype)
+    return model.m_step(Statistics(moments, common), blank)
+
+
+@jax.jit
+def _log_joint(model, params, x):
+    family = model.family
+
+    def block(x):
+        if hasattr(family, "log_density"):
+            own = family.log_density(params.components, x)
+            return own + safe_log(params.weights)[None, :]
+        logits = einsum("kp,pn->nk", model.coefficients(params), family.features(x))
+        return logits + family.log_base(x)[:, None]
+
+    blocks = as_blocks(x, jnp.ones(x.shape[:1], x.dtype), BLOCK_ROWS)
+    joint = jax.lax.map(block, blocks.x)
+    return joint.reshape(-1, model.n_components)[: x.shape[0]]

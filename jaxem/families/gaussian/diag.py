@@ -51,6 +51,11 @@ def _log_density(self: Any, params: GaussianParams, x: jax.Array) -> jax.Array:
     return -0.5 * (log_det[:, None] + jnp.sum(z * z, axis=-1)).T
 
 
+def _condition(self: Any, params: GaussianParams) -> jax.Array:
+    """Σ_j μ_j²/σ_j² f[k]: the size of what cancels in the quadratic form."""
+    return jnp.sum(params.means**2 * _precisions(params)[0], axis=-1)
+
+
 def _standardized(self: Any, shift, scale):
     """The same family for z = (x − shift) / scale."""
     prior = None if self.prior is None else self.prior.standardized(shift, scale)
@@ -112,6 +117,7 @@ class DiagGaussian:
     embed = embed_plain
     log_prior = prior_density
     log_density = _log_density
+    condition = _condition
     standardized = _standardized
     standardize = _standardize
     unstandardize = _unstandardize
@@ -177,6 +183,7 @@ class SphericalGaussian:
     embed = embed_plain
     log_prior = prior_density
     log_density = _log_density
+    condition = _condition
     standardized = _standardized
     standardize = _standardize
     unstandardize = _unstandardize

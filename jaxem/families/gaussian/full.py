@@ -41,6 +41,7 @@ class FullGaussian:
     standardize = matrix.standardize
     unstandardize = matrix.unstandardize
     log_density = matrix.log_density
+    condition = matrix.condition
     sample = matrix.sample
     usable = matrix.usable
     healthy = matrix.healthy

@@ -52,6 +52,13 @@ def log_density(self: Any, params: GaussianParams, x: jax.Array) -> jax.Array:
     return -0.5 * (constant[:, None] + jnp.sum(z * z, axis=-1)).T
 
 
+def condition(self: Any, params: GaussianParams) -> jax.Array:
+    """μᵀΛμ f[k]: the size of what cancels in the quadratic form."""
+    k, d = params.means.shape
+    w = jnp.broadcast_to(inverse_factor(params.covariances)[0], (k, d, d))
+    return jnp.sum(einsum("kij,kj->ki", w, params.means) ** 2, axis=-1)
+
+
 def sample(self: Any, key, params: GaussianParams, labels):
     """Rows f[n, d] drawn from the components named in labels i[n]."""
     k, d = params.means.shape

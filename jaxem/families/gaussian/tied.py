@@ -66,6 +66,7 @@ class TiedGaussian:
     standardize = matrix.standardize
     unstandardize = matrix.unstandardize
     log_density = matrix.log_density
+    condition = matrix.condition
     sample = matrix.sample
     features = _features
     coefficients = _coefficients
@@ -130,6 +131,7 @@ class KnownGaussian:
     standardize = matrix.standardize
     unstandardize = matrix.unstandardize
     log_density = matrix.log_density
+    condition = matrix.condition
     sample = matrix.sample
     features = _features
     coefficients = _coefficients
