@@ -1,0 +1,66 @@
+"""float32 fits that need more digits, in float64: narrow components, and winners.
+
+The quadratic form loses digits where a component is narrow and far from the centre of the data:
+its error is the unit roundoff times max_k μ_kᵀ Λ_k μ_k in the standardised frame. Lanes beyond a
+limit, and those that float32 ended as SINGULAR or DECREASED, go on in float64 from where they
+stood; so do the lanes that may be the best, so that the likelihood reported of a winner has all the
+digits of float32.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxem.pytree import replace
+from jaxem.result import Fit
+from jaxem.status import SOUND, Status
+
+#: Loss of digits (in log density, nats) from which a lane goes on in float64.
+LIMIT = 1e-3
+
+#: Lanes that may be the best: so many at most go on in float64.
+CONTENDERS = 4
+
+#: Objectives within this (relative) are one to float32.
+TIE = 4e-6
+
+
+def worthwhile(fits: Fit, condition: np.ndarray) -> np.ndarray:
+    """Numbers of the lanes to refine: the ill-conditioned ones, and contenders for the best."""
+    status, value = fits.status, np.asarray(fits.objective, np.float64)
+    sound = np.isin(status, SOUND)
+    eps = float(np.finfo(fits.objective.dtype).eps)
+    lost = np.isin(status, (Status.DECREASED, Status.SINGULAR))
+    narrow = lost | (sound & (eps * condition > LIMIT))
+    chosen = set(np.flatnonzero(narrow))
+    if sound.any():
+        order = np.argsort(-np.where(sound, value, -np.inf), kind="stable")[:CONTENDERS]
+        best = value[order[0]]
+        chosen |= {int(i) for i in order if sound[i] and value[i] >= best - TIE * (1 + abs(best))}
+    return np.array(sorted(chosen), int)
+
+
+def merge(fits: Fit, refined: Fit, lanes: np.ndarray) -> Fit:
+    """`fits` with the refined lanes in their place, in the dtype of `fits`; a lane that float64
+    could not go on with keeps what it had."""
+    good = np.isin(refined.status, SOUND)
+    keep = lanes[good]
+
+    def put(old: Any, new: Any) -> np.ndarray:
+        out = np.array(old)
+        out[keep] = np.asarray(new)[good]
+        return out
+
+    names = ("params", "log_likelihood", "objective", "status")
+    new = {n: jax.tree.map(put, getattr(fits, n), getattr(refined, n)) for n in names}
+    n_iter = np.array(fits.n_iter)
+    n_iter[keep] += np.asarray(refined.n_iter)[good]
+    return replace(fits, n_iter=n_iter, **new)
+
+
+def refine(fits: Fit, condition: np.ndarray, again: Callable[[np.ndarray], Fit]) -> Fit:
+    """`fits` with the lanes worth it replaced by `again(lanes)`, their float64 continuation."""
+    lanes = worthwhile(fits, condition)
+    return fits if lanes.size == 0 else merge(fits, again(lanes), lanes)
