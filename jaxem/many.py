@@ -77,6 +77,7 @@ def fit_many(
             for s, w in zip(sets, weights, strict=True)
         ]
     )
+    model.validate_settings(max(one.shape[1] for one in sets))
     good = np.flatnonzero(fate == Status.RUNNING)
     with precision_of(dtype):
         begun = time.perf_counter()

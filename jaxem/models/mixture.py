@@ -234,13 +234,17 @@ class Mixture:
     def validate(self, x: np.ndarray) -> None:
         """Refuse, on the host, data or settings this model cannot take."""
         self.family.validate(x)
+        self.validate_settings(x.shape[1])
+
+    def validate_settings(self, d: int) -> None:
+        """Refuse, on the host, settings that no data f[n, d] could make sense of."""
         if self.assignment not in ("soft", "hard"):
             raise ValueError(f"assignment must be 'soft' or 'hard'; got {self.assignment!r}.")
         if self.exponent is not None:
             positive("exponent", self.exponent)
         if self.weight_prior is not None:
             positive("weight_prior", self.weight_prior)
-        blank = jax.eval_shape(lambda: self.family.blank(self.n_components, x.shape[1], np.float32))
+        blank = jax.eval_shape(lambda: self.family.blank(self.n_components, d, np.float32))
         names = ("weights", *vars(blank))
         unknown = set(self.frozen) - set(names)
         if unknown:
