@@ -13,21 +13,20 @@ import numpy as np
 
 from jaxem import budget, schedule
 from jaxem.checkpoint import fingerprint, load, save, writer
-from jaxem.checks import whole
 from jaxem.clock import compilations
 from jaxem.data import Data, check_data
 from jaxem.engine import Control
 from jaxem.frame import Frame, frame_of, standardize, standardized_model, standardized_params
-from jaxem.initialize import INITIALIZERS
 from jaxem.lanes import Grid
 from jaxem.loop import cast, check_control
-from jaxem.models import Mixture, MixtureParams
+from jaxem.models import Mixture
 from jaxem.progress import clear, reporter
 from jaxem.pytree import replace
 from jaxem.race import run as race_lanes
 from jaxem.refine import refine
 from jaxem.result import Fit, Report
 from jaxem.schedule import Store
+from jaxem.starts import check_starts, padded, start, unpadded
 
 try:
     from jax import enable_x64 as _enable_x64
@@ -52,6 +51,7 @@ def fit(
     memory_limit: int | None = None,
     checkpoint: Any = None,
     progress: bool | None = None,
+    pad_to: int | None = None,
 ) -> Fit:
     """Fit `model` from `n_starts` starts at once; returns a `Fit` with axis [starts].
 
@@ -64,8 +64,10 @@ def fit(
     `accelerate` is None, "anderson" or "squarem". `memory_limit` (bytes; None: a quarter of what
     the device has) decides how much is computed at once. `checkpoint` names a file from which a
     killed call goes on to the same bits. `progress` shows a line (None: only on a terminal).
-    Ctrl-C returns what is there; unfinished fits then have status RUNNING. Raises ValueError for
-    data or arguments that cannot be fitted; a start that fails has a status.
+    `pad_to` computes with so many components, those beyond the model's switched off, so that fits
+    of several sizes share compiled programs. Ctrl-C returns what is there; unfinished fits then
+    have status RUNNING. Raises ValueError for data or arguments that cannot be fitted; a start
+    that fails has a status.
     """
     array = check_data(x, sample_weight, labels, model.n_components)
     model.validate(array)
@@ -77,22 +79,20 @@ def fit(
         with compilations() as compiled:
             frame = frame_of(model.family, array, sample_weight)
             data = host_data(standardize(array, frame), sample_weight, labels)
-            plan = plan_for(model, data, n_starts, memory_limit)
-            store = one_data_set(model, data, frame, n_starts, control, plan)
+            computed = padded(model, init, pad_to)
+            plan = plan_for(computed, data, n_starts, memory_limit)
+            store = one_data_set(computed, data, frame, n_starts, control, plan)
+            store.active = model.n_components if pad_to else None
             start(store, model, array, key, init, plan)
             mark = checkpoint and fingerprint(data, model, control, init, key, n_starts, race, plan)
             watch = (checkpoint, mark), progress
             result, condition = run(store, max_iter, raced(race, n_starts), *watch)
+            result = unpadded(model, result)
             if array.dtype == np.float32 and jax.default_backend() != "tpu":
                 raw = array, sample_weight, labels
                 again = partial(continued, model, raw, result, control, memory_limit)
                 result = refine(result, condition, again)
         return timed(result, [result.report], compiled, begun)
-
-
-def check_starts(n_starts: int) -> None:
-    """ValueError unless there is at least one start, in whole numbers."""
-    whole("n_starts", n_starts, 1)
 
 
 def precision_of(dtype: Any) -> Any:
@@ -215,60 +215,3 @@ def host_data(x: np.ndarray, weight: Any, label: Any) -> Data:
     label = None if label is None else np.asarray(label, np.int32)
     known = None if label is None else jnp.asarray(label)
     return Data(jnp.asarray(x), jnp.asarray(weight), known)
-
-
-def start(store: Store, model, array, key, init, plan) -> None:
-    """Put all lanes at their starts."""
-    check_init(init)
-    if isinstance(init, str) or callable(init):
-        return schedule.seed(store, key, init, plan.at_once)
-    inner, frame, data = store.grid.model, store.grid.frame, store.grid.data
-    if isinstance(init, MixtureParams):
-        one = given_params(model, init, array)
-        one = standardized_params(model, one, frame)
-    else:
-        one = inner.seed(data, given_responsibilities(init, len(array), model.n_components))
-    many = jax.tree.map(lambda leaf: np.repeat(np.asarray(leaf)[None], len(store.starts), 0), one)
-    return schedule.begin(store, many)
-
-
-def check_init(init: Any, allow_arrays: bool = True) -> None:
-    """ValueError for an initialiser that does not exist."""
-    known = isinstance(init, MixtureParams) or callable(init) or init_name(init)
-    if not known and (isinstance(init, str) or not allow_arrays):
-        names = ", ".join(INITIALIZERS)
-        raise ValueError(f"init must be one of {names}, a callable or parameters; got {init!r}.")
-
-
-def init_name(init: Any) -> bool:
-    """Whether this is the name of an initialiser."""
-    return isinstance(init, str) and init in INITIALIZERS
-
-
-def given_params(model: Mixture, params: MixtureParams, x: np.ndarray) -> MixtureParams:
-    """The given start in x's dtype; ValueError when it does not fit the model or the data."""
-    want = jax.eval_shape(lambda: model.blank(x.shape[1], x.dtype))
-    got = jax.tree.map(np.shape, params)
-    shapes = jax.tree.map(lambda leaf: leaf.shape, want)
-    if got != shapes:
-        raise ValueError(f"init has parameters of shapes {got}; this model and x need {shapes}.")
-    params = jax.tree.map(lambda leaf: jnp.asarray(leaf, x.dtype), params)
-    if not bool(model.usable(params)):
-        raise ValueError(
-            "init is not a mixture: weights must sum to 1 and every component must be proper "
-            "(finite, a positive definite covariance, probabilities in [0, 1], positive rates)."
-        )
-    return params
-
-
-def given_responsibilities(init: Any, n: int, k: int) -> np.ndarray:
-    """Labels or responsibilities as f[n, k]; ValueError for anything else."""
-    r = np.asarray(init)
-    if r.shape == (n,) and r.size and r.min() >= 0 and r.max() < k:
-        r = np.eye(k)[r.astype(int)]
-    if r.shape != (n, k) or not np.isfinite(r).all() or (r < 0).any():
-        raise ValueError(
-            f"init must be labels ({n},) from 0 to {k - 1}, responsibilities ({n}, {k}) that are "
-            f"finite and not negative, or parameters; got shape {r.shape}."
-        )
-    return r

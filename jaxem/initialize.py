@@ -28,8 +28,11 @@ def _uniform(key, shape, dtype):
     return jax.random.uniform(key, shape, jnp.float32).astype(dtype)
 
 
-def _nearest(x, centres):
-    return jax.nn.one_hot(jnp.argmin(_distances(x, centres), axis=1), len(centres), dtype=x.dtype)
+def _nearest(x, centres, active):
+    """One-hot rows f[n, k]: the nearest of the first `active` centres."""
+    off = jnp.arange(len(centres)) >= active
+    gap = jnp.where(off[None, :], jnp.inf, _distances(x, centres))
+    return jax.nn.one_hot(jnp.argmin(gap, axis=1), len(centres), dtype=x.dtype)
 
 
 def _draw(u, mass):
@@ -72,34 +75,35 @@ def plus_plus_centres(key, x, weight, k):
     return jax.lax.fori_loop(0, k, add, start)[0]
 
 
-def k_means_plus_plus(key, x, weight, k):
+def k_means_plus_plus(key, x, weight, k, active):
     """Each row to its nearest k-means++ seed."""
-    return _nearest(x, plus_plus_centres(key, x, weight, k))
+    return _nearest(x, plus_plus_centres(key, x, weight, k), active)
 
 
-def k_means(key, x, weight, k, n_iter=20):
+def k_means(key, x, weight, k, active, n_iter=20):
     """Lloyd's iterations from k-means++ seeds; an empty cluster keeps its centre."""
 
     def step(_, centres):
-        r = _nearest(x, centres) * weight[:, None]
+        r = _nearest(x, centres, active) * weight[:, None]
         count = jnp.sum(r, axis=0)[:, None]
         sums = einsum("nk,nd->kd", r, x)
         return jnp.where(count > 0, sums / jnp.where(count > 0, count, 1), centres)
 
     centres = jax.lax.fori_loop(0, n_iter, step, plus_plus_centres(key, x, weight, k))
-    return _nearest(x, centres)
+    return _nearest(x, centres, active)
 
 
-def random_rows(key, x, weight, k):
+def random_rows(key, x, weight, k, active):
     """Each row to the nearest of k rows drawn at random, without replacement, by weight."""
     noise = jax.random.gumbel(key, weight.shape, jnp.float32).astype(weight.dtype)
     score = jnp.where(weight > 0, jnp.log(jnp.where(weight > 0, weight, 1)) + noise, -jnp.inf)
-    return _nearest(x, x[jax.lax.top_k(score, k)[1]])
+    return _nearest(x, x[jax.lax.top_k(score, k)[1]], active)
 
 
-def random(key, x, weight, k):
+def random(key, x, weight, k, active):
     """Random responsibilities, uniform and normalised (scikit-learn's "random")."""
     r = _uniform(key, (x.shape[0], k), x.dtype)
+    r = jnp.where(jnp.arange(k)[None, :] < active, r, 0)
     return r / jnp.sum(r, axis=1, keepdims=True)
 
 
@@ -111,14 +115,22 @@ INITIALIZERS: dict[str, Callable] = {
 }
 
 
-def responsibilities(init: Any, key, x, weight, k):
-    """Responsibilities f[n, k] by name or callable `(key, x, weight, k) -> f[n, k]`."""
+def responsibilities(init: Any, key, x, weight, k, active: Any = None) -> Any:
+    """Responsibilities f[n, k] by name or callable `(key, x, weight, k) -> f[n, k]`.
+
+    `active` (traced, names only) leaves the components from there on without rows, so that they
+    are switched off; the starts are those of k = active (except for "random").
+    """
     if callable(init):
         return init(key, x, weight, k)
     if init not in INITIALIZERS:
         raise ValueError(
             f"init must be one of {', '.join(INITIALIZERS)} or a callable; got {init!r}."
         )
+    active = k if active is None else active
     mean = einsum("n,nd->d", weight, x) / jnp.sum(weight)
-    r = INITIALIZERS[init](key, x - mean[None, :], weight, k)
-    return r if init == "random" else (1 - SMOOTHING) * r + SMOOTHING / k
+    r = INITIALIZERS[init](key, x - mean[None, :], weight, k, active)
+    if init == "random":
+        return r
+    even = jnp.where(jnp.arange(k) < active, SMOOTHING / jnp.asarray(active, x.dtype), 0)
+    return (1 - SMOOTHING) * r + even[None, :]

@@ -92,14 +92,14 @@ def keys(key: jax.Array, names: jax.Array, starts: jax.Array) -> jax.Array:
 
 
 @partial(jax.jit, static_argnames=("init", "at_once"))
-def seed(grid: Grid, groups, keys, init, at_once: int) -> Any:
-    """Starting parameters. `at_once` lanes together, so that n × k × lanes responsibilities never
-    exist."""
+def seed(grid: Grid, groups, keys, active, init, at_once: int) -> Any:
+    """Starting parameters, components from `active` on switched off. `at_once` lanes together, so
+    that n × k × lanes responsibilities never exist."""
 
     def one(lane):
         group, key = lane
         row = grid.of(group)
-        return row.model.init(key, row.data.x, init, row.data.weight)
+        return row.model.init(key, row.data.x, init, row.data.weight, active)
 
     return jax.lax.map(one, (groups, keys), batch_size=at_once)
 

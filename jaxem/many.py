@@ -14,8 +14,6 @@ from jaxem.clock import compilations
 from jaxem.data import Data
 from jaxem.engine import Control
 from jaxem.fit import (
-    check_init,
-    check_starts,
     one_data_set,
     plan_for,
     precision_of,
@@ -30,6 +28,7 @@ from jaxem.models import Mixture, MixtureParams
 from jaxem.pytree import replace
 from jaxem.result import Fit
 from jaxem.schedule import Store
+from jaxem.starts import check_init, check_starts
 from jaxem.status import Status
 
 #: Responsibilities per step from which the starts of one data set fill the machine alone.
@@ -73,7 +72,7 @@ def fit_many(
     dtype = np.dtype(np.float64) if dtype == np.float64 else np.dtype(np.float32)
     fate = np.array(
         [
-            ragged.judge(s, w, model.n_components, model.validate)
+            ragged.judge(s, w, model.n_components, model.family.validate)
             for s, w in zip(sets, weights, strict=True)
         ]
     )

@@ -32,6 +32,7 @@ class Store:
     starts: np.ndarray  # i[lanes], its number among the data set's restarts
     bucket: int  # lanes on the device at once, at most
     smallest: int  # below, a smaller bucket would not be faster
+    active: int | None = None  # components that are on, of those computed; None for all
     stride: int = 64  # iterations between two looks of the host, when nothing else interrupts
     sets: np.ndarray | None = None  # i[lanes], the data sets' numbers among all, for the keys
     runs: Any = None  # engine.Run, NumPy leaves f[lanes, ...]
@@ -60,7 +61,7 @@ def seed(store: Store, key: jax.Array, init: Any, at_once: int) -> None:
     def one(part, groups):
         names = groups if store.sets is None else store.sets[part]
         own = lanes.keys(key, names, store.starts[part])
-        params = lanes.seed(store.grid, groups, own, init, at_once)
+        params = lanes.seed(store.grid, groups, own, store.active, init, at_once)
         return lanes.begin(store.grid, groups, params, store.control)
 
     store.runs = _by_bucket(store, one)

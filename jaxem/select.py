@@ -12,6 +12,7 @@ from jaxem.data import as_data
 from jaxem.families import Gaussian
 from jaxem.fit import fit, precision_of
 from jaxem.models import Mixture
+from jaxem.ragged import COMPILE, EXPECTED
 from jaxem.result import Fit, Report
 
 
@@ -144,12 +145,35 @@ def sweep(
     grid = [(int(k), kind) for kind in types for k in n_components]
     if not grid:
         raise ValueError("nothing to fit: n_components or covariance_type is empty.")
-    rows = []
+    rows, pad = [], _padding(make, grid, np.shape(x)[0] * n_starts, options)
     for number, (k, kind) in enumerate(grid):
         path = None if checkpoint is None else f"{checkpoint}.{number}"
         own = dict(options, key=jax.random.fold_in(key, number), checkpoint=path)
+        own["pad_to"] = pad.get((k, kind))
         rows.append(_row(make(k, kind), k, kind, x, sample_weight, n_starts, folds, own))
     return Sweep(tuple(rows), criterion, total([row.fits.report for row in rows]))
+
+
+def _padding(make, grid, rows, options) -> dict[tuple[int, str], int]:
+    """How many components to compute each model with: several sizes share one set of compiled
+    programs where the components that are switched off cost less than compiling."""
+    if options.get("init", "k-means++") not in ("k-means++", "kmeans", "random_from_data"):
+        return {}
+    out: dict[tuple[int, str], int] = {}
+    for kind in {kind for _, kind in grid}:
+        sizes = sorted({k for k, other in grid if other == kind})
+        model = make(sizes[-1], kind)
+        if model.weight_prior is not None or getattr(model.family, "prior", None) is not None:
+            continue
+        group: list[int] = []
+        for i, k in enumerate(sizes):
+            group.append(k)
+            beyond = sizes[i + 1] if i + 1 < len(sizes) else None
+            if beyond and sum(beyond - j for j in group) * rows * EXPECTED < COMPILE:
+                continue
+            out |= {(j, kind): k for j in group}
+            group = []
+    return out
 
 
 def total(reports: Sequence[Report | None]) -> Report:

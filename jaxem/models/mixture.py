@@ -223,13 +223,12 @@ class Mixture:
         weights = 0 if "weights" in self.frozen else self.n_components - 1
         return weights + self.family.n_parameters(self.n_components, d, self.frozen)
 
-    def init(self, key: jax.Array, x: Any, init: str = "k-means++", weight: Any = None):
-        """Starting parameters by the named initialiser (see `jaxem.initialize`)."""
-        data = as_data(x, weight)
-        return self.seed(
-            data,
-            responsibilities(init, key, self.family.embed(data.x), data.weight, self.n_components),
-        )
+    def init(self, key, x: Any, init: Any = "k-means++", weight: Any = None, active: Any = None):
+        """Starting parameters by the named initialiser (see `jaxem.initialize`); components from
+        `active` on are switched off."""
+        data, k = as_data(x, weight), self.n_components
+        embedded = self.family.embed(data.x)
+        return self.seed(data, responsibilities(init, key, embedded, data.weight, k, active))
 
     def validate(self, x: np.ndarray) -> None:
         """Refuse, on the host, data or settings this model cannot take."""

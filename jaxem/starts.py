@@ -1,0 +1,103 @@
+"""Where lanes start: given parameters, labels or responsibilities, or an initialiser's choice."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxem import schedule
+from jaxem.checks import whole
+from jaxem.frame import standardized_params
+from jaxem.initialize import INITIALIZERS
+from jaxem.models import Mixture, MixtureParams
+from jaxem.pytree import replace
+from jaxem.result import Fit
+from jaxem.schedule import Store
+
+
+def check_starts(n_starts: int) -> None:
+    """ValueError unless there is at least one start, in whole numbers."""
+    whole("n_starts", n_starts, 1)
+
+
+def padded(model: Mixture, init: Any, pad_to: int | None) -> Mixture:
+    """The model with switched-off components added; ValueError where they would change it."""
+    if pad_to is None or pad_to == model.n_components:
+        return model
+    whole("pad_to", pad_to, model.n_components)
+    if model.weight_prior is not None or getattr(model.family, "prior", None) is not None:
+        raise ValueError("pad_to needs a model without priors: a component that is off has none.")
+    if not init_name(init) or init == "random":
+        raise ValueError(f"pad_to needs an initialiser that picks centres; got init={init!r}.")
+    return replace(model, n_components=pad_to)
+
+
+def unpadded(model: Mixture, fits: Fit) -> Fit:
+    """`fits` without the components beyond the model's; parameters lead with the starts."""
+    k, params = model.n_components, fits.params
+    if params.weights.shape[1] == k:
+        return fits
+    kept = {
+        name: value if name in model.family.shared else value[:, :k]
+        for name, value in vars(params.components).items()
+    }
+    components = type(params.components)(**kept)
+    return replace(fits, params=MixtureParams(params.weights[:, :k], components))
+
+
+def start(store: Store, model, array, key, init, plan) -> None:
+    """Put all lanes at their starts."""
+    check_init(init)
+    if isinstance(init, str) or callable(init):
+        return schedule.seed(store, key, init, plan.at_once)
+    inner, frame, data = store.grid.model, store.grid.frame, store.grid.data
+    if isinstance(init, MixtureParams):
+        one = given_params(model, init, array)
+        one = standardized_params(model, one, frame)
+    else:
+        one = inner.seed(data, given_responsibilities(init, len(array), model.n_components))
+    many = jax.tree.map(lambda leaf: np.repeat(np.asarray(leaf)[None], len(store.starts), 0), one)
+    return schedule.begin(store, many)
+
+
+def check_init(init: Any, allow_arrays: bool = True) -> None:
+    """ValueError for an initialiser that does not exist."""
+    known = isinstance(init, MixtureParams) or callable(init) or init_name(init)
+    if not known and (isinstance(init, str) or not allow_arrays):
+        names = ", ".join(INITIALIZERS)
+        raise ValueError(f"init must be one of {names}, a callable or parameters; got {init!r}.")
+
+
+def init_name(init: Any) -> bool:
+    """Whether this is the name of an initialiser."""
+    return isinstance(init, str) and init in INITIALIZERS
+
+
+def given_params(model: Mixture, params: MixtureParams, x: np.ndarray) -> MixtureParams:
+    """The given start in x's dtype; ValueError when it does not fit the model or the data."""
+    want = jax.eval_shape(lambda: model.blank(x.shape[1], x.dtype))
+    got = jax.tree.map(np.shape, params)
+    shapes = jax.tree.map(lambda leaf: leaf.shape, want)
+    if got != shapes:
+        raise ValueError(f"init has parameters of shapes {got}; this model and x need {shapes}.")
+    params = jax.tree.map(lambda leaf: jnp.asarray(leaf, x.dtype), params)
+    if not bool(model.usable(params)):
+        raise ValueError(
+            "init is not a mixture: weights must sum to 1 and every component must be proper "
+            "(finite, a positive definite covariance, probabilities in [0, 1], positive rates)."
+        )
+    return params
+
+
+def given_responsibilities(init: Any, n: int, k: int) -> np.ndarray:
+    """Labels or responsibilities as f[n, k]; ValueError for anything else."""
+    r = np.asarray(init)
+    if r.shape == (n,) and r.size and r.min() >= 0 and r.max() < k:
+        r = np.eye(k)[r.astype(int)]
+    if r.shape != (n, k) or not np.isfinite(r).all() or (r < 0).any():
+        raise ValueError(
+            f"init must be labels ({n},) from 0 to {k - 1}, responsibilities ({n}, {k}) that are "
+            f"finite and not negative, or parameters; got shape {r.shape}."
+        )
+    return r
