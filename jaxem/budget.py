@@ -11,6 +11,9 @@ SHARE = 0.25
 #: Logits of one block, in bytes, that stay in a CPU's cache between the two matrix products.
 CACHE = 1 << 22
 
+#: Bytes for the responsibilities of lanes that are initialised together, on a CPU.
+SEEDING = 1 << 27
+
 #: Columns (lanes × components) from which a CPU's matrix product runs at full speed.
 COLUMNS = 512
 
@@ -54,8 +57,9 @@ def plan(
     block = min(limit // 4, CACHE if kind == "cpu" else limit // 4)
     per_row = (width + 3 * bucket * k) * itemsize
     rows = max(1, min(n, max(block // (bucket * k * itemsize), 64), limit // 4 // per_row))
-    at_once = max(1, min(bucket, limit // 4 // (n * (2 * k + 4) * itemsize)))
-    smallest = max(1, bucket // 16) if bucket * n * k > full // 8 else bucket
+    seeding = min(limit // 4, SEEDING if kind == "cpu" else limit // 4)
+    at_once = max(1, min(bucket, seeding // (n * (5 * k + 4) * itemsize)))
+    smallest = max(1, bucket // 16) if bucket * n * k > full // 64 else bucket
     stride = max(1, min(64, (full << 9) // (bucket * n * k)))
     return Plan(bucket, rows, at_once, smallest, stride)
 

@@ -146,6 +146,8 @@ def run(
 def continued(model, raw, fits: Fit, control: Control, limit: int | None, lanes: np.ndarray) -> Fit:
     """These lanes of a float32 `fits`, gone on in float64 from where they stand."""
     x, weight, labels = raw
+    left = max(0, int(control.max_iter) - int(np.max(fits.n_iter[lanes])))
+    control = replace(control, max_iter=left)
     with _enable_x64(True):
         wide = x.astype(np.float64)
         frame = frame_of(model.family, wide, weight)
@@ -154,7 +156,7 @@ def continued(model, raw, fits: Fit, control: Control, limit: int | None, lanes:
         store = one_data_set(model, data, frame, len(lanes), control, plan)
         params = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64)[lanes], fits.params)
         schedule.begin(store, _standardize_lanes(model, params, frame))
-        race_lanes(store, control.max_iter, False)
+        race_lanes(store, left + 1, False)
         return schedule.conclude(store)[0]
 
 
