@@ -1,6 +1,7 @@
 """Latent-variable models by EM, thousands of fits at once, on CPU, GPU or TPU."""
 
 from jaxem._version import __version__ as __version__
+from jaxem.clock import enable_compilation_cache as enable_compilation_cache
 from jaxem.data import Data as Data
 from jaxem.families import Bernoulli as Bernoulli
 from jaxem.families import Binomial as Binomial

@@ -1,10 +1,12 @@
 """What compilation costs, apart from what running costs."""
 
 import functools
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -43,3 +45,16 @@ def _on_event(event: str, duration_secs: float, **kwargs: Any) -> None:
         for count in _watching.get():
             count.seconds += duration_secs
             count.programs += event.endswith("backend_compile_duration")
+
+
+def enable_compilation_cache(path: str | Path | None = None) -> Path:
+    """Keep compiled programs in `path` between processes: the second run of a script compiles
+    nothing. None: `jaxem` in the user's cache folder. Returns the folder; OSError when it cannot
+    be made. This sets JAX's own persistent cache, for the whole process."""
+    if path is None:
+        path = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "jaxem"
+    folder = Path(path).expanduser()
+    folder.mkdir(parents=True, exist_ok=True)
+    jax.config.update("jax_compilation_cache_dir", str(folder))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+    return folder
