@@ -29,7 +29,7 @@ def programs(limit, accelerate=None, n=N):
     number = np.zeros(plan.bucket, int)
     control = Control(1e-6, 500, True, "log_likelihood", accelerate)
     keys = jax.eval_shape(lambda key: jax.random.split(key, plan.bucket), KEY)
-    seed = lambda grid, keys: lanes.seed(grid, number, keys, "k-means++", plan.at_once)  # noqa: E731
+    seed = lambda grid, keys: lanes.seed(grid, number, keys, None, "k-means++", plan.at_once)  # noqa: E731
     params = jax.eval_shape(seed, grid, keys)
     runs = jax.eval_shape(lanes.begin, grid, number, params, control)
     return plan, {
