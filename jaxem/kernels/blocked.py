@@ -10,7 +10,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from jaxem.numerics import einsum
+from jaxem.numerics import einsum, exp_nonpositive
 from jaxem.pytree import pytree
 
 
@@ -90,7 +90,7 @@ def _step(phi, beta, w, reference, exponent, hard):
     if exponent is not None:
         logits = logits * exponent
     top = jax.lax.stop_gradient(jnp.max(logits, axis=0))
-    e = jnp.exp(logits - top[None, :])
+    e = exp_nonpositive(logits - top[None, :])
     s = jnp.sum(e, axis=0)
     moments = einsum("km,pm->kp", e * (w / s)[None, :], phi)
     level = jnp.log(s) + top

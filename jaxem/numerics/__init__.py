@@ -1,5 +1,6 @@
 """Precision and small linear algebra: the only place where a contraction or a factor is written."""
 
+from jaxem.numerics.exponential import exp_nonpositive as exp_nonpositive
 from jaxem.numerics.factor import cholesky as cholesky
 from jaxem.numerics.factor import inverse_factor as inverse_factor
 from jaxem.numerics.precision import NEGLIGIBLE as NEGLIGIBLE
