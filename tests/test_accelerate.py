@@ -109,9 +109,10 @@ def test_float32(how):
 
 
 def wild(memory, output):
-    """Proposals, every other one a leap into nonsense; the memory counts them."""
+    """Proposals, every other one with negative variances; the age says whose turn it is."""
     leap = memory.age % 2 == 0
-    proposal = jnp.where(leap, -3 * output, output)
+    nonsense = (output.reshape(3, -1) * jnp.asarray([[1.0, 1, 1, -9, 1, -9]])).reshape(-1)
+    proposal = jnp.where(leap, nonsense, output)
     return proposal, leap, dataclasses.replace(memory, age=memory.age + 1)
 
 
@@ -127,11 +128,11 @@ def test_a_refused_proposal_ends_nothing_and_leaves_no_trace(monkeypatch, bad):
     def forget(memory):
         return dataclasses.replace(memory, age=jnp.ones_like(memory.age))
 
-    monkeypatch.setitem(accelerate.ACCELERATORS, "bad", bad)
-    monkeypatch.setitem(accelerate.DEPTHS, "bad", 0)
+    monkeypatch.setitem(accelerate.ACCELERATORS, bad.__name__, bad)
+    monkeypatch.setitem(accelerate.DEPTHS, bad.__name__, 0)
     monkeypatch.setattr(accelerate, "forget", forget)
     starts = eight_starts(mixture(), OVERLAPPING)
-    plain, slow = (run(mixture(), starts, OVERLAPPING, a, tol=1e-6) for a in (None, "bad"))
+    plain, slow = (run(mixture(), starts, OVERLAPPING, a, tol=1e-6) for a in (None, bad.__name__))
     assert (np.asarray(slow.status) == Status.CONVERGED).all()
     assert_climbs(slow.trace, slow.n_iter)
     # What is not refused is plain EM: the same path, with refusals in between.
