@@ -44,13 +44,14 @@ def fingerprint(*parts: Any) -> str:
     return digest.hexdigest()
 
 
-def writer(path: Any, mark: str) -> Callable[[Store], None]:
-    """A function of the store that writes it every `INTERVAL` seconds; a full disk warns once."""
+def writer(path: Any, mark: str, interval: float | None = None) -> Callable[[Store], None]:
+    """A function of the store that writes it every `interval` seconds (None: `INTERVAL`); a disk
+    that is full or not there warns once."""
     last, warned = -np.inf, False
 
     def look(store: Store) -> None:
         nonlocal last, warned
-        if time.monotonic() - last < INTERVAL:
+        if time.monotonic() - last < (INTERVAL if interval is None else interval):
             return
         try:
             save(path, store, mark)
@@ -100,7 +101,7 @@ def load(path: Any, store: Store, mark: str) -> bool:
     if not Path(path).exists():
         return False
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with open(path, "rb") as raw, np.load(raw, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
         header = json.loads(str(arrays.pop("header")))
     except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile) as error:

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxem import budget, schedule
-from jaxem.checkpoint import fingerprint, load, save, writer
+from jaxem.checkpoint import fingerprint, load, writer
 from jaxem.clock import compilations
 from jaxem.data import Data, check_data
 from jaxem.engine import Control
@@ -113,6 +113,7 @@ def run(
     also the condition of each."""
     path, mark = checkpoint
     line = reporter(progress)
+    last_look = writer(path, mark, interval=0)
     looks = [look for look in (path and writer(path, mark), line) if look]
     if path is not None:
         load(path, store, mark)
@@ -140,7 +141,7 @@ def run(
         stopping_gain=float(store.control.tol) * weight,
     )
     fits, condition = schedule.conclude(store)
-    return replace(fits, follows=leaders(store.follows), report=report), condition
+    return replace(fits, follows=np.array(store.follows, np.int32), report=report), condition
 
 
 def continued(model, raw, fits: Fit, control: Control, limit: int | None, lanes: np.ndarray) -> Fit:
@@ -163,16 +164,6 @@ def continued(model, raw, fits: Fit, control: Control, limit: int | None, lanes:
 @jax.jit
 def _standardize_lanes(model, params, frame):
     return jax.vmap(lambda params: standardized_params(model, params, frame))(params)
-
-
-def leaders(follows: Any) -> np.ndarray:
-    """Each lane's last leader: whom it follows, whom that one follows, and so on; -1 for none."""
-    last = np.array(follows, np.int32)
-    while True:
-        further = np.where(last >= 0, last[last], -1)
-        if (further < 0).all():
-            return last
-        last = np.where(further >= 0, further, last)
 
 
 def timed(result: Fit, reports: list, compiled: Any, begun: float) -> Fit:

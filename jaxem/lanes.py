@@ -85,6 +85,16 @@ def conclude(grid: Grid, groups: jax.Array, runs: engine.Run) -> Any:
 
 
 @jax.jit
+def spurious(grid: Grid, groups: jax.Array, runs: engine.Run) -> jax.Array:
+    """b[lanes]: where a lane stands is, or leads to, a spurious maximum."""
+
+    def one(row, run):
+        return row.model.degenerate(run.point.params, run.point.stats, row.prepared)
+
+    return _over_lanes(grid.of(groups), one, runs)
+
+
+@jax.jit
 def keys(key: jax.Array, names: jax.Array, starts: jax.Array) -> jax.Array:
     """A random key per lane: (key, the data set's name, restart) alone decide it."""
     fold = jax.vmap(lambda name, start: jax.random.fold_in(jax.random.fold_in(key, name), start))

@@ -28,7 +28,7 @@ from jaxem.models import Mixture, MixtureParams
 from jaxem.pytree import replace
 from jaxem.result import Fit
 from jaxem.schedule import Store
-from jaxem.starts import check_init, check_starts
+from jaxem.starts import check_init, check_shapes, check_starts
 from jaxem.status import Status
 
 #: Responsibilities per step from which the starts of one data set fill the machine alone.
@@ -68,7 +68,8 @@ def fit_many(
     check_starts(n_starts)
     control = check_control(Control(tol, max_iter, True, stop, accelerate))
     sets, weights = ragged.as_list(x, sample_weight, groups, lengths)
-    dtype = np.result_type(*{np.float64 if s.dtype.kind != "f" else s.dtype for s in sets})
+    kinds = {np.float64 if s.dtype.kind != "f" else s.dtype for s in sets if s.size}
+    dtype = np.result_type(np.float32, *kinds)
     dtype = np.dtype(np.float64) if dtype == np.float64 else np.dtype(np.float32)
     fate = np.array(
         [
@@ -76,7 +77,11 @@ def fit_many(
             for s, w in zip(sets, weights, strict=True)
         ]
     )
-    model.validate_settings(max(one.shape[1] for one in sets))
+    d = max(one.shape[1] for one in sets)
+    model.validate_settings(d)
+    check_init(init, allow_arrays=False)
+    if isinstance(init, MixtureParams):
+        check_shapes(model, init, d, len(sets) if np.ndim(init.weights) == 2 else None)
     good = np.flatnonzero(fate == Status.RUNNING)
     with precision_of(dtype):
         begun = time.perf_counter()
@@ -124,6 +129,9 @@ def _fit_bucket(model, padded, own, control, options, path) -> list[tuple[np.nda
         where = None if path is None else f"{path}.{rows[0]}"
         mark = where and fingerprint(of(data), model, control, init, key, n_starts, race, plan)
         fits, _ = run(store, control.max_iter, raced(race, n_starts), (where, mark), progress)
+        # Lanes lead with the data sets: a number modulo n_starts is one within its data set.
+        within = np.where(fits.follows >= 0, fits.follows % n_starts, -1)
+        fits = replace(fits, follows=within)
         shaped = jax.tree.map(lambda leaf: leaf.reshape(-1, n_starts, *leaf.shape[1:]), fits)
         out.append((own[rows], shaped))
     return out
@@ -157,7 +165,6 @@ def replace_sets(store: Store, numbers: np.ndarray) -> Store:
 
 def _inits(model, init, own, count, frame, dtype) -> Any:
     """Given parameters in the frames of the data sets, leading axis of data sets; else ()."""
-    check_init(init, allow_arrays=False)
     if not isinstance(init, MixtureParams):
         return ()
     leading = np.ndim(init.weights) == 2

@@ -16,7 +16,7 @@ from jaxem.status import SOUND, Status
 #: After so many iterations a rung ends, and so large a share of each data set's starts goes on.
 RUNGS = ((10, 1 / 2), (30, 1 / 4))
 
-#: Of each data set, so many starts go on whatever the share.
+#: Of each data set, so many starts by either ranking go on whatever the share.
 KEEP = 16
 
 #: Objectives this close (relative, per unit weight) belong to one path: one lane runs it for all.
@@ -43,16 +43,19 @@ def _promote(store: Store, alive, follows: np.ndarray, share: float) -> np.ndarr
     """The lanes that run on; the others become PRUNED (unless they have ended by themselves)."""
     runs = store.runs
     value = runs.point.level + runs.point.rest + runs.point.log_prior
+    # Spurious maxima (no winner may be one) and lost lanes go on only where places are left.
+    doubtful = schedule.spurious(store)
+    value = np.where(doubtful, -np.inf, value)
     scores = value, value + _still_to_gain(runs)
     able = alive[np.isin(runs.status[alive], (Status.RUNNING, *SOUND))]
     kept = [np.zeros(0, int)]
     totals = np.bincount(store.groups)
     for own in np.split(able, np.flatnonzero(np.diff(store.groups[able])) + 1):
         if own.size:
-            quota = max(KEEP, int(np.ceil(share * totals[store.groups[own[0]]])))
+            quota = max(KEEP, int(np.ceil(share * totals[store.groups[own[0]]] / 2)))
             weights = runs.point.params.weights
             for score in scores:
-                kept.append(_distinct(own, value, score, weights, quota // 2, follows))
+                kept.append(_distinct(own, value, score, weights, quota, follows))
     chosen = np.unique(np.concatenate(kept))
     follows[chosen] = -1
     left = np.setdiff1d(alive, chosen)

@@ -41,6 +41,10 @@ def as_list(
     weights: Weights = [None] * len(sets)
     if weight is not None:
         weights = [np.asarray(w) for w in weight]
+        if len(weights) != len(sets):
+            raise ValueError(
+                f"sample_weight must hold one array per data set ({len(sets)}); got {len(weights)}."
+            )
     for i, (one, w) in enumerate(zip(sets, weights, strict=True)):
         if w is not None and w.shape != one.shape[:1]:
             raise ValueError(

@@ -46,7 +46,7 @@ class Fit:
     status: Any  # i[...], see `jaxem.Status`
     n_iter: Any  # i[...], E-steps after the first
     trace: Any = None  # f[..., max_iter + 1], objective after each iteration, NaN after the end
-    follows: Any = None  # i[...], the start whose path a PRUNED one had joined, or -1
+    follows: Any = None  # i[...], the start of its data set whose path a PRUNED one joined, or -1
     report: Report | None = static(default=None)
 
     def __getitem__(self, index: Any) -> "Fit":
@@ -103,8 +103,7 @@ class Fit:
         ends = np.asarray(self.objective, float)
         sound = self.sound
         if self.follows is not None:
-            own = np.arange(ends.size)
-            last = np.where(np.asarray(self.follows) >= 0, self.follows, own)
+            last = _leaders(np.asarray(self.follows))
             ends, sound = ends[last], sound[last]
         if gap is None:
             gap = max(1e-3, 10 * self.report.stopping_gain if self.report else 0.0)
@@ -121,6 +120,15 @@ class Fit:
         top = f"best log-likelihood {values.max():.6g}" if values.size else "no sound fit"
         axes = " × ".join(map(str, shape))
         return f"Fit({axes} fits, {int(self.sound.sum())} sound, {top})"
+
+
+def _leaders(follows: np.ndarray) -> np.ndarray:
+    """Where each start's path ended: at itself, or at the end of the path it had joined."""
+    own = np.arange(follows.size)
+    last = np.where(follows >= 0, follows, own)
+    while (last[last] != last).any():
+        last = last[last]
+    return last
 
 
 @dataclass(frozen=True)

@@ -67,6 +67,13 @@ def seed(store: Store, key: jax.Array, init: Any, at_once: int) -> None:
     store.runs = _by_bucket(store, one)
 
 
+def spurious(store: Store) -> np.ndarray:
+    """b[lanes]: the lane stands at a spurious maximum."""
+    return _by_bucket(
+        store, lambda part, groups: lanes.spurious(store.grid, groups, _rows(store.runs, part))
+    )
+
+
 def conclude(store: Store) -> Any:
     """The `Fit` of all lanes, NumPy leaves, lane axis leading, and their condition f[lanes]."""
     return _by_bucket(

@@ -140,6 +140,8 @@ def sweep(
             f"criterion must be one of {', '.join(CRITERIA)} (held_out needs folds >= 2); "
             f"got {criterion!r} with folds={folds}."
         )
+    if folds == 1 or folds < 0:
+        raise ValueError(f"folds must be 0 (no cross-validation) or at least 2; got {folds}.")
     types = (covariance_type,) if isinstance(covariance_type, str) else tuple(covariance_type)
     make = models or (lambda k, kind: Mixture(Gaussian(kind), n_components=k))
     grid = [(int(k), kind) for kind in types for k in n_components]

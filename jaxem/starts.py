@@ -76,11 +76,7 @@ def init_name(init: Any) -> bool:
 
 def given_params(model: Mixture, params: MixtureParams, x: np.ndarray) -> MixtureParams:
     """The given start in x's dtype; ValueError when it does not fit the model or the data."""
-    want = jax.eval_shape(lambda: model.blank(x.shape[1], x.dtype))
-    got = jax.tree.map(np.shape, params)
-    shapes = jax.tree.map(lambda leaf: leaf.shape, want)
-    if got != shapes:
-        raise ValueError(f"init has parameters of shapes {got}; this model and x need {shapes}.")
+    check_shapes(model, params, x.shape[1])
     params = jax.tree.map(lambda leaf: jnp.asarray(leaf, x.dtype), params)
     if not bool(model.usable(params)):
         raise ValueError(
@@ -88,6 +84,16 @@ def given_params(model: Mixture, params: MixtureParams, x: np.ndarray) -> Mixtur
             "(finite, a positive definite covariance, probabilities in [0, 1], positive rates)."
         )
     return params
+
+
+def check_shapes(model: Mixture, params: MixtureParams, d: int, sets: int | None = None) -> None:
+    """ValueError unless the parameters are those of one mixture, or of one for each data set."""
+    lead = () if sets is None else (sets,)
+    blank = jax.eval_shape(lambda: model.blank(d, np.float32))
+    want = jax.tree.map(lambda leaf: (*lead, *leaf.shape), blank)
+    got = jax.tree.map(np.shape, params)
+    if got != want:
+        raise ValueError(f"init has parameters of shapes {got}; this model and x need {want}.")
 
 
 def given_responsibilities(init: Any, n: int, k: int) -> np.ndarray:
