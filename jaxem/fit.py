@@ -133,7 +133,7 @@ def run(
     finally:
         clear(line)
     if path is not None:
-        save(path, store, mark)
+        last_look(store)
     weight = float(np.max(store.grid.prepared.weight))
     report = Report(
         executed=store.executed,

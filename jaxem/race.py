@@ -37,6 +37,19 @@ def run(store: Store, max_iter: int, enabled: bool, on_look: OnLook | None = Non
         store.alive = _promote(store, store.alive, store.follows, share)
         store.rung += 1
     schedule.advance(store, store.alive, max_iter, on_look)
+    again = _without_winner(store) if enabled else np.zeros(0, int)
+    if again.size:
+        store.runs.status[again] = Status.RUNNING
+        store.alive = np.union1d(store.alive, again)
+        schedule.advance(store, again, max_iter, on_look)
+
+
+def _without_winner(store: Store) -> np.ndarray:
+    """The pruned lanes of data sets in which no lane of the race ended sound."""
+    status, groups = store.runs.status, store.groups
+    winner = np.isin(status, SOUND) & ~schedule.spurious(store)
+    lost = np.bincount(groups, weights=winner) == 0
+    return np.flatnonzero(lost[groups] & (status == Status.PRUNED))
 
 
 def _promote(store: Store, alive, follows: np.ndarray, share: float) -> np.ndarray:
