@@ -227,7 +227,7 @@ def _log_prob(model, params, x):
 
 
 def _table_row(row: Row) -> dict[str, Any]:
-    c = row.criteria
+    c, optima = row.criteria, row.fits.optima()
     return {
         "n_components": row.n_components,
         "covariance_type": row.covariance_type,
@@ -237,7 +237,9 @@ def _table_row(row: Row) -> dict[str, Any]:
         "aic": None if c is None else c.aic,
         "icl": None if c is None else c.icl,
         "held_out": row.held_out,
-        "best_count": row.best_count,
+        "best_count": optima.best_count,
+        "distinct_optima": len(optima.values),
+        "missed": optima.missed,
         "n_starts": int(np.size(row.fits.status)),
         "statuses": row.fits.summary(),
     }
