@@ -125,7 +125,7 @@ def _cells(path: Path) -> tuple[list[int], list[list[str]]]:
     """Line numbers (from 1) and the cells of every line that is not blank."""
     try:
         text = path.read_text(encoding="utf-8-sig")
-        lines = (line.strip(" ") for line in text.splitlines(keepends=True))
+        lines = (line.strip(" ") + "\n" for line in text.splitlines())
         reader = csv.reader(lines, delimiter=_delimiter(text), skipinitialspace=True)
         kept = [(reader.line_num, row) for row in reader if any(map(str.strip, row))]
     except (UnicodeDecodeError, csv.Error) as error:
