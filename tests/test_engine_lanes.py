@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from cases import CASES
 from problems import clouds, force_plan, mixture
 
 import jaxem
@@ -227,3 +228,14 @@ def test_a_frame_is_exact():
     jacobian = len(X) * np.log(scale).sum()
     np.testing.assert_allclose(other.log_likelihood + jacobian, one.log_likelihood, rtol=1e-8)
     assert isinstance(frame_of(mixture().family, X, None), Frame)
+
+
+def test_models_of_different_families_are_different_programs():
+    """Compiled programs are looked up by tree structure: equal ones would share a program."""
+    structures = {}
+    for name, case in CASES.items():
+        structure = jax.tree.structure(jax.tree.map(lambda leaf: 0.0, case.model))
+        kind = type(case.model.family)
+        assert structures.setdefault(structure, kind) is kind
+        for other, its_kind in structures.items():
+            assert (structure != other) or (kind is its_kind), f"{name} and {its_kind.__name__}"
