@@ -222,8 +222,9 @@ def test_an_offset_in_float32_is_harmless(kind, offset):
     near = far - np.float32(offset)
     a, b = [_fit(_mixture(kind, 3), rows, tol=1e-4).best() for rows in (near, far)]
     assert b.params.means.dtype == np.float32
-    scale = 16 * 3
-    np.testing.assert_allclose(b.params.means - offset, a.params.means, atol=1e-2 * scale)
+    # Another start may win by a rounding: the same optimum, its components in another order.
+    means = [m[np.argsort(m[:, 1])] for m in (a.params.means, b.params.means - np.float32(offset))]
+    np.testing.assert_allclose(means[1], means[0], atol=1e-2 * 16)
     np.testing.assert_allclose(b.log_likelihood, a.log_likelihood, rtol=1e-4)
 
 
