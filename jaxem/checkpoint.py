@@ -44,14 +44,14 @@ def fingerprint(*parts: Any) -> str:
     return digest.hexdigest()
 
 
-def writer(path: Any, mark: str, interval: float | None = None) -> Callable[[Store], None]:
-    """A function of the store that writes it every `interval` seconds (None: `INTERVAL`); a disk
-    that is full or not there warns once."""
-    last, warned = -np.inf, False
+def writer(path: Any, mark: str) -> Callable[..., None]:
+    """A function of the store that writes it every `INTERVAL` seconds, or at once when told that
+    this is the `last` time; a disk that is full or not there warns once."""
+    written, warned = -np.inf, False
 
-    def look(store: Store) -> None:
-        nonlocal last, warned
-        if time.monotonic() - last < (INTERVAL if interval is None else interval):
+    def look(store: Store, last: bool = False) -> None:
+        nonlocal written, warned
+        if not last and time.monotonic() - written < INTERVAL:
             return
         try:
             save(path, store, mark)
@@ -64,7 +64,7 @@ def writer(path: Any, mark: str, interval: float | None = None) -> Callable[[Sto
                     stacklevel=2,
                 )
             warned = True
-        last = time.monotonic()
+        written = time.monotonic()
 
     return look
 

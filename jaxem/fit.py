@@ -27,6 +27,7 @@ from jaxem.refine import refine
 from jaxem.result import Fit, Report
 from jaxem.schedule import Store
 from jaxem.starts import check_starts, padded, start, unpadded
+from jaxem.status import Status
 
 try:
     from jax import enable_x64 as _enable_x64
@@ -113,8 +114,8 @@ def run(
     also the condition of each."""
     path, mark = checkpoint
     line = reporter(progress)
-    last_look = writer(path, mark, interval=0)
-    looks = [look for look in (path and writer(path, mark), line) if look]
+    write = None if path is None else writer(path, mark)
+    looks = [look for look in (write, line) if look]
     if path is not None:
         load(path, store, mark)
 
@@ -132,8 +133,8 @@ def run(
         )
     finally:
         clear(line)
-    if path is not None:
-        last_look(store)
+    if write is not None:
+        write(store, last=True)
     weight = float(np.max(store.grid.prepared.weight))
     report = Report(
         executed=store.executed,
@@ -141,7 +142,14 @@ def run(
         stopping_gain=float(store.control.tol) * weight,
     )
     fits, condition = schedule.conclude(store)
-    return replace(fits, follows=np.array(store.follows, np.int32), report=report), condition
+    return replace(fits, follows=_followers(store), report=report), condition
+
+
+def _followers(store: Store) -> np.ndarray:
+    """Whose path each pruned lane had joined; -1 for lanes that ended by themselves."""
+    pruned = store.runs.status == Status.PRUNED
+    follows = np.full(pruned.shape, -1) if store.follows is None else store.follows
+    return np.where(pruned, follows, -1).astype(np.int32)
 
 
 def continued(model, raw, fits: Fit, control: Control, limit: int | None, lanes: np.ndarray) -> Fit:

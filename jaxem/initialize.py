@@ -15,6 +15,9 @@ from jaxem.numerics import einsum
 #: Share of every row that is spread evenly over all components.
 SMOOTHING = 0.05
 
+#: Entries summed together in the tree that rows are drawn from.
+WIDTH = 128
+
 
 def _distances(x, centres):
     """Squared Euclidean distances f[n, k]; x arrives centred, so the expansion keeps its digits."""
@@ -35,29 +38,37 @@ def _nearest(x, centres, active):
     return jax.nn.one_hot(jnp.argmin(gap, axis=1), len(centres), dtype=x.dtype)
 
 
-def _draw(u, mass):
-    """A row drawn with probability proportional to mass f[n], by u in [0, 1) (uniform where all
-    mass is gone): first a block of about √n rows, then a row of it, so that no long running sum
-    is needed. A row without mass is never drawn."""
-    n = mass.shape[0]
-    width = max(1, round(n**0.5))
-    mass = jnp.where(jnp.sum(mass) > 0, mass, 1)
-    table = jnp.pad(mass, (0, -n % width)).reshape(-1, width)
-    sums = jnp.sum(table, axis=1)
-    u = u * jnp.sum(sums)
-    block, before = _first_beyond(u, sums)
-    row, _ = _first_beyond(u - before, table[block])
-    return block * width + row
+def _draw(u, mass, weight):
+    """A row drawn with probability proportional to mass f[n], or to weight where all mass is gone,
+    by u in [0, 1).
+
+    A tree of sums over `WIDTH` entries at a time: no long running sum, and rows of no mass at the
+    end (padding) change nothing. A row without mass is never drawn.
+    """
+    mass = jnp.where(jnp.sum(mass) > 0, mass, weight)
+    tree = [_table(mass)]
+    while tree[-1].shape[0] > 1:
+        tree.append(_table(jnp.sum(tree[-1], axis=1)))
+    u = u * jnp.sum(tree[-1][0])
+    row = jnp.zeros((), jnp.int32)
+    for table in reversed(tree):
+        entry, before = _first_beyond(u, table[row])
+        row, u = row * WIDTH + entry, u - before
+    return row
+
+
+def _table(values):
+    """values f[n] in rows of `WIDTH`, filled up with zeros."""
+    return jnp.pad(values, (0, -values.shape[0] % WIDTH)).reshape(-1, WIDTH)
 
 
 def _first_beyond(u, mass):
     """The first entry of positive mass whose running sum exceeds u, and the sum before it."""
-    upper = jnp.triu(jnp.ones((mass.shape[0], mass.shape[0]), mass.dtype))
+    upper = jnp.triu(jnp.ones((WIDTH, WIDTH), mass.dtype))
     running = einsum("i,ij->j", mass, upper)
-    positive = mass > 0
-    beyond = (running > u) & positive
+    beyond = (running > u) & (mass > 0)
     # Rounding can leave u at or beyond the last sum: then the largest entry stands in.
-    index = jnp.where(jnp.any(beyond), jnp.argmax(beyond), jnp.argmax(mass))
+    index = jnp.where(jnp.any(beyond), jnp.argmax(beyond), jnp.argmax(mass)).astype(jnp.int32)
     return index, running[index] - mass[index]
 
 
@@ -67,7 +78,7 @@ def plus_plus_centres(key, x, weight, k):
 
     def add(i, carry):
         centres, nearest = carry
-        new = x[_draw(u[i], jnp.where(i == 0, weight, weight * nearest))]
+        new = x[_draw(u[i], jnp.where(i == 0, weight, weight * nearest), weight)]
         gap = jnp.sum((x - new[None, :]) ** 2, axis=1)
         return centres.at[i].set(new), jnp.minimum(nearest, gap)
 

@@ -87,6 +87,9 @@ def advance(store: Store, chosen: np.ndarray, limit: int, on_look: OnLook | None
     chosen = chosen[is_live(_rows(store.runs, chosen), limit)]
     if store.flight is None:
         waiting = chosen
+        # Full buckets of a smaller size beat a large one that is a quarter empty.
+        while chosen.size < 0.75 * size and size // RATIO >= store.smallest:
+            size //= RATIO
     else:
         # Exactly the bucket that a checkpoint was taken in, ended lanes and all.
         (ids, size), store.flight = store.flight, None
