@@ -20,9 +20,24 @@ def pytree(cls: type[T]) -> type[T]:
     """Make `cls` a frozen dataclass registered with JAX; `static()` fields become aux data."""
     data_class: Any = dataclasses.dataclass(frozen=True)(cls)
     fields = dataclasses.fields(data_class)
-    meta = [f.name for f in fields if f.metadata.get("static", False)]
-    leaves = [f.name for f in fields if f.name not in meta]
-    return jax.tree_util.register_dataclass(data_class, data_fields=leaves, meta_fields=meta)
+    meta = tuple(f.name for f in fields if f.metadata.get("static", False))
+    leaves = tuple(f.name for f in fields if f.name not in meta)
+
+    def flatten(value: Any) -> tuple[tuple, tuple]:
+        return tuple(getattr(value, n) for n in leaves), tuple(getattr(value, n) for n in meta)
+
+    def flatten_with_keys(value: Any) -> tuple[tuple, tuple]:
+        children, aux = flatten(value)
+        keys = (jax.tree_util.GetAttrKey(n) for n in leaves)
+        return tuple(zip(keys, children, strict=True)), aux
+
+    def unflatten(aux: tuple, children: tuple) -> Any:
+        return data_class(**dict(zip(meta + leaves, (*aux, *children), strict=True)))
+
+    # Not `register_dataclass`: in jaxlib 0.10 structures of two such classes with equal fields
+    # compare equal, so that `jit` may run the program of another class.
+    jax.tree_util.register_pytree_with_keys(data_class, flatten_with_keys, unflatten, flatten)
+    return data_class
 
 
 def replace(value: T, **changes: Any) -> T:
