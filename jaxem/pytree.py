@@ -31,7 +31,7 @@ def pytree(cls: type[T]) -> type[T]:
         keys = (jax.tree_util.GetAttrKey(n) for n in leaves)
         return tuple(zip(keys, children, strict=True)), aux
 
-    def unflatten(aux: tuple, children: tuple) -> Any:
+    def unflatten(aux: Any, children: Any) -> Any:
         return data_class(**dict(zip(meta + leaves, (*aux, *children), strict=True)))
 
     # Not `register_dataclass`: in jaxlib 0.10 structures of two such classes with equal fields
