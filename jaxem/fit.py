@@ -202,7 +202,7 @@ def one_data_set(model, data: Data, frame: Frame, n_starts: int, control, plan) 
     inner = cast(standardized_model(model, frame), data.x.dtype)
     grid = Grid(inner, data, _prepare(inner, data, plan.rows), frame, shared=True)
     starts = np.arange(n_starts)
-    return Store(grid, control, 0 * starts, starts, plan.bucket, plan.smallest, plan.stride)
+    return Store(grid, control, 0 * starts, starts, plan.bucket, plan.smallest, stride=plan.stride)
 
 
 _prepare: Callable = jax.jit(

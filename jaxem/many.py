@@ -144,7 +144,7 @@ def many_data_sets(model, data, frame, n_starts, control, plan, own) -> Store:
     grid = Grid(models, data, prepared, frame, shared=False)
     groups = np.repeat(np.arange(len(own)), n_starts)
     starts = np.tile(np.arange(n_starts), len(own))
-    store = Store(grid, control, groups, starts, plan.bucket, plan.smallest, plan.stride)
+    store = Store(grid, control, groups, starts, plan.bucket, plan.smallest, stride=plan.stride)
     return replace_sets(store, np.repeat(own, n_starts))
 
 

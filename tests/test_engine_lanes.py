@@ -150,7 +150,7 @@ def test_a_data_set_with_nan_beside_it_changes_no_bit():
 # One front door and the other ---------------------------------------------------------------
 
 
-@pytest.mark.parametrize("init", ["random"])
+@pytest.mark.parametrize("init", ["k-means++", "kmeans", "random", "random_from_data"])
 def test_fit_equals_fit_many_of_one(init):
     options = dict(key=KEY, n_starts=6, init=init)
     one = jaxem.fit(mixture(), X, **options)
