@@ -87,9 +87,10 @@ def _own_em(finished, run, x, params) -> float:
 
 
 def _peer(finished, name, x, params, threads) -> float:
+    weights = np.asarray(params.weights, np.float64)
     options = dict(
-        n_components=len(params.weights),
-        weights_init=np.asarray(params.weights, x.dtype) / np.sum(np.asarray(params.weights)),
+        n_components=len(weights),
+        weights_init=(weights / weights.sum()).astype(x.dtype),
         means_init=np.asarray(params.means, x.dtype),
         precisions_init=np.linalg.inv(np.asarray(params.covariances, np.float64)).astype(x.dtype),
         init_params="random_from_data",

@@ -50,7 +50,13 @@ def plan(
         raise ValueError(
             f"memory_limit of {limit} bytes is too small: one fit of this shape needs {least}."
         )
-    wish = -(-COLUMNS // k) if shared and kind == "cpu" else -(-full // (n * k))
+    if kind != "cpu":
+        wish = -(-full // (n * k))
+    elif shared:
+        wish = -(-COLUMNS // k)
+    else:
+        # Rows, features and logits of a bucket stay in cache from one iteration to the next.
+        wish = _power_of_two(2 * CACHE // (n * (width + 3 * k) * itemsize)) // 2
     bucket = min(_power_of_two(max(wish, 1)), _power_of_two(lanes))
     while bucket > 1 and bucket * (state + own) > limit // 2:
         bucket //= 2

@@ -2,10 +2,11 @@
 
 import functools
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,21 @@ import jax
 class Compilations:
     """Seconds spent tracing, lowering and compiling, and the programs compiled."""
 
-    seconds: float = 0.0
     programs: int = 0
+    spells: list[tuple[float, float]] = field(default_factory=list)  # begun, ended; disjoint
+
+    @property
+    def seconds(self) -> float:
+        """Of all spells together."""
+        return sum(ended - begun for begun, ended in self.spells)
+
+    def add(self, begun: float, ended: float) -> None:
+        """One more spell, now over; those inside it (a program traced within another) are its."""
+        while self.spells and self.spells[-1][0] >= begun:
+            self.spells.pop()
+        if self.spells:
+            begun = max(begun, self.spells[-1][1])
+        self.spells.append((begun, max(begun, ended)))
 
 
 _watching: ContextVar[tuple[Compilations, ...]] = ContextVar("watching", default=())
@@ -42,8 +56,9 @@ def _listen_once() -> None:
 
 def _on_event(event: str, duration_secs: float, **kwargs: Any) -> None:
     if event.startswith("/jax/core/compile/"):
+        now = time.perf_counter()
         for count in _watching.get():
-            count.seconds += duration_secs
+            count.add(now - duration_secs, now)
             count.programs += event.endswith("backend_compile_duration")
 
 

@@ -1,5 +1,6 @@
 """The standardised frame: fit where the data have mean 0 and variance 1, map back exactly."""
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -23,25 +24,30 @@ class Frame:
 
 def frame_of(family: Any, x: np.ndarray, weight: np.ndarray | None) -> Frame:
     """The frame of x f[n, d], computed in float64 on the host; identity for unscaled families."""
-    d = x.shape[1]
-    kind = getattr(family, "scale_kind", "none")
-    if kind == "none":
-        return Frame(np.zeros(d, x.dtype), np.ones(d, x.dtype))
-    w = np.ones(len(x)) if weight is None else np.asarray(weight, np.float64)
-    parts = [slice(i, i + _ROWS) for i in range(0, len(x), _ROWS)]
-    total = w.sum()
-    shift = sum(w[p] @ x[p].astype(np.float64) for p in parts) / total
-    shift = np.asarray(shift).astype(x.dtype)
-    square = sum(w[p] @ (x[p] - shift.astype(np.float64)) ** 2 for p in parts) / total
-    square = np.full(d, np.mean(square)) if kind == "scalar" else np.asarray(square)
-    # A constant column keeps its units: its fits end SINGULAR, as they should.
-    return Frame(shift, np.sqrt(np.where(square > 0, square, 1.0)).astype(x.dtype))
+    weight = np.ones(len(x)) if weight is None else np.asarray(weight)
+    frames = frames_of(family, x[None], weight[None])
+    return Frame(frames.shift[0], frames.scale[0])
 
 
 def frames_of(family: Any, x: np.ndarray, weight: np.ndarray) -> Frame:
-    """Frames f[s, d] of padded data sets x f[s, n, d] with weights f[s, n]."""
-    frames = [frame_of(family, one, w) for one, w in zip(x, weight, strict=True)]
-    return Frame(np.stack([f.shift for f in frames]), np.stack([f.scale for f in frames]))
+    """Frames f[s, d] of data sets x f[s, n, d], padded with rows of weight 0 in weight f[s, n]."""
+    s, n, d = x.shape
+    kind = getattr(family, "scale_kind", "none")
+    if kind == "none":
+        return Frame(np.zeros((s, d), x.dtype), np.ones((s, d), x.dtype))
+    step = max(1, _ROWS // s)
+    parts = [slice(i, i + step) for i in range(0, n, step)]
+
+    def mean(of: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+        total = sum(weight[:, None, p].astype(float) @ of(x[:, p].astype(float)) for p in parts)
+        return np.asarray(total)[:, 0] / weight.sum(axis=1, dtype=float)[:, None]
+
+    shift = mean(lambda rows: rows).astype(x.dtype)
+    square = mean(lambda rows: (rows - shift[:, None].astype(float)) ** 2)
+    if kind == "scalar":
+        square = np.repeat(square.mean(axis=1, keepdims=True), d, axis=1)
+    # A constant column keeps its units: its fits end SINGULAR, as they should.
+    return Frame(shift, np.sqrt(np.where(square > 0, square, 1.0)).astype(x.dtype))
 
 
 def standardize(x: np.ndarray, frame: Frame) -> np.ndarray:

@@ -4,6 +4,7 @@ A lane is one fit: a data set of the grid, a start. Inside one shared data set x
 so the E-steps of all lanes are one matrix product and x is never copied.
 """
 
+import functools
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -14,7 +15,7 @@ import jax.numpy as jnp
 from jaxem import engine
 from jaxem.frame import restore
 from jaxem.loop import finish
-from jaxem.pytree import pytree, static
+from jaxem.pytree import pytree, replace, static
 from jaxem.status import Status
 
 
@@ -50,12 +51,27 @@ def begin(grid: Grid, groups: jax.Array, params: Any, control: engine.Control) -
     )
 
 
-@jax.jit
 def advance(
     grid: Grid, groups, control: engine.Control, limit, stop_at, stride, runs
 ) -> tuple[engine.Run, jax.Array]:
     """Step the live lanes until `stop_at` or fewer live, or `stride` steps; and the steps made."""
+    program = advance_program(jax.default_backend())
+    return program(grid, groups, control, limit, stop_at, stride, runs)
+
+
+@functools.cache
+def advance_program(backend: str) -> Callable:
+    """The compiled function behind `advance`, for the devices of a platform."""
+    # XLA's choice for CPUs is half the width of their registers.
+    options = {"xla_cpu_prefer_vector_width": 512} if backend == "cpu" else None
+    return jax.jit(_advance_lanes, compiler_options=options)
+
+
+def _advance_lanes(grid: Grid, groups, control, limit, stop_at, stride, runs):
     rows = grid.of(groups)
+    if not grid.shared:
+        prepared = jax.vmap(lambda row: row.model.keep_features(row.prepared))(rows)
+        rows = replace(rows, prepared=prepared)
 
     def one(row, run):
         new = engine.step(row.model, row.prepared, control, run)

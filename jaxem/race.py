@@ -90,22 +90,19 @@ def _distinct(own, value, score, weights, quota, follows) -> np.ndarray:
     """Up to `quota` lanes, best score first, without those that repeat another one's path; those
     are noted in `follows`."""
     order = own[np.argsort(-np.where(np.isfinite(score[own]), score[own], -np.inf), kind="stable")]
-    sizes = np.sort(weights[order], axis=-1)
-    chosen: list[int] = []
+    value, sizes = value[order], np.sort(weights[order], axis=-1)
+    chosen = np.zeros(0, int)
     for i in range(len(order)):
-        leader = _leader(i, chosen, value[order], sizes)
+        leader = _leader(i, chosen, value, sizes)
         if leader is not None:
             follows[order[i]] = order[leader]
         elif len(chosen) < quota:
-            chosen.append(i)
+            chosen = np.append(chosen, i)
     return order[chosen]
 
 
 def _leader(i, chosen, value, sizes) -> int | None:
-    """The chosen lane, if any, of the same objective and weights to a near thing."""
-    for j in reversed(chosen):
-        if abs(value[j] - value[i]) > SAME * (1 + abs(value[i])):
-            continue
-        if np.abs(sizes[j] - sizes[i]).max() < 1e-3:
-            return j
-    return None
+    """The last chosen lane, if any, of the same objective and weights to a near thing."""
+    near = chosen[np.abs(value[chosen] - value[i]) <= SAME * (1 + abs(value[i]))]
+    same = near[np.abs(sizes[near] - sizes[i]).max(axis=1, initial=0) < 1e-3]
+    return int(same[-1]) if same.size else None

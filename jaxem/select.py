@@ -147,7 +147,7 @@ def sweep(
     grid = [(int(k), kind) for kind in types for k in n_components]
     if not grid:
         raise ValueError("nothing to fit: n_components or covariance_type is empty.")
-    rows, pad = [], _padding(make, grid, np.shape(x)[0] * n_starts, options)
+    rows, pad = [], padding(make, grid, np.shape(x)[0] * n_starts, options)
     for number, (k, kind) in enumerate(grid):
         path = None if checkpoint is None else f"{checkpoint}.{number}"
         own = dict(options, key=jax.random.fold_in(key, number), checkpoint=path)
@@ -156,7 +156,7 @@ def sweep(
     return Sweep(tuple(rows), criterion, total([row.fits.report for row in rows]))
 
 
-def _padding(make, grid, rows, options) -> dict[tuple[int, str], int]:
+def padding(make, grid, rows, options) -> dict[tuple[int, str], int]:
     """How many components to compute each model with: several sizes share one set of compiled
     programs where the components that are switched off cost less than compiling."""
     if options.get("init", "k-means++") not in ("k-means++", "kmeans", "random_from_data"):

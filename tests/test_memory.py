@@ -33,7 +33,7 @@ def programs(limit, accelerate=None, n=N):
     params = jax.eval_shape(seed, grid, keys)
     runs = jax.eval_shape(lanes.begin, grid, number, params, control)
     return plan, {
-        "advance": lanes.advance.lower(grid, number, control, 500, 0, 64, runs),
+        "advance": lanes.advance_program("cpu").lower(grid, number, control, 500, 0, 64, runs),
         "seed": jax.jit(seed).lower(grid, keys),
         "conclude": lanes.conclude.lower(grid, number, runs),
     }

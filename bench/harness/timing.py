@@ -12,6 +12,9 @@ from typing import Any
 
 import jax
 
+#: Seconds of rest before a variant is timed.
+PAUSE = 0.1
+
 #: A variant runs its work once and returns the seconds it took; NaN where it failed.
 Variant = Callable[[], float]
 
@@ -44,8 +47,10 @@ def interleaved(
 ) -> dict[str, Timing]:
     """Time A B C A B C ..., so that a slow spell of the machine meets all alike.
 
-    One round warms up; then at least `least` rounds, at most `most`, until `seconds` are spent. A
-    variant that fails (NaN) is left out of later rounds and of the result.
+    A pause before each lets the threads of the one before go to sleep: BLAS libraries spin for a
+    while after their work, and would take the cores of the next. One round warms up; then at least
+    `least` rounds, at most `most`, until `seconds` are spent. A variant that fails (NaN) is left
+    out of later rounds and of the result.
     """
     alive = {name: run for name, run in variants.items() if run() >= 0}
     samples: dict[str, list[float]] = {name: [] for name in alive}
@@ -54,6 +59,7 @@ def interleaved(
         if done >= least and time.perf_counter() - begun > seconds:
             break
         for name in list(alive):
+            time.sleep(PAUSE)
             value = alive[name]()
             if value >= 0:
                 samples[name].append(value)

@@ -11,6 +11,8 @@ from jaxem.cli import outputs, report
 from jaxem.cli.sweep import Row, build_family, fit_one, parse_range
 from jaxem.clock import compilations
 from jaxem.fit import precision_of
+from jaxem.models import Mixture
+from jaxem.select import padding
 from jaxem.tables import column_index, read_table
 
 
@@ -106,10 +108,13 @@ def _check_rows(job: Job, family: Any, x: np.ndarray, ks: list[int]) -> None:
 
 def _fit_all(job: Job, family: Any, x: np.ndarray, weight: Any, ks: list[int]) -> list[Row]:
     rows = []
+    grid = [(k, "") for k in ks]
+    pad = padding(lambda k, _: Mixture(family, n_components=k), grid, len(x) * job.starts, {})
     for k in ks:
         report.show_progress(f"K = {k} of {job.k}: {job.starts} starts")
         limits = job.tol, job.max_iter, job.race
-        rows.append(fit_one(family, x, weight, k, job.starts, job.seed, *limits))
+        more = job.starts, job.seed, *limits, pad.get((k, ""))
+        rows.append(fit_one(family, x, weight, k, *more))
     report.show_progress("")
     return rows
 

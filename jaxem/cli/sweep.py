@@ -67,13 +67,13 @@ def build_family(name: str, covariance: str | None, trials: int | None, x: np.nd
 
 def fit_one(
     family: Any, x: np.ndarray, weight: Any, k: int, starts: int, seed: int, tol: float,
-    max_iter: int, race: bool | None = None,
+    max_iter: int, race: bool | None = None, pad_to: int | None = None,
 ) -> Row:  # fmt: skip
     """Fit one K from all starts and take stock."""
     model = jaxem.Mixture(family, n_components=k)
     fits = jaxem.fit(
         model, x, key=jax.random.key(seed), n_starts=starts, sample_weight=weight, tol=tol,
-        max_iter=max_iter, race=race,
+        max_iter=max_iter, race=race, pad_to=pad_to,
     )  # fmt: skip
     fits = jax.tree.map(np.asarray, fits)
     codes, counts = np.unique(np.asarray(fits.status), return_counts=True)

@@ -4,4 +4,5 @@ from jaxem.kernels.blocked import Blocks as Blocks
 from jaxem.kernels.blocked import as_blocks as as_blocks
 from jaxem.kernels.blocked import softmax_moments as softmax_moments
 from jaxem.kernels.blocked import weighted_moments as weighted_moments
+from jaxem.kernels.blocked import with_features as with_features
 from jaxem.kernels.reference import softmax_moments_reference as softmax_moments_reference

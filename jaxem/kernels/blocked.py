@@ -11,15 +11,20 @@ import jax
 import jax.numpy as jnp
 
 from jaxem.numerics import einsum, exp_nonpositive
-from jaxem.pytree import pytree
+from jaxem.pytree import pytree, replace
+
+#: Components up to which the sum of a float32 softmax is written out.
+UNROLLED = 32
 
 
 @pytree
 class Blocks:
-    """Rows cut into b blocks of m; the last is filled with copies of row 0 at weight 0."""
+    """Rows cut into b blocks of m, rows minor; the last is filled with copies of row 0 at
+    weight 0."""
 
-    x: jax.Array  # f[b, m, d]
+    columns: jax.Array  # f[b, d, m]
     weight: jax.Array  # f[b, m]
+    phi: jax.Array | None = None  # f[b, p, m], their features where they are kept
 
 
 def as_blocks(x: jax.Array, weight: jax.Array, rows: int) -> Blocks:
@@ -31,27 +36,38 @@ def as_blocks(x: jax.Array, weight: jax.Array, rows: int) -> Blocks:
     if missing:
         x = jnp.concatenate([x, jnp.broadcast_to(x[:1], (missing, d))])
         weight = jnp.concatenate([weight, jnp.zeros((missing,), weight.dtype)])
-    return Blocks(x.reshape(count, length, d), weight.reshape(count, length))
+    columns = x.reshape(count, length, d).swapaxes(1, 2)
+    return Blocks(columns, weight.reshape(count, length))
+
+
+def with_features(features: Callable[[jax.Array], jax.Array], blocks: Blocks) -> Blocks:
+    """The blocks with their features kept: for rows that few columns of coefficients share, where
+    computing φ again in every iteration costs more than the step itself."""
+    if blocks.columns.shape[0] == 1:
+        phi = features(blocks.columns[0].T)[None]
+    else:
+        phi = jax.lax.map(lambda columns: features(columns.T), blocks.columns)
+    return replace(blocks, phi=phi)
 
 
 def weighted_moments(
     features: Callable[[jax.Array], jax.Array], blocks: Blocks, resp: jax.Array | None = None
 ) -> jax.Array:
     """Σ_n w_n r_kn φ(x_n) f[k, p] for given responsibilities f[k, n]; without them f[1, p]."""
-    count, length, _ = blocks.x.shape
-    k = 1 if resp is None else resp.shape[0]
+    count, _, length = blocks.columns.shape
+    k, dtype = 1 if resp is None else resp.shape[0], blocks.columns.dtype
     if resp is None:
-        resp = jnp.ones((1, count * length), blocks.x.dtype)
+        resp = jnp.ones((1, count * length), dtype)
     resp = jnp.pad(resp, ((0, 0), (0, count * length - resp.shape[1])))
     parts = resp.reshape(k, count, length).swapaxes(0, 1)
 
     def block(total, xwr):
-        x, w, r = xwr
-        return total + einsum("km,pm->kp", r * w[None, :], features(x)), None
+        columns, w, r = xwr
+        return total + einsum("km,pm->kp", r * w[None, :], features(columns.T)), None
 
-    width = jax.eval_shape(features, blocks.x[0]).shape[0]
-    start = jnp.zeros((k, width), blocks.x.dtype)
-    return jax.lax.scan(block, start, (blocks.x, blocks.weight, parts))[0]
+    width = jax.eval_shape(features, blocks.columns[0].T).shape[0]
+    start = jnp.zeros((k, width), dtype)
+    return jax.lax.scan(block, start, (blocks.columns, blocks.weight, parts))[0]
 
 
 def softmax_moments(
@@ -68,16 +84,19 @@ def softmax_moments(
     that a float32 sum of the values themselves would lose.
     """
 
-    def block(carry, xw):
-        x, w = xw
-        phi = features(x)
+    kept = blocks.phi is not None
+    rows = blocks.phi if kept else blocks.columns
+
+    def block(carry, piece):
+        rows, w = piece
+        phi = rows if kept else features(rows.T)
         one, value = _step(phi, beta, w, reference, exponent, hard)
         return (carry[0] + one, carry[1] + value), None
 
     start = jnp.zeros(beta.shape, beta.dtype), jnp.zeros((), beta.dtype)
-    if blocks.x.shape[0] == 1:
-        return block(start, (blocks.x[0], blocks.weight[0]))[0]
-    return jax.lax.scan(block, start, (blocks.x, blocks.weight))[0]
+    if rows.shape[0] == 1:
+        return block(start, (rows[0], blocks.weight[0]))[0]
+    return jax.lax.scan(block, start, (rows, blocks.weight))[0]
 
 
 def _step(phi, beta, w, reference, exponent, hard):
@@ -89,10 +108,24 @@ def _step(phi, beta, w, reference, exponent, hard):
         return einsum("km,pm->kp", r, phi), jnp.sum(w * (top - reference))
     if exponent is not None:
         logits = logits * exponent
-    top = jax.lax.stop_gradient(jnp.max(logits, axis=0))
-    e = exp_nonpositive(logits - top[None, :])
-    s = jnp.sum(e, axis=0)
-    moments = einsum("km,pm->kp", e * (w / s)[None, :], phi)
-    level = jnp.log(s) + top
+    r, level = _softmax(logits, w)
+    moments = einsum("km,pm->kp", r, phi)
     level = level if exponent is None else level / exponent
     return moments, jnp.sum(w * (level - reference))
+
+
+def _softmax(logits: jax.Array, w: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """w · softmax over components f[k, m], and logsumexp f[m]."""
+    k = logits.shape[0]
+    top = jax.lax.stop_gradient(jnp.max(logits, axis=0))
+    if k <= UNROLLED and logits.dtype == jnp.float32:
+        # Two cheap exponentials each cost less than writing and reading the first again; the sum
+        # is spelt out, because XLA's loop over a fused reduction does not vectorise.
+        s = sum(exp_nonpositive(logits[i] - top) for i in range(k))
+        rest = jnp.log(s)
+        # In two differences: top + rest would cost the responsibilities digits.
+        r = exp_nonpositive((logits - top[None, :]) - rest[None, :]) * w[None, :]
+        return r, top + rest
+    e = exp_nonpositive(logits - top[None, :])
+    s = jnp.sum(e, axis=0)
+    return e * (w / s)[None, :], top + jnp.log(s)

@@ -9,10 +9,10 @@ import numpy as np
 from jaxem.checks import positive
 from jaxem.data import as_data
 from jaxem.initialize import responsibilities
-from jaxem.kernels import Blocks, as_blocks, softmax_moments, weighted_moments
+from jaxem.kernels import Blocks, as_blocks, softmax_moments, weighted_moments, with_features
 from jaxem.numerics import NEGLIGIBLE, einsum, safe_log
 from jaxem.protocols import Statistics
-from jaxem.pytree import pytree, static
+from jaxem.pytree import pytree, replace, static
 from jaxem.status import Status
 
 #: Rows per block where nobody who knows the number of lanes has said otherwise.
@@ -85,6 +85,10 @@ class Mixture:
             known = weighted_moments(self.family.features, blocks, member)
             blocks = as_blocks(x, jnp.where(data.label >= 0, 0, weight), rows)
         return Prepared(blocks, base, known, common, total, count)
+
+    def keep_features(self, prepared: Prepared) -> Prepared:
+        """`prepared` with φ of every row kept: for rows that only few lanes share."""
+        return replace(prepared, blocks=with_features(self.family.features, prepared.blocks))
 
     def _common_features(self, x):
         return self.family.common_features(x) if _has_common(self.family) else x.T[:0]
@@ -186,7 +190,7 @@ class Mixture:
             return jnp.zeros((), bool)
         active = params.weights > 0
         rows = stats.moments[:, 0] * prepared.rows / prepared.weight
-        few = rows < family.min_rows(prepared.blocks.x.shape[-1]) + 0.5
+        few = rows < family.min_rows(prepared.blocks.columns.shape[-2]) + 0.5
         sliver = family.narrowness(params.components, params.weights) > NARROWNESS_LIMIT
         return jnp.any(active & (few | sliver)) & (jnp.sum(active) > 1)
 
@@ -292,5 +296,5 @@ def _log_joint(model, params, x):
         return logits + family.log_base(x)[:, None]
 
     blocks = as_blocks(x, jnp.ones(x.shape[:1], x.dtype), BLOCK_ROWS)
-    joint = jax.lax.map(block, blocks.x)
+    joint = jax.lax.map(lambda columns: block(columns.T), blocks.columns)
     return joint.reshape(-1, model.n_components)[: x.shape[0]]
