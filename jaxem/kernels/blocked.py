@@ -85,7 +85,7 @@ def softmax_moments(
     """
 
     kept = blocks.phi is not None
-    rows = blocks.phi if kept else blocks.columns
+    rows = blocks.columns if blocks.phi is None else blocks.phi
 
     def block(carry, piece):
         rows, w = piece
