@@ -109,9 +109,11 @@ def step(model, prepared, control: Control, run: Run) -> Run:
     small = accepted & ~fresh & _small(model, control, run, new, gain, prepared)
     progress = _progress(control, run, gain, old, accepted)
     n_iter = run.n_iter + 1
-    calm = jnp.where(small, run.calm + 1, 0)
+    # A refused proposal says nothing about the point it leaves us at.
+    calm = jnp.where(small, run.calm + 1, jnp.where(accepted, 0, run.calm))
+    enough = 1 if control.accelerate is None else accelerate.CALM
     verdict = jnp.select(
-        [~accepted & ~bold, calm > bold, progress[1] >= PATIENCE, n_iter >= control.max_iter],
+        [~accepted & ~bold, calm >= enough, progress[1] >= PATIENCE, n_iter >= control.max_iter],
         [refusal, Status.CONVERGED, Status.STALLED, Status.MAX_ITER],
         Status.RUNNING,
     ).astype(jnp.int32)

@@ -18,7 +18,7 @@ from jaxem.data import Data, check_data
 from jaxem.engine import Control
 from jaxem.frame import Frame, frame_of, standardize, standardized_model, standardized_params
 from jaxem.lanes import Grid
-from jaxem.loop import cast, check_control
+from jaxem.loop import cast
 from jaxem.models import Mixture
 from jaxem.progress import clear, reporter
 from jaxem.pytree import replace
@@ -26,7 +26,7 @@ from jaxem.race import run as race_lanes
 from jaxem.refine import refine
 from jaxem.result import Fit, Report
 from jaxem.schedule import Store
-from jaxem.starts import check_starts, padded, start, unpadded
+from jaxem.starts import check_starts, control_for, padded, start, unpadded
 from jaxem.status import Status
 
 try:
@@ -47,7 +47,7 @@ def fit(
     tol: float = 1e-6,
     max_iter: int = 500,
     stop: str = "log_likelihood",
-    accelerate: str | None = None,
+    accelerate: str | None = "auto",
     race: bool | None = None,
     memory_limit: int | None = None,
     checkpoint: Any = None,
@@ -62,7 +62,8 @@ def fit(
     back exactly. float64 x is fitted in float64 (results are NumPy arrays), anything narrower in
     float32. Start i depends on (key, i) alone. `race` runs every start for a few iterations and
     the best distinct ones to the end, the others being PRUNED (None: from 64 starts on).
-    `accelerate` is None, "anderson" or "squarem". `memory_limit` (bytes; None: a quarter of what
+    `accelerate` is None (plain EM), "squarem", "anderson" or "auto": SQUAREM for random starts of
+    soft EM, plain EM from a given start. `memory_limit` (bytes; None: a quarter of what
     the device has) decides how much is computed at once. `checkpoint` names a file from which a
     killed call goes on to the same bits. `progress` shows a line (None: only on a terminal).
     `pad_to` computes with so many components, those beyond the model's switched off, so that fits
@@ -73,7 +74,7 @@ def fit(
     array = check_data(x, sample_weight, labels, model.n_components)
     model.validate(array)
     check_starts(n_starts)
-    control = check_control(Control(tol, max_iter, True, stop, accelerate))
+    control = control_for(model, init, tol, max_iter, stop, accelerate)
     with precision_of(array.dtype):
         array = array if array.dtype == np.float64 else array.astype(np.float32)
         begun = time.perf_counter()

@@ -12,7 +12,6 @@ from jaxem import ragged, schedule
 from jaxem.checkpoint import fingerprint
 from jaxem.clock import compilations
 from jaxem.data import Data
-from jaxem.engine import Control
 from jaxem.fit import (
     one_data_set,
     plan_for,
@@ -23,12 +22,12 @@ from jaxem.fit import (
 )
 from jaxem.frame import frames_of, standardize, standardized_model, standardized_params
 from jaxem.lanes import Grid
-from jaxem.loop import cast, check_control
+from jaxem.loop import cast
 from jaxem.models import Mixture, MixtureParams
 from jaxem.pytree import replace
 from jaxem.result import Fit
 from jaxem.schedule import Store
-from jaxem.starts import check_init, check_shapes, check_starts
+from jaxem.starts import check_init, check_shapes, check_starts, control_for
 from jaxem.status import Status
 
 #: Responsibilities per step from which the starts of one data set fill the machine alone.
@@ -48,7 +47,7 @@ def fit_many(
     tol: float = 1e-6,
     max_iter: int = 500,
     stop: str = "log_likelihood",
-    accelerate: str | None = None,
+    accelerate: str | None = "auto",
     race: bool | None = None,
     memory_limit: int | None = None,
     checkpoint: Any = None,
@@ -66,7 +65,7 @@ def fit_many(
     Raises ValueError only for arguments that make no sense for any data set.
     """
     check_starts(n_starts)
-    control = check_control(Control(tol, max_iter, True, stop, accelerate))
+    control = control_for(model, init, tol, max_iter, stop, accelerate)
     sets, weights = ragged.as_list(x, sample_weight, groups, lengths)
     kinds = {np.float64 if s.dtype.kind != "f" else s.dtype for s in sets if s.size}
     dtype = np.result_type(np.float32, *kinds)

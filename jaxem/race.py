@@ -14,7 +14,7 @@ from jaxem.schedule import OnLook, Store
 from jaxem.status import SOUND, Status
 
 #: After so many iterations a rung ends, and so large a share of each data set's starts goes on.
-RUNGS = ((10, 1 / 2), (30, 1 / 4))
+RUNGS = ((10, 1 / 2), (20, 1 / 4))
 
 #: Of each data set, so many starts by either ranking go on whatever the share.
 KEEP = 16

@@ -8,8 +8,10 @@ import numpy as np
 
 from jaxem import schedule
 from jaxem.checks import whole
+from jaxem.engine import Control
 from jaxem.frame import standardized_params
 from jaxem.initialize import INITIALIZERS
+from jaxem.loop import check_control
 from jaxem.models import Mixture, MixtureParams
 from jaxem.pytree import replace
 from jaxem.result import Fit
@@ -19,6 +21,16 @@ from jaxem.schedule import Store
 def check_starts(n_starts: int) -> None:
     """ValueError unless there is at least one start, in whole numbers."""
     whole("n_starts", n_starts, 1)
+
+
+def control_for(model, init, tol, max_iter, stop, accelerate) -> Control:
+    """The settings of all lanes, judged. "auto" means SQUAREM, which wins `python -m bench
+    accelerators`, but plain EM from a given start, whose path the caller may know, and for hard
+    assignments, which end after a few steps."""
+    if accelerate == "auto":
+        random = init_name(init) or (callable(init) and not isinstance(init, MixtureParams))
+        accelerate = "squarem" if random and model.assignment == "soft" else None
+    return check_control(Control(tol, max_iter, True, stop, accelerate))
 
 
 def padded(model: Mixture, init: Any, pad_to: int | None) -> Mixture:

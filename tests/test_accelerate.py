@@ -79,10 +79,10 @@ def test_same_basin_same_height(problem, how):
 @pytest.mark.parametrize("how", ACCELERATORS)
 def test_fewer_steps_same_best_optimum(how):
     options = dict(key=KEY, n_starts=64, race=False, tol=1e-9, max_iter=2000)
-    plain = jaxem.fit(mixture(), OVERLAPPING, **options)
+    plain = jaxem.fit(mixture(), OVERLAPPING, accelerate=None, **options)
     fast = jaxem.fit(mixture(), OVERLAPPING, accelerate=how, **options)
     assert fast.sound.all()
-    assert np.median(fast.n_iter) < {"anderson": 0.5, "squarem": 0.7}[how] * np.median(plain.n_iter)
+    assert np.median(fast.n_iter) < 0.5 * np.median(plain.n_iter)
     assert float(fast.best().objective) > float(plain.best().objective) - 1e-4
     assert fast.optima(0.01).best_count > 0.8 * plain.optima(0.01).best_count
 

@@ -165,13 +165,13 @@ def test_fit_equals_fit_many_of_one(init):
 def test_the_report_counts_steps(monkeypatch):
     monkeypatch.setattr(schedule, "RATIO", 4)
     force_plan(monkeypatch, bucket=4, smallest=4)
-    fits = fit(4)
+    fits = fit(4, accelerate=None)
     steps = np.sort(fits.n_iter + 1)
     assert steps[-1] > steps[-2] > steps[0]
     assert fits.report.needed == steps.sum()
     assert fits.report.executed == 4 * steps[-1]  # in step with the slowest
     force_plan(monkeypatch, bucket=4, smallest=1)
-    fits = fit(4)
+    fits = fit(4, accelerate=None)
     # Four abreast until one is left, which goes on alone.
     assert fits.report.executed == 4 * steps[-2] + (steps[-1] - steps[-2])
     assert fits.report.waste == fits.report.executed / fits.report.needed

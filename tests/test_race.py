@@ -39,7 +39,7 @@ def log_likelihoods(model, params, x):
 def test_the_race_loses_no_optimum(problem):
     load, k = PROBLEMS[problem]
     x = load()
-    options = dict(tol=1e-8, max_iter=3000, accelerate="anderson")
+    options = dict(tol=1e-8, max_iter=3000)
     raced, full = fit(x, k, race=True, **options), fit(x, k, race=False, **options)
     assert (raced.status == Status.PRUNED).any()
     assert (full.status != Status.PRUNED).all()
@@ -49,7 +49,7 @@ def test_the_race_loses_no_optimum(problem):
 
 def test_on_a_hard_problem_it_loses_only_what_few_starts_reach():
     """Clouds that hide one another have many rare optima, which climb slowly at first."""
-    options = dict(tol=1e-7, max_iter=1000, accelerate="anderson")
+    options = dict(tol=1e-7, max_iter=1000)
     raced, full = fit(HARD, 3, race=True, **options), fit(HARD, 3, race=False, **options)
     assert raced.report.needed < 0.3 * full.report.needed
     optima = full.optima(gap=0.05)
