@@ -18,7 +18,7 @@ from jaxem.data import Data, check_data
 from jaxem.engine import Control
 from jaxem.frame import Frame, frame_of, standardize, standardized_model, standardized_params
 from jaxem.lanes import Grid
-from jaxem.loop import cast
+from jaxem.loop import cast, width_of, with_kernel
 from jaxem.models import Mixture
 from jaxem.progress import clear, reporter
 from jaxem.pytree import replace
@@ -53,6 +53,7 @@ def fit(
     checkpoint: Any = None,
     progress: bool | None = None,
     pad_to: int | None = None,
+    kernel: str | None = None,
 ) -> Fit:
     """Fit `model` from `n_starts` starts at once; returns a `Fit` with axis [starts].
 
@@ -67,9 +68,10 @@ def fit(
     the device has) decides how much is computed at once. `checkpoint` names a file from which a
     killed call goes on to the same bits. `progress` shows a line (None: only on a terminal).
     `pad_to` computes with so many components, those beyond the model's switched off, so that fits
-    of several sizes share compiled programs. Ctrl-C returns what is there; unfinished fits then
-    have status RUNNING. Raises ValueError for data or arguments that cannot be fitted; a start
-    that fails has a status.
+    of several sizes share compiled programs. `kernel` is "blocked", "fused" or, for tests,
+    "reference" (None: what suits the device, see `jaxem.kernels.choose`). Ctrl-C returns what is
+    there; unfinished fits then have status RUNNING. Raises ValueError for data or arguments that
+    cannot be fitted; a start that fails has a status.
     """
     array = check_data(x, sample_weight, labels, model.n_components)
     model.validate(array)
@@ -81,7 +83,7 @@ def fit(
         with compilations() as compiled:
             frame = frame_of(model.family, array, sample_weight)
             data = host_data(standardize(array, frame), sample_weight, labels)
-            computed = padded(model, init, pad_to)
+            computed = with_kernel(padded(model, init, pad_to), data, n_starts, kernel)
             plan = plan_for(computed, data, n_starts, memory_limit)
             store = one_data_set(computed, data, frame, n_starts, control, plan)
             store.active = model.n_components if pad_to else None
@@ -92,7 +94,7 @@ def fit(
             result = unpadded(model, result)
             if array.dtype == np.float32 and jax.default_backend() != "tpu":
                 raw = array, sample_weight, labels
-                again = partial(continued, model, raw, result, control, memory_limit)
+                again = partial(continued, model, raw, result, control, memory_limit, kernel)
                 result = refine(result, condition, again)
         return timed(result, [result.report], compiled, begun)
 
@@ -140,6 +142,7 @@ def run(
     report = Report(
         executed=store.executed,
         needed=int(np.sum(store.runs.n_iter + 1)),
+        kernel=store.grid.model.kernel,
         stopping_gain=float(store.control.tol) * weight,
     )
     fits, condition = schedule.conclude(store)
@@ -153,7 +156,7 @@ def _followers(store: Store) -> np.ndarray:
     return np.where(pruned, follows, -1).astype(np.int32)
 
 
-def continued(model, raw, fits: Fit, control: Control, limit: int | None, lanes: np.ndarray) -> Fit:
+def continued(model, raw, fits: Fit, control: Control, limit, kernel, lanes: np.ndarray) -> Fit:
     """These lanes of a float32 `fits`, gone on in float64 from where they stand."""
     x, weight, labels = raw
     left = max(0, int(control.max_iter) - int(np.max(fits.n_iter[lanes])))
@@ -162,6 +165,8 @@ def continued(model, raw, fits: Fit, control: Control, limit: int | None, lanes:
         wide = x.astype(np.float64)
         frame = frame_of(model.family, wide, weight)
         data = host_data(standardize(wide, frame), weight, labels)
+        # Where float64 sums have no room on chip, even a kernel asked for gives way.
+        model = with_kernel(model, data, len(lanes), None if kernel == "fused" else kernel)
         plan = plan_for(model, data, len(lanes), limit)
         store = one_data_set(model, data, frame, len(lanes), control, plan)
         params = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64)[lanes], fits.params)
@@ -181,6 +186,7 @@ def timed(result: Fit, reports: list, compiled: Any, begun: float) -> Fit:
         executed=sum(report.executed for report in reports),
         needed=sum(report.needed for report in reports),
         stopping_gain=max((report.stopping_gain for report in reports), default=0.0),
+        kernel=reports[0].kernel if reports else "",
         programs=compiled.programs,
         compile_seconds=compiled.seconds,
         run_seconds=max(0.0, time.perf_counter() - begun - compiled.seconds),
@@ -190,9 +196,7 @@ def timed(result: Fit, reports: list, compiled: Any, begun: float) -> Fit:
 
 def plan_for(model, data: Data, n_starts: int, limit: int | None, groups: int = 0) -> budget.Plan:
     """Sizes for lanes that share one data set, or (groups > 0) for lanes with data of their own."""
-    n, d = data.x.shape[-2:]
-    row = jax.ShapeDtypeStruct((1, d), data.x.dtype)
-    width = jax.eval_shape(model.family.features, row).shape[0]
+    n, width = data.x.shape[-2], width_of(model, data)
     lanes = n_starts * max(groups, 1)
     size = data.x.dtype.itemsize
     return budget.plan(n, width, model.n_components, lanes, size, groups == 0, limit)

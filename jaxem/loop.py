@@ -9,7 +9,8 @@ import jax.numpy as jnp
 from jaxem import engine
 from jaxem.accelerate import ACCELERATORS
 from jaxem.checks import positive
-from jaxem.data import as_data
+from jaxem.data import Data, as_data
+from jaxem.kernels import choose
 from jaxem.models import Mixture, MixtureParams
 from jaxem.pytree import replace
 from jaxem.result import Fit
@@ -30,24 +31,40 @@ def em(
     accelerate: str | None = None,
     guard: Any = True,
     trace: int = 0,
+    kernel: str | None = None,
 ) -> Fit:
     """Fit one model by EM from given parameters: pure, for your `jit` and `vmap`.
 
     x f[n, d] or `Data`; tol is per unit weight (scikit-learn's meaning); `stop` names a rule of
     `jaxem.stopping`, `accelerate` one of `jaxem.accelerate` ("anderson", "squarem") or None for
     the textbook's EM. `trace=m` (static, at least max_iter) also returns the objective after each
-    of up to m iterations. `guard=False` accepts steps that lower the objective. Raises ValueError
-    for an unknown name or a wrong shape, never on values: look at `.status`.
+    of up to m iterations. `guard=False` accepts steps that lower the objective. `kernel` as in
+    `jaxem.fit`. Raises ValueError for an unknown name or a wrong shape, never on values: look at
+    `.status`.
     """
     control = check_control(engine.Control(tol, max_iter, guard, stop, accelerate))
     data = as_data(x, sample_weight, labels)
     model, params = cast(model, data.x.dtype), cast(params, data.x.dtype)
+    model = with_kernel(model, data, 1, kernel)
     return _em(model, params, data, control, trace)
 
 
 def cast(tree: Any, dtype: Any) -> Any:
     """Every leaf as an array of the data's dtype: a float64 prior must not widen float32 fits."""
     return jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), tree)
+
+
+def with_kernel(model, data: Data, lanes: int, kernel: str | None) -> Any:
+    """The model with the named kernel, or the one that suits the device and the problem."""
+    asked = model.kernel if kernel is None and model.kernel != "blocked" else kernel
+    size = model.n_components, width_of(model, data), lanes, data.x.dtype
+    return replace(model, kernel=choose(jax.default_backend(), *size, asked))
+
+
+def width_of(model, data: Data) -> int:
+    """Features φ of the model on these data."""
+    row = jax.ShapeDtypeStruct((1, data.x.shape[-1]), data.x.dtype)
+    return jax.eval_shape(model.family.features, row).shape[0]
 
 
 def check_control(control: engine.Control) -> engine.Control:

@@ -22,7 +22,7 @@ from jaxem.fit import (
 )
 from jaxem.frame import frames_of, standardize, standardized_model, standardized_params
 from jaxem.lanes import Grid
-from jaxem.loop import cast
+from jaxem.loop import cast, with_kernel
 from jaxem.models import Mixture, MixtureParams
 from jaxem.pytree import replace
 from jaxem.result import Fit
@@ -52,6 +52,7 @@ def fit_many(
     memory_limit: int | None = None,
     checkpoint: Any = None,
     progress: bool | None = None,
+    kernel: str | None = None,
 ) -> Fit:
     """Fit `model` to every data set from `n_starts` starts each: a `Fit` with axes [data sets,
     starts], NumPy leaves.
@@ -85,7 +86,7 @@ def fit_many(
     with precision_of(dtype):
         begun = time.perf_counter()
         with compilations() as compiled:
-            options = key, n_starts, init, race, memory_limit, progress
+            options = key, n_starts, init, race, memory_limit, progress, kernel
             parts = []
             for number, (length, own) in enumerate(_plan(sets, good, model, n_starts)):
                 chosen = [sets[i] for i in own], [weights[i] for i in own]
@@ -107,12 +108,13 @@ def _plan(sets, good, model, n_starts):
 
 def _fit_bucket(model, padded, own, control, options, path) -> list[tuple[np.ndarray, Fit]]:
     """Fits of data sets padded to one length, as (their numbers, `Fit` [data sets, starts])."""
-    key, n_starts, init, race, limit, progress = options
+    key, n_starts, init, race, limit, progress, kernel = options
     x, weight = padded
     frame = frames_of(model.family, x, weight)
     data = Data(jnp.asarray(standardize(x, frame)), jnp.asarray(weight))
     alone = x.shape[1] * model.n_components * n_starts >= ALONE
     groups = 0 if alone else len(x)
+    model = with_kernel(model, data, n_starts, kernel)
     plan = plan_for(model, data, n_starts, limit, groups)
     inits = _inits(model, init, own, len(own), frame, x.dtype)
     out = []

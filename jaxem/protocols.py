@@ -25,7 +25,9 @@ class Family(Protocol):
     `scale_kind`, `standardized`, `standardize` and `unstandardize` (see `DiagGaussian`); one with
     a more accurate log density than β · φ adds `log_density(params, x) f[n, k]`, and
     `condition(params) f[k]`, the roundings that β · φ can lose; one whose
-    likelihood has spurious maxima adds `min_rows(d)` and `narrowness(params, weights) f[k]`.
+    likelihood has spurious maxima adds `min_rows(d)` and `narrowness(params, weights) f[k]`; one
+    whose features are products of two of the atoms [1, x_1, .., x_d] adds their pairs,
+    `products(d) ((i, j), ...)`, from which the fused kernel makes φ on chip.
     """
 
     @property

@@ -1,5 +1,7 @@
 """Pictures: the geometry drawn is that of the fit, and every axis says what it is."""
 
+from types import SimpleNamespace
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -124,3 +126,23 @@ def test_a_histogram_follows_the_weights():
     weight = np.array([1.0, 0.0, 3.0])
     plot.histogram(axis, poisson, rates, values, ["calls"], weight, discrete=True)
     assert [bar.get_height() for bar in axis.patches] == [0.25, 0.75]
+
+
+def test_a_sweep_rings_its_best_model():
+    def row(k, kind, bic, held_out):
+        return dict(n_components=k, covariance_type=kind, bic=bic, held_out=held_out)
+
+    rows = [row(1, "full", 30.0, -3.0), row(2, "full", 10.0, -1.0), row(3, "full", None, None)]
+    rows += [row(1, "diag", 25.0, -4.0), row(2, "diag", 12.0, -0.5)]
+    swept = SimpleNamespace(table=lambda: rows)
+    for criterion, best in (("bic", (2, 10.0)), ("held_out", (2, -0.5))):
+        axis = plot.new_figure(4, 3).add_subplot()
+        plot.sweep(axis, swept, criterion)
+        full, diag, ring = axis.lines
+        assert list(full.get_xdata()) == [1, 2] and list(diag.get_xdata()) == [1, 2]
+        assert (ring.get_xdata()[0], ring.get_ydata()[0]) == best
+        assert axis.get_xlabel() and axis.get_ylabel()
+    with pytest.raises(ValueError, match="no model of this sweep has 'icl'"):
+        plot.sweep(
+            axis, SimpleNamespace(table=lambda: [dict(row(1, "full", 1.0, 1.0), icl=None)]), "icl"
+        )

@@ -15,6 +15,9 @@ import jax
 #: Seconds of rest before a variant is timed.
 PAUSE = 0.1
 
+#: Seconds up to which a variant is short.
+SHORT = 0.3
+
 #: A variant runs its work once and returns the seconds it took; NaN where it failed.
 Variant = Callable[[], float]
 
@@ -49,8 +52,9 @@ def interleaved(
 
     A pause before each lets the threads of the one before go to sleep: BLAS libraries spin for a
     while after their work, and would take the cores of the next. One round warms up; then at least
-    `least` rounds, at most `most`, until `seconds` are spent. A variant that fails (NaN) is left
-    out of later rounds and of the result.
+    `least` rounds, at most `most`, until `seconds` are spent. A short variant is run once more
+    before it is timed: the caches are then its own, as in the middle of a long fit. A variant that
+    fails (NaN) is left out of later rounds and of the result.
     """
     alive = {name: run for name, run in variants.items() if run() >= 0}
     samples: dict[str, list[float]] = {name: [] for name in alive}
@@ -60,6 +64,8 @@ def interleaved(
             break
         for name in list(alive):
             time.sleep(PAUSE)
+            if samples[name] and samples[name][-1] < SHORT:
+                alive[name]()
             value = alive[name]()
             if value >= 0:
                 samples[name].append(value)

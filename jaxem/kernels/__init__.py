@@ -2,7 +2,13 @@
 
 from jaxem.kernels.blocked import Blocks as Blocks
 from jaxem.kernels.blocked import as_blocks as as_blocks
-from jaxem.kernels.blocked import softmax_moments as softmax_moments
+from jaxem.kernels.blocked import as_one_block as as_one_block
+from jaxem.kernels.blocked import blocked_moments as blocked_moments
 from jaxem.kernels.blocked import weighted_moments as weighted_moments
 from jaxem.kernels.blocked import with_features as with_features
+from jaxem.kernels.choose import KERNELS as KERNELS
+from jaxem.kernels.choose import choose as choose
+from jaxem.kernels.choose import softmax_moments as softmax_moments
+from jaxem.kernels.fused import fused_moments as fused_moments
 from jaxem.kernels.reference import softmax_moments_reference as softmax_moments_reference
+from jaxem.kernels.tiles import padded_rows as padded_rows

@@ -6,11 +6,12 @@ one matrix product over all restarts at once.
 """
 
 from collections.abc import Callable
+from functools import partial
 
 import jax
 import jax.numpy as jnp
 
-from jaxem.numerics import einsum, exp_nonpositive
+from jaxem.numerics import device_einsum, einsum, exp_nonpositive
 from jaxem.pytree import pytree, replace
 
 #: Components up to which the sum of a float32 softmax is written out.
@@ -29,9 +30,18 @@ class Blocks:
 
 def as_blocks(x: jax.Array, weight: jax.Array, rows: int) -> Blocks:
     """Cut x f[n, d] and weight f[n] into blocks of at most `rows` rows of nearly equal length."""
-    n, d = x.shape
+    n = x.shape[0]
     count = -(-n // max(1, rows))
-    length = -(-n // count)
+    return _cut(x, weight, count, -(-n // count))
+
+
+def as_one_block(x: jax.Array, weight: jax.Array, length: int) -> Blocks:
+    """All rows in one block of `length`: for a kernel that cuts them itself."""
+    return _cut(x, weight, 1, length)
+
+
+def _cut(x, weight, count: int, length: int) -> Blocks:
+    n, d = x.shape
     missing = count * length - n
     if missing:
         x = jnp.concatenate([x, jnp.broadcast_to(x[:1], (missing, d))])
@@ -70,13 +80,14 @@ def weighted_moments(
     return jax.lax.scan(block, start, (blocks.columns, blocks.weight, parts))[0]
 
 
-def softmax_moments(
+def blocked_moments(
     features: Callable[[jax.Array], jax.Array],
     beta: jax.Array,
     blocks: Blocks,
     reference: jax.Array,
     exponent: jax.Array | None = None,
     hard: bool = False,
+    precision: str = "float32",
 ) -> tuple[jax.Array, jax.Array]:
     """Moments f[k, p] and Σ w (logsumexp_k − reference) f[], as `softmax_moments_reference`.
 
@@ -86,11 +97,12 @@ def softmax_moments(
 
     kept = blocks.phi is not None
     rows = blocks.columns if blocks.phi is None else blocks.phi
+    dot = partial(device_einsum, precision=precision)
 
     def block(carry, piece):
         rows, w = piece
         phi = rows if kept else features(rows.T)
-        one, value = _step(phi, beta, w, reference, exponent, hard)
+        one, value = _step(phi, beta, w, reference, exponent, hard, dot)
         return (carry[0] + one, carry[1] + value), None
 
     start = jnp.zeros(beta.shape, beta.dtype), jnp.zeros((), beta.dtype)
@@ -99,17 +111,17 @@ def softmax_moments(
     return jax.lax.scan(block, start, (rows, blocks.weight))[0]
 
 
-def _step(phi, beta, w, reference, exponent, hard):
-    logits = einsum("kp,pm->km", beta, phi)
+def _step(phi, beta, w, reference, exponent, hard, dot):
+    logits = dot("kp,pm->km", beta, phi)
     if hard:
         top = jnp.max(logits, axis=0)
         best = jnp.argmax(logits, axis=0)
         r = jnp.where(jnp.arange(beta.shape[0])[:, None] == best[None, :], w[None, :], 0)
-        return einsum("km,pm->kp", r, phi), jnp.sum(w * (top - reference))
+        return dot("km,pm->kp", r, phi), jnp.sum(w * (top - reference))
     if exponent is not None:
         logits = logits * exponent
     r, level = _softmax(logits, w)
-    moments = einsum("km,pm->kp", r, phi)
+    moments = dot("km,pm->kp", r, phi)
     level = level if exponent is None else level / exponent
     return moments, jnp.sum(w * (level - reference))
 

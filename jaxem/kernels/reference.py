@@ -1,12 +1,14 @@
 """The step as it stands in the textbook: what every faster kernel must equal."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 
 from jaxem.numerics import einsum
 
 
-def softmax_moments_reference(phi, beta, weight, exponent=1.0, hard=False):
+def softmax_moments_reference(phi, beta, weight, exponent: Any = 1.0, hard=False):
     """Moments f[k, p] and weighted log-sum-exp f[] of features f[p, n], coefficients f[k, p].
 
     logits = βΦ, r = softmax_k(exponent · logits), moments = (w∘r)Φᵀ,

@@ -1,4 +1,4 @@
 """Models: four pure functions over any family."""
 
 from jaxem.models.mixture import Mixture as Mixture
-from jaxem.models.mixture import MixtureParams as MixtureParams
+from jaxem.models.values import MixtureParams as MixtureParams

@@ -9,7 +9,15 @@ import numpy as np
 from jaxem.checks import positive
 from jaxem.data import as_data
 from jaxem.initialize import responsibilities
-from jaxem.kernels import Blocks, as_blocks, softmax_moments, weighted_moments, with_features
+from jaxem.kernels import (
+    as_blocks,
+    as_one_block,
+    padded_rows,
+    softmax_moments,
+    weighted_moments,
+    with_features,
+)
+from jaxem.models.values import MixtureParams, Prepared
 from jaxem.numerics import NEGLIGIBLE, einsum, safe_log
 from jaxem.protocols import Statistics
 from jaxem.pytree import pytree, replace, static
@@ -23,31 +31,6 @@ NARROWNESS_LIMIT = 1e8
 
 
 @pytree
-class MixtureParams:
-    """Weights f[k] and the family's own parameters, which also answer by name (`.means`)."""
-
-    weights: jax.Array  # f[k]
-    components: Any
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__") or name in ("weights", "components"):
-            raise AttributeError(name)
-        return getattr(self.components, name)
-
-
-@pytree
-class Prepared:
-    """What the E-step needs of the data, computed once outside the loop."""
-
-    blocks: Blocks
-    base: jax.Array  # f[], Σ w log h(x) over all rows
-    known: jax.Array  # f[k, p], moments of the rows whose component is known
-    common: jax.Array  # f[c], Σ w ψ(x) over all rows
-    weight: jax.Array  # f[], total weight
-    rows: jax.Array  # f[], rows of positive weight
-
-
-@pytree
 class Mixture:
     """Mixture of `n_components` members of `family`; all methods are pure and unbatched.
 
@@ -56,6 +39,7 @@ class Mixture:
     None for 1.
     `weight_prior` is the Dirichlet concentration of the weights, None for maximum likelihood.
     `frozen` names parameters that keep their start: "weights" or fields of the family.
+    `kernel` and `precision` are those of `jaxem.kernels.softmax_moments`.
     """
 
     family: Any
@@ -64,6 +48,8 @@ class Mixture:
     exponent: Any = None
     weight_prior: Any = None
     frozen: tuple[str, ...] = static(default=())
+    kernel: str = static(default="blocked")
+    precision: str = static(default="float32")
 
     @property
     def family_is_scaled(self) -> bool:
@@ -83,12 +69,20 @@ class Mixture:
         if data.label is not None:
             member = jax.nn.one_hot(data.label, self.n_components, dtype=x.dtype, axis=0)
             known = weighted_moments(self.family.features, blocks, member)
-            blocks = as_blocks(x, jnp.where(data.label >= 0, 0, weight), rows)
+            weight = jnp.where(data.label >= 0, 0, weight)
+            blocks = as_blocks(x, weight, rows)
+        if self.kernel == "fused":
+            blocks = as_one_block(x, weight, padded_rows(x.shape[0]))
         return Prepared(blocks, base, known, common, total, count)
 
     def keep_features(self, prepared: Prepared) -> Prepared:
         """`prepared` with φ of every row kept: for rows that only few lanes share."""
+        if self.kernel == "fused" and hasattr(self.family, "products"):
+            return prepared  # The kernel makes φ on chip.
         return replace(prepared, blocks=with_features(self.family.features, prepared.blocks))
+
+    def _products(self, d: int):
+        return self.family.products(d) if hasattr(self.family, "products") else None
 
     def _common_features(self, x):
         return self.family.common_features(x) if _has_common(self.family) else x.T[:0]
@@ -109,9 +103,10 @@ class Mixture:
         beta = self.coefficients(params)
         exponent = None if self.exponent is None else jnp.asarray(self.exponent, beta.dtype)
         hard = self.assignment == "hard"
-        moments, total = softmax_moments(
-            self.family.features, beta, prepared.blocks, reference, exponent, hard
-        )
+        blocks, features = prepared.blocks, self.family.features
+        products = self._products(blocks.columns.shape[-2])
+        how: Any = dict(kernel=self.kernel, precision=self.precision, products=products)
+        moments, total = softmax_moments(features, beta, blocks, reference, exponent, hard, **how)
         # A component that is off has no known rows: its coefficient must not meet their zero.
         used = jnp.where(beta > NEGLIGIBLE / 10, beta, 0)
         total = total + jnp.sum(prepared.known * used) - reference * jnp.sum(prepared.known[:, 0])

@@ -4,6 +4,8 @@ from jaxem.numerics.exponential import exp_nonpositive as exp_nonpositive
 from jaxem.numerics.factor import cholesky as cholesky
 from jaxem.numerics.factor import inverse_factor as inverse_factor
 from jaxem.numerics.precision import NEGLIGIBLE as NEGLIGIBLE
+from jaxem.numerics.precision import PRECISIONS as PRECISIONS
+from jaxem.numerics.precision import device_einsum as device_einsum
 from jaxem.numerics.precision import einsum as einsum
 from jaxem.numerics.precision import safe_divide as safe_divide
 from jaxem.numerics.precision import safe_log as safe_log

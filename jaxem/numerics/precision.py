@@ -1,19 +1,40 @@
 """One helper every contraction goes through, so that no product ever runs in TF32 by accident.
 
 XLA's default float32 product on recent GPUs is TF32 (10 bits of mantissa); `einsum` asks for
-`HIGHEST`, true float32. Logarithms of zero are the finite number `NEGLIGIBLE`: an infinity times
-a zero moment would be NaN, this is 0.
+`HIGHEST`, true float32; a fast mode has to be named. Logarithms of zero are the finite number
+`NEGLIGIBLE`: an infinity times a zero moment would be NaN, this is 0.
 """
+
+from functools import partial
 
 import jax
 import jax.numpy as jnp
 
 NEGLIGIBLE = -1e30
 
+#: Precision of float32 products by name. "tf32x3" is three TF32 products on the matrix units of
+#: recent GPUs, 21 to 22 bits of mantissa together; other devices refuse it.
+PRECISIONS = {
+    "float32": jax.lax.Precision.HIGHEST,
+    "tf32x3": jax.lax.DotAlgorithmPreset.TF32_TF32_F32_X3,
+}
 
-def einsum(spec: str, *operands: jax.Array) -> jax.Array:
-    """`jnp.einsum` at full precision of the operands' dtype."""
-    return jnp.einsum(spec, *operands, precision=jax.lax.Precision.HIGHEST)
+
+def einsum(spec: str, *operands: jax.Array, precision: str = "float32") -> jax.Array:
+    """`jnp.einsum` at full precision of the operands' dtype; float32 ones as `precision` says."""
+    if operands[0].dtype != jnp.float32:
+        precision = "float32"
+    return jnp.einsum(spec, *operands, precision=PRECISIONS[precision])
+
+
+def device_einsum(spec: str, *operands: jax.Array, precision: str = "float32") -> jax.Array:
+    """`einsum` whose fast precisions hold where the device has them, and are exact elsewhere."""
+    exact = partial(einsum, spec)
+    if precision == "float32":
+        return exact(*operands)
+    return jax.lax.platform_dependent(
+        *operands, cuda=partial(einsum, spec, precision=precision), default=exact
+    )
 
 
 def safe_log(x: jax.Array) -> jax.Array:

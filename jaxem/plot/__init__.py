@@ -5,6 +5,7 @@ from jaxem.plot.classified import data as data
 from jaxem.plot.curves import bic as bic
 from jaxem.plot.curves import objective as objective
 from jaxem.plot.curves import parameter_paths as parameter_paths
+from jaxem.plot.curves import sweep as sweep
 from jaxem.plot.density import contours as contours
 from jaxem.plot.density import surface as surface
 from jaxem.plot.histogram import histogram as histogram

@@ -41,6 +41,28 @@ def bic(axis: Any, by_k: Mapping[int, float]) -> None:
     label(axis, "number of components K", "BIC", f"BIC, lower is better: K = {ks[best]}")
 
 
+def sweep(axis: Any, swept: Any, criterion: str = "bic") -> None:
+    """A criterion of a `jaxem.Sweep` over the number of components, one line for each covariance
+    type, the best model ringed. Models without a sound fit are left out."""
+    rows = [row for row in swept.table() if row[criterion] is not None]
+    if not rows:
+        raise ValueError(f"no model of this sweep has {criterion!r}.")
+    for k, kind in enumerate(dict.fromkeys(row["covariance_type"] for row in rows)):
+        own = [row for row in rows if row["covariance_type"] == kind]
+        x, y = [row["n_components"] for row in own], [row[criterion] for row in own]
+        axis.plot(x, y, "-", color=colour(k), marker=marker(k), label=kind)
+    pick = max if criterion in ("held_out", "log_likelihood") else min
+    best = pick(rows, key=lambda row: row[criterion])
+    place = best["n_components"], best[criterion]
+    axis.plot(*place, "o", ms=13, mfc="none", mec="black", mew=1.5)
+    _whole_ticks(axis)
+    axis.ticklabel_format(axis="y", useOffset=False)
+    axis.legend(frameon=False, fontsize="small")
+    name = {"held_out": "held-out log-likelihood per row"}.get(criterion, criterion.upper())
+    what = f"{best['covariance_type']}, K = {best['n_components']}"
+    label(axis, "number of components K", name, f"{name}: best is {what}")
+
+
 def _whole_ticks(axis: Any) -> None:
     from matplotlib.ticker import MaxNLocator
 

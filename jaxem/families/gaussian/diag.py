@@ -11,6 +11,7 @@ from jaxem.families.gaussian.params import (
     as_vector,
     check_settings,
     embed_plain,
+    linear_products,
     linear_rows,
     no_log_base,
     prior_density,
@@ -129,6 +130,10 @@ class DiagGaussian:
     def features(self, x):
         """φ f[1 + 2d, n]."""
         return stack_rows([*linear_rows(x), x.T**2])
+
+    def products(self, d):
+        """φ as products of the atoms [1, x]."""
+        return (*linear_products(d), *((i, i) for i in range(1, d + 1)))
 
     def coefficients(self, params):
         """β f[k, p] with log p(x|k) = β_k · φ(x)."""

@@ -10,11 +10,13 @@ from jaxem.families.gaussian.params import (
     GaussianParams,
     check_settings,
     embed_plain,
+    linear_products,
     linear_rows,
     no_log_base,
     outer,
     pack,
     prior_density,
+    square_products,
     square_rows,
     unpack,
     update_means,
@@ -49,6 +51,10 @@ class FullGaussian:
     def features(self, x):
         """φ f[1 + d + d(d+1)/2, n]."""
         return stack_rows([*linear_rows(x), *square_rows(x)])
+
+    def products(self, d):
+        """φ as products of the atoms [1, x]."""
+        return (*linear_products(d), *square_products(d))
 
     def coefficients(self, params):
         """β = [−d/2 log 2π − ½ log|Σ| − ½ μᵀΛμ, Λμ, −½ vech Λ with off-diagonals doubled]."""

@@ -16,6 +16,7 @@ from jaxem.families.gaussian.params import (
     GaussianParams,
     check_settings,
     embed_plain,
+    linear_products,
     linear_rows,
     no_log_base,
     outer,
@@ -33,6 +34,11 @@ from jaxem.pytree import pytree, replace
 def _features(self: Any, x: jax.Array) -> jax.Array:
     """φ f[1 + d, n]."""
     return stack_rows(linear_rows(x))
+
+
+def _products(self: Any, d: int) -> tuple[tuple[int, int], ...]:
+    """φ as products of the atoms [1, x]."""
+    return linear_products(d)
 
 
 def _coefficients(self: Any, params: GaussianParams) -> jax.Array:
@@ -69,6 +75,7 @@ class TiedGaussian:
     condition = matrix.condition
     sample = matrix.sample
     features = _features
+    products = _products
     coefficients = _coefficients
     usable = _usable
 
@@ -134,6 +141,7 @@ class KnownGaussian:
     condition = matrix.condition
     sample = matrix.sample
     features = _features
+    products = _products
     coefficients = _coefficients
     usable = _usable
 

@@ -1,0 +1,119 @@
+"""Which kernel runs the step, and the one door to all of them.
+
+| where                                   | kernel  | why                                          |
+|-----------------------------------------|---------|----------------------------------------------|
+| CPU                                     | blocked | measured: at the machine's matrix rate for   |
+|                                         |         | d ≥ 16, within 2 × its two products below    |
+| TPU and others                          | blocked | the fused kernel is written for GPUs         |
+| GPU, float32, P ≤ 64 (full d ≤ 9,       | fused   | XLA writes and reads 16–20 bytes per         |
+| diagonal d ≤ 31)                        |         | responsibility, 215–270 G/s at 4.3 TB/s,     |
+|                                         |         | beside its products: about 130 G/s at P = 45 |
+|                                         |         | on an H200. The compiled kernel's            |
+|                                         |         | instructions allow 150–190 there, 530 at     |
+|                                         |         | P = 15, 1290 at P = 6 (K = 8). Not measured  |
+|                                         |         | yet: no GPU at hand                          |
+| GPU, float32, P > 64                    | blocked | by the same count 80 G/s fused against 110   |
+|                                         |         | at P = 66, and worse above: the matrix       |
+|                                         |         | library decides. Not measured yet            |
+| GPU, float64, P ≤ 16                    | fused   | twice the bytes, so fusion saves twice as    |
+|                                         |         | much; no matrix unit involved. Not measured  |
+| GPU, float64, P > 16                    | blocked | the library feeds float64 matrix units,      |
+|                                         |         | which the fused kernel may not. Not measured |
+| GPU, K · P > 8192 (float64: 4096), both | blocked | `tiles.plan`: beyond, sums spill out of the  |
+| padded                                  |         | registers, as the compiler tells             |
+
+The number of lanes enters no line: with few, one launch per step is as good as several. It is
+asked for because measurements may say otherwise. "reference" is the textbook's n × k: for tests.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxem.kernels.blocked import Blocks, blocked_moments
+from jaxem.kernels.fused import fused_moments
+from jaxem.kernels.programs import Pairs
+from jaxem.kernels.reference import softmax_moments_reference
+from jaxem.kernels.tiles import plan
+
+KERNELS = ("reference", "blocked", "fused")
+
+#: Names of platforms, as `jax.default_backend()` and as a lowering give them.
+GPUS = ("gpu", "cuda", "rocm")
+
+#: Features up to which fusion pays, by itemsize.
+FUSED_FEATURES = {4: 64, 8: 16}
+
+
+def choose(
+    platform: str,
+    n_components: int,
+    n_features: int,
+    lanes: int,
+    dtype: Any,
+    kernel: str | None = None,
+) -> str:
+    """The kernel for `lanes` fits of K components with P features; `kernel` overrules the table."""
+    if kernel is not None:
+        if kernel not in KERNELS:
+            raise ValueError(f"kernel must be one of {', '.join(KERNELS)}; got {kernel!r}.")
+        return kernel
+    narrow = n_features <= FUSED_FEATURES.get(np.dtype(dtype).itemsize, 0)
+    if platform in GPUS and narrow and plan(n_components, n_features, lanes, dtype) is not None:
+        return "fused"
+    return "blocked"
+
+
+def softmax_moments(
+    features: Callable[[jax.Array], jax.Array],
+    beta: jax.Array,
+    blocks: Blocks,
+    reference: jax.Array,
+    exponent: jax.Array | None = None,
+    hard: bool = False,
+    *,
+    kernel: str = "blocked",
+    precision: str = "float32",
+    products: Pairs | None = None,
+) -> tuple[jax.Array, jax.Array]:
+    """Moments f[k, p] and Σ w (logsumexp_k − reference) f[] by the named kernel.
+
+    `precision` of float32 products: "float32", or "tf32x3" where the device has it. `products`:
+    the features as pairs of the atoms [1, x], for the fused kernel; else it reads the features.
+    """
+    if kernel == "blocked":
+        return blocked_moments(features, beta, blocks, reference, exponent, hard, precision)
+    if kernel == "fused":
+        rows, products = _atoms(features, blocks, products)
+        weight = blocks.weight.reshape(-1)
+        return fused_moments(products, beta, rows, weight, reference, exponent, hard, precision)
+    if kernel != "reference":
+        raise ValueError(f"kernel must be one of {', '.join(KERNELS)}; got {kernel!r}.")
+    weight = blocks.weight.reshape(-1)
+    phi = _side_by_side(_features(features, blocks))
+    scale = 1.0 if exponent is None else exponent
+    moments, total = softmax_moments_reference(phi, beta, weight, scale, hard)
+    return moments, total - reference * jnp.sum(weight)
+
+
+def _atoms(features, blocks: Blocks, products: Pairs | None) -> tuple[jax.Array, Pairs]:
+    """What the fused kernel reads, f[a, n], and its pairs: x, or the features as they are."""
+    if products is not None:
+        return _side_by_side(blocks.columns), products
+    rows = _side_by_side(_features(features, blocks))
+    return rows, tuple((0, p + 1) for p in range(rows.shape[0]))
+
+
+def _features(features, blocks: Blocks) -> jax.Array:
+    """φ f[b, p, m]."""
+    if blocks.phi is not None:
+        return blocks.phi
+    return jax.vmap(lambda columns: features(columns.T))(blocks.columns)
+
+
+def _side_by_side(parts: jax.Array) -> jax.Array:
+    """f[b, a, m] as f[a, b·m]: no copy for a single block."""
+    return jnp.moveaxis(parts, 0, 1).reshape(parts.shape[1], -1)

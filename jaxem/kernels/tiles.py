@@ -1,0 +1,90 @@
+"""How the fused kernel cuts its work: rows into chunks, lanes into tiles. Plain arithmetic.
+
+Chunks follow from the number of rows alone and a lane never shares a sum, so that its sums are
+taken in one order whatever runs beside it; only a call with fewer lanes than a tile holds gets a
+narrower tile. The constants come from compiling the kernel for sm_80 and sm_90 and reading
+registers and spills; none of them has been tuned by the clock.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+#: Rows of a chunk, and chunks at most: each chunk of each tile writes one partial sum.
+CHUNK_ROWS = 2048
+MAX_CHUNKS = 128
+
+#: Rows that a program takes at a time: one per thread of a warp on the plain path.
+ROWS = 32
+
+#: Plain path. Features up to which it is written out (fewer where matrix units may be used: below
+#: 16 they are fed mostly padding); sums a thread can keep, for as many coefficients stand beside
+#: them in its 255 registers (120 of each spill); and warps that may split the components of a row,
+#: at the price of a barrier in the softmax.
+PLAIN_FEATURES = {"float32": 48, "tf32x3": 16}
+THREAD_SUMS = 90
+PLAIN_WARPS = 4
+
+#: Dot path. Columns of a tile; sums a warp can keep (twice as many, and the registers of the
+#: unrolled products spill by kilobytes); and warps at most.
+COLUMNS = 32
+WARP_SUMS = 512
+DOT_WARPS = 16
+
+
+class Tile(NamedTuple):
+    """What one program owns: `lanes` × `components` columns, `rows` rows at a time."""
+
+    path: str  # "plain" or "dot"
+    lanes: int
+    components: int  # a power of two, as the hardware language wants all sizes
+    features: int  # those of the family, padded on the dot path
+    rows: int
+    warps: int
+
+
+def power_of_two(value: int) -> int:
+    """The smallest power of two that is at least `value`."""
+    return 1 << max(0, value - 1).bit_length()
+
+
+def row_layout(n: int) -> tuple[int, int]:
+    """(chunks, rows of each) for n rows; the layout of their product is the same again."""
+    chunks = min(MAX_CHUNKS, -(-n // CHUNK_ROWS))
+    return chunks, -(-n // (chunks * ROWS)) * ROWS
+
+
+def padded_rows(n: int) -> int:
+    """Rows after padding: `as_one_block` of this length reaches the kernel without a copy."""
+    chunks, length = row_layout(n)
+    return chunks * length
+
+
+def plan(k: int, p: int, lanes: int, dtype: Any, precision: str = "float32") -> Tile | None:
+    """The tile for `lanes` fits of k components with p features that share their rows; None where
+    not even one fits on chip."""
+    words = np.dtype(dtype).itemsize // 4
+    limit = PLAIN_FEATURES[precision if words == 1 else "float32"]
+    return (_plain(k, p, lanes, words) if p <= limit else None) or _dot(k, p, lanes, words)
+
+
+def _plain(k: int, p: int, lanes: int, words: int) -> Tile | None:
+    columns = power_of_two(k)
+    warps = power_of_two(-(-columns * p * words // THREAD_SUMS))
+    if warps > PLAIN_WARPS:
+        return None
+    together = 1
+    while together < lanes and 2 * together * columns * p * words <= THREAD_SUMS:
+        together *= 2
+    return Tile("plain", together, columns, p, ROWS, warps)
+
+
+def _dot(k: int, p: int, lanes: int, words: int) -> Tile | None:
+    # The matrix unit takes no operand with a side below 16.
+    columns, features = power_of_two(k), max(16, power_of_two(p))
+    together = min(power_of_two(lanes), max(1, COLUMNS // columns))
+    columns = max(columns, 16 // together)
+    warps = max(4, together * columns * features * words // WARP_SUMS)
+    if warps > DOT_WARPS:
+        return None
+    return Tile("dot", together, columns, features, ROWS, warps)

@@ -1,0 +1,33 @@
+"""What a mixture's methods hand to one another: parameters, and the data made ready."""
+
+from typing import Any
+
+import jax
+
+from jaxem.kernels import Blocks
+from jaxem.pytree import pytree
+
+
+@pytree
+class MixtureParams:
+    """Weights f[k] and the family's own parameters, which also answer by name (`.means`)."""
+
+    weights: jax.Array  # f[k]
+    components: Any
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") or name in ("weights", "components"):
+            raise AttributeError(name)
+        return getattr(self.components, name)
+
+
+@pytree
+class Prepared:
+    """What the E-step needs of the data, computed once outside the loop."""
+
+    blocks: Blocks
+    base: jax.Array  # f[], Σ w log h(x) over all rows
+    known: jax.Array  # f[k, p], moments of the rows whose component is known
+    common: jax.Array  # f[c], Σ w ψ(x) over all rows
+    weight: jax.Array  # f[], total weight
+    rows: jax.Array  # f[], rows of positive weight

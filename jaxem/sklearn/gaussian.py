@@ -1,0 +1,175 @@
+"""`GaussianMixture`: scikit-learn's estimator, fitted by jaxem."""
+
+import inspect
+import warnings
+from time import time
+from typing import Any
+
+import numpy as np
+import sklearn.mixture
+from sklearn.base import _fit_context
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.mixture._gaussian_mixture import _compute_precision_cholesky
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import _check_sample_weight, validate_data
+
+import jaxem
+from jaxem.fit import precision_of, raced
+from jaxem.result import Fit
+from jaxem.sklearn import starts
+from jaxem.sklearn.rows import pad, rows_of
+from jaxem.sklearn.search import Found, Problem, SingularStarts, exhaustive, race
+
+_Peer = sklearn.mixture.GaussianMixture
+
+
+class GaussianMixture(_Peer):
+    """Drop-in for `sklearn.mixture.GaussianMixture` whose starts run together, compiled, on
+    whatever device JAX has; for every argument, method and attribute see there.
+
+    From the same start it gives scikit-learn's numbers after every iteration. Up to 63 starts are
+    scikit-learn's own (same `random_state`, same starts) and all run to the end. From `n_init=64`
+    on, or where `sample_weight` is given, starts are drawn by jaxem's initialiser of the same name,
+    which for "k-means++" and "random_from_data" gives every row to the nearest chosen one instead
+    of leaving the others out; and from 64 on they are raced: each runs for a few iterations, the
+    best distinct ones until the lower bound changes by less than 1e-6 (or tol, if smaller), and
+    spurious maxima cannot win. A start whose covariances become singular is left out; only when
+    all do is scikit-learn's error raised.
+
+    Beyond scikit-learn: `sample_weight` in `fit`, `fit_predict` and `score`; `init_params` may be
+    labels [n], responsibilities [n, k] or a callable `(X, n_components, random_state)` that gives
+    either; `restarts_`, a `jaxem.Fit` with axis [starts], has every start's parameters,
+    log-likelihood, status and iterations.
+
+    Everything is computed in float64 and handed back in the dtype of X. A `reg_covar` that rounding
+    would swallow, below 7e-15 · n_features of a feature's variance, counts as that much, and a
+    component that lost all its rows rests at the mean of the data rather than at the origin. What
+    `verbose` prints is printed at the end.
+    """
+
+    _parameter_constraints: dict = {  # noqa: RUF012
+        **_Peer._parameter_constraints,
+        "init_params": [*_Peer._parameter_constraints["init_params"], callable, "array-like"],
+    }
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> "GaussianMixture":
+        """Fit by EM from `n_init` starts, or from where the last fit ended if `warm_start`."""
+        X = validate_data(self, X, dtype=[np.float64, np.float32], ensure_min_samples=2)
+        if sample_weight is not None:
+            sample_weight = _check_sample_weight(
+                sample_weight, X, dtype=np.float64, ensure_non_negative=True
+            )
+        if len(X) < self.n_components:
+            raise ValueError(
+                f"Expected n_samples >= n_components but got n_components = {self.n_components}, "
+                f"n_samples = {len(X)}"
+            )
+        takes_namespace = "xp" in inspect.signature(self._check_parameters).parameters
+        self._check_parameters(X, **({"xp": np} if takes_namespace else {}))
+        begun = time()
+        try:
+            with precision_of(np.float64):
+                found = self._search(X, sample_weight)
+        except SingularStarts:
+            # The error in scikit-learn's own words.
+            _compute_precision_cholesky(-np.ones((1, 1), X.dtype), "diag")
+            raise
+        if self.verbose:
+            self._tell(found, time() - begun)
+        self._adopt(found.fits, *found.best, X.dtype)
+        if not self.converged_ and self.max_iter > 0:
+            warnings.warn(
+                "Best performing initialization did not converge. Try different init parameters, "
+                "or increase max_iter, tol, or check for degenerate data.",
+                ConvergenceWarning,
+                stacklevel=3,
+            )
+        return self
+
+    def fit_predict(self, X: Any, y: Any = None, sample_weight: Any = None) -> np.ndarray:
+        """Fit, then the most probable component of each row."""
+        return self.fit(X, y, sample_weight).predict(X)
+
+    def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
+        """Mean log-likelihood per row, or per unit of `sample_weight`."""
+        values = self.score_samples(X)
+        if sample_weight is not None:
+            sample_weight = _check_sample_weight(sample_weight, values)
+        return float(np.average(values, weights=sample_weight))
+
+    def _search(self, X: np.ndarray, sample_weight: Any) -> Found:
+        family = jaxem.Gaussian(self.covariance_type, reg_covar=self.reg_covar)
+        model = jaxem.Mixture(family, n_components=self.n_components)
+        rows = rows_of(family, X, sample_weight)
+        inner = starts.in_frame(model, rows.frame)
+        problem = Problem(model, inner, rows, self.tol, self.max_iter)
+        random_state = check_random_state(self.random_state)
+        if self.warm_start and hasattr(self, "converged_"):
+            here = starts.stacked(problem, [starts.params_of(self)])
+            return exhaustive(problem, here, float(self.lower_bound_))
+        params = self._starts(problem, random_state)
+        if raced(None, len(params.weights)) and self.max_iter > 0:
+            return race(problem, params, bool(self.verbose))
+        return exhaustive(problem, params)
+
+    def _starts(self, problem: Problem, random_state: Any) -> Any:
+        """Parameters of all starts in the frame; one where all would be the same."""
+        init, n = self.init_params, self.n_init
+        covariances = None
+        if self.precisions_init is not None:
+            given = np.asarray(self.precisions_init, float)
+            square = self.covariance_type in ("full", "tied")
+            covariances = np.linalg.inv(given) if square else 1 / given
+        given = self.weights_init, self.means_init, covariances
+        if all(one is not None for one in given):
+            one = starts.mixture(*(np.asarray(value, float) for value in given))
+            return starts.stacked(problem, [one])
+        if not isinstance(init, str):
+            params = starts.seeded(problem, n, init, random_state)
+        elif problem.rows.weight is not None or raced(None, n):
+            params = starts.drawn(problem, n, init, random_state)
+        else:
+            lanes = []
+            for _ in range(n):
+                self._initialize_parameters(problem.rows.x, random_state)
+                lanes.append(starts.params_of(self))
+            return starts.stacked(problem, lanes)
+        return starts.overridden(problem, params, given)
+
+    def _adopt(self, fits: Fit, best: Fit, converged: bool, bounds: list[float], dtype) -> None:
+        """Set the fitted attributes to the best of all fits."""
+        covariances = np.asarray(best.params.covariances, float)
+        upper = _compute_precision_cholesky(covariances, self.covariance_type)
+        leaves = best.params.weights, best.params.means, covariances, upper
+        self._set_parameters(tuple(np.asarray(leaf, dtype) for leaf in leaves))
+        self.converged_ = converged
+        self.n_iter_ = len(bounds)
+        self.lower_bounds_ = bounds
+        self.lower_bound_ = bounds[-1] if bounds else -np.inf
+        self.restarts_ = fits
+
+    def _tell(self, found: Found, seconds: float) -> None:
+        """What scikit-learn prints on the way, told afterwards: times are shares of the whole."""
+        share = seconds / max(1, sum(map(len, found.lower_bounds)))
+        for start, bounds in enumerate(found.lower_bounds):
+            self._print_verbose_msg_init_beg(start)
+            for i, change in enumerate(np.diff(bounds, prepend=-np.inf), 1):
+                self._iter_prev_time = time() - self.verbose_interval * share
+                self._print_verbose_msg_iter_end(i, change)
+            self._init_prev_time = time() - len(bounds) * share
+            if bounds:
+                self._print_verbose_msg_init_end(bounds[-1], found.converged[start])
+
+    def _estimate_weighted_log_prob(self, X: Any, xp: Any = None) -> np.ndarray:
+        """log π_k p(x|k) f[n, k]: what every prediction of scikit-learn's is made of."""
+        X, params = np.asarray(X), starts.params_of(self)
+        model = jaxem.Mixture(jaxem.Gaussian(self.covariance_type), len(params.weights))
+        with precision_of(np.float64):
+            joint = np.asarray(model.log_joint(params, pad(X.astype(np.float64))))[: len(X)]
+        float_dtype = X.dtype if X.dtype.kind == "f" else np.float64
+        return joint.astype(np.result_type(float_dtype, self.means_))
+
+    def __sklearn_tags__(self) -> Any:
+        # Not scikit-learn's own for this class, which claim array API support.
+        return super(_Peer, self).__sklearn_tags__()

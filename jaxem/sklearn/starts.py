@@ -1,0 +1,101 @@
+"""Where the starts of an estimator stand: scikit-learn's own, jaxem's, or the user's.
+
+All of them are parameters in the standardised frame, lane axis leading, on the host.
+"""
+
+from typing import Any
+
+import jax
+import numpy as np
+
+import jaxem
+from jaxem import lanes
+from jaxem.fit import plan_for
+from jaxem.frame import standardized_model, standardized_params
+from jaxem.lanes import Grid
+from jaxem.pytree import replace
+from jaxem.sklearn.search import Problem
+from jaxem.starts import given_responsibilities
+
+#: A `reg_covar` below this share (times d) of a feature's variance is lost to rounding, and raised.
+ROUNDING = 32 * float(np.finfo(np.float64).eps)
+
+
+def covariances_of(precisions_cholesky: Any, covariance_type: str) -> np.ndarray:
+    """Covariances by type of scikit-learn's upper factors U: precision = U Uᵀ."""
+    upper = np.asarray(precisions_cholesky, float)
+    if covariance_type in ("diag", "spherical"):
+        return 1 / upper**2
+    inverse = np.linalg.inv(upper)
+    return inverse.swapaxes(-1, -2) @ inverse
+
+
+def mixture(weights: Any, means: Any, covariances: Any) -> jaxem.MixtureParams:
+    """The parameters of a Gaussian mixture, of NumPy arrays."""
+    return jaxem.MixtureParams(weights, jaxem.GaussianParams(means, covariances))
+
+
+def params_of(estimator: Any) -> jaxem.MixtureParams:
+    """The parameters an estimator stands at; its density is that of `precisions_cholesky_`."""
+    covariances = covariances_of(estimator.precisions_cholesky_, estimator.covariance_type)
+    weights, means = (np.asarray(v, float) for v in (estimator.weights_, estimator.means_))
+    return mixture(weights, means, covariances)
+
+
+def in_frame(model: Any, frame: Any) -> Any:
+    """The model in the frame; `reg_covar` keeps its absolute meaning as far as rounding allows."""
+    inner = standardized_model(model, frame)
+    ridge = np.asarray(inner.family.reg_covar, float)
+    ridge = np.where(ridge > 0, np.maximum(ridge, ROUNDING * ridge.size), 0.0)
+    return replace(inner, family=replace(inner.family, reg_covar=ridge))
+
+
+def stacked(problem: Problem, many: list) -> Any:
+    """Parameters in the units of x as one tree in the frame, lane axis leading."""
+    own = [standardized_params(problem.model, one, problem.rows.frame) for one in many]
+    return jax.tree.map(lambda *leaves: np.stack(leaves), *own)
+
+
+def drawn(problem: Problem, n_starts: int, init: str, random_state: Any) -> Any:
+    """Starts by jaxem's initialiser of this name, which knows weights and draws all at once."""
+    data, first = problem.rows.data(), np.zeros(n_starts, int)
+    at_once = plan_for(problem.model, data, n_starts, None).at_once
+    grid = Grid(problem.inner, data, None, problem.rows.frame, shared=True)
+    key = jax.random.key(random_state.randint(np.iinfo(np.int32).max))
+    own = lanes.keys(key, first, np.arange(n_starts))
+    return jax.device_get(lanes.seed(grid, first, own, None, init, at_once))
+
+
+def seeded(problem: Problem, n_starts: int, init: Any, random_state: Any) -> Any:
+    """One M-step on the user's labels i[n] or responsibilities f[n, k], or on what the callable
+    gives for each start."""
+    rows, k = problem.rows, problem.inner.n_components
+    many = [init(rows.x, k, random_state) for _ in range(n_starts)] if callable(init) else [init]
+    data, seeds = rows.data(), []
+    for one in many:
+        resp = np.zeros((len(rows.z), k))
+        resp[: len(rows.x)] = given_responsibilities(one, len(rows.x), k)
+        seeds.append(jax.device_get(problem.inner.seed(data, resp)))
+    return jax.tree.map(lambda *leaves: np.stack(leaves), *seeds)
+
+
+def overridden(problem: Problem, params: Any, given: tuple[Any, Any, Any]) -> Any:
+    """`params` of any number of lanes with the weights, means and covariances that the user gave
+    (None: did not) in their place."""
+    weights, means, covariances = given
+    own, frame = params.components, problem.rows.frame
+    blank: Any = jaxem.GaussianParams  # NumPy leaves
+    whole = blank(
+        np.zeros(own.means.shape[1:]) if means is None else np.asarray(means, float),
+        np.ones(own.covariances.shape[1:]) if covariances is None else covariances,
+    )
+    whole = problem.model.family.standardize(whole, frame.shift, frame.scale)
+
+    def put(value: Any, new: Any, old: Any) -> Any:
+        return old if value is None else np.broadcast_to(np.asarray(new, float), old.shape)
+
+    return mixture(
+        put(weights, weights, params.weights),
+        put(means, whole.means, own.means),
+        put(covariances, whole.covariances, own.covariances),
+    )

@@ -1,0 +1,91 @@
+"""The other families as estimators, and the selector: thin shims over `fit` and `sweep`."""
+
+import pickle
+
+import numpy as np
+import pytest
+
+pytest.importorskip("sklearn")
+
+from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
+from sklearn.model_selection import cross_val_score
+
+from jaxem.sklearn import (
+    BernoulliMixture,
+    CategoricalMixture,
+    GaussianMixture,
+    MixtureSelector,
+    PoissonMixture,
+)
+
+_rng = np.random.default_rng(0)
+LABEL = np.repeat([0, 1], [180, 120])
+COUNTS = _rng.poisson(np.array([[2.0, 9.0], [12.0, 1.0]])[LABEL])
+BITS = (_rng.random((300, 5)) < np.array([[0.1] * 5, [0.9] * 5])[LABEL]).astype(int)
+CODES = np.where(_rng.random((300, 4)) < 0.8, 2 * LABEL[:, None], 1)
+PLANE = _rng.normal(size=(300, 2)) + 6 * LABEL[:, None]
+CASES = [
+    (PoissonMixture, COUNTS, "rates_", (2, 2)),
+    (BernoulliMixture, BITS, "probabilities_", (2, 5)),
+    (CategoricalMixture, CODES, "probabilities_", (2, 4, 3)),
+]
+
+
+@pytest.mark.parametrize("cls, x, name, shape", CASES)
+def test_a_family_as_an_estimator(cls, x, name, shape):
+    one = cls(2, n_init=8, random_state=0)
+    with pytest.raises(NotFittedError):
+        one.predict(x)
+    label = one.fit_predict(x)
+    assert max((label == LABEL).mean(), (label != LABEL).mean()) > 0.95
+    assert getattr(one, name).shape == shape and one.restarts_.status.shape == (8,)
+    assert one.converged_ and one.n_features_in_ == x.shape[1]
+    np.testing.assert_allclose(one.weights_.sum(), 1)
+    np.testing.assert_allclose(one.score(x), one.lower_bound_, rtol=1e-12)
+    np.testing.assert_allclose(one.predict_proba(x).sum(axis=1), 1)
+    assert one.bic(x) > one.aic(x) > 0
+    drawn, which = one.sample(40)
+    assert drawn.shape == (40, x.shape[1]) and set(which) == {0, 1}
+    back = pickle.loads(pickle.dumps(one))
+    np.testing.assert_array_equal(back.score_samples(x), one.score_samples(x))
+    again = clone(one).fit(x)
+    np.testing.assert_array_equal(getattr(again, name), getattr(one, name))
+
+
+def test_weights_cross_validation_and_bad_input():
+    weight = np.arange(300) % 2
+    one = PoissonMixture(2, n_init=8, random_state=0)
+    weighted = clone(one).fit(COUNTS, sample_weight=weight)
+    odd = clone(one).fit(COUNTS[1::2])
+    np.testing.assert_allclose(np.sort(weighted.rates_), np.sort(odd.rates_), rtol=1e-4)
+    scores = [cross_val_score(clone(one).set_params(n_components=k), COUNTS).mean() for k in (1, 2)]
+    assert scores[1] > scores[0]
+    with pytest.raises(ValueError, match="whole numbers"):
+        one.fit(PLANE)
+    with pytest.raises(ValueError, match="n_init"):
+        PoissonMixture(2, n_init=0).fit(COUNTS)
+    with pytest.warns(ConvergenceWarning, match="did not converge"):
+        PoissonMixture(2, n_init=8, max_iter=1, random_state=0).fit(COUNTS)
+
+
+def test_the_selector_picks_and_hands_on():
+    selector = MixtureSelector(
+        range(1, 4), covariance_type=["full", "spherical"], n_init=8, random_state=0
+    )
+    assert clone(selector).get_params()["criterion"] == "bic"
+    label = selector.fit_predict(PLANE)
+    assert max((label == LABEL).mean(), (label != LABEL).mean()) > 0.99
+    assert selector.best_params_ == {"n_components": 2, "covariance_type": "spherical"}
+    assert len(selector.results_["bic"]) == 6
+    assert selector.results_["bic"].argmin() == selector.best_index_
+    best = selector.best_estimator_
+    assert isinstance(best, GaussianMixture) and best.restarts_.status.shape == (8,)
+    np.testing.assert_allclose(best.bic(PLANE), selector.results_["bic"].min(), rtol=1e-9)
+    np.testing.assert_allclose(selector.score(PLANE), best.lower_bound_, rtol=1e-9)
+    assert selector.predict_proba(PLANE).shape == (300, 2)
+    assert selector.sample(5)[0].shape == (5, 2)
+    back = pickle.loads(pickle.dumps(selector))
+    np.testing.assert_array_equal(back.score_samples(PLANE), selector.score_samples(PLANE))
+    with pytest.raises(NotFittedError):
+        MixtureSelector().predict(PLANE)
