@@ -3,9 +3,9 @@
 The bundled data sets in float64, simulated ones in float32, full covariance; the race against all
 starts run to the end, tolerance 1e-6 per row.
 
-Last answer (2 cores, AMD EPYC with AVX-512, jax 0.10.2, November 2026): no optimum lost on eight of
-nine problems; 3.2 nats on the one (n = 1000, d = 8, K = 5) whose best optimum one start in 500
-reaches.
+Last answer: no optimum lost on eight of nine problems; 3.2 nats on the one (n = 1000, d = 8, K = 5)
+whose best optimum one start in 500 reaches. Two cores of an AMD EPYC with AVX-512, jax 0.10.2,
+November 2026.
 """
 
 import time

@@ -6,9 +6,10 @@ responsibility at the machine's best float32 matrix rate; its two bare matrix pr
 on all cores; gmmx alone and under `vmap`; the obvious JAX step under `vmap`; pomegranate, torchgmm
 and tgmm where they are installed, one restart at a time.
 
-Last answer (2 cores, AMD EPYC with AVX-512, jax 0.10.2, November 2026): 0.41, 0.60, 1.0, 2.3, 7.4
-and 28 ns at d = 2, 4, 8, 16, 32 and 64; 1.5 to 1.8 times the 4P floor from d = 16 on, 1.8 to 2.9
-times its own products below; 51, 37, 24, 14, 8 and 5 times faster than scikit-learn at its best.
+Last answer: 0.41, 0.60, 1.0, 2.3, 7.4 and 28 ns at d = 2, 4, 8, 16, 32 and 64; 1.5 to 1.8 times the
+4P floor from d = 16 on, 1.8 to 2.9 times its own products below; 51, 37, 24, 14, 8 and 5 times
+faster than scikit-learn at its best. Two cores of an AMD EPYC with AVX-512, jax 0.10.2, November
+2026.
 """
 
 from typing import Any

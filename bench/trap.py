@@ -5,9 +5,9 @@ float32: `jaxem.numerics.inverse_factor` against `jnp.linalg.cholesky` and `solv
 the threads that BLAS takes by default and with one. XLA calls LAPACK once a matrix, and its
 threads stall one another; it may never return, so each runs in a process under a time limit.
 
-Last answer (2 cores, AMD EPYC with AVX-512, jax 0.10.2, November 2026): not to be seen on this
-machine: LAPACK takes 0.6 of the time of the plain operations at d = 32 and 2.4 times as long at d =
-64, with one BLAS thread hardly less.
+Last answer: not to be seen on this machine: LAPACK takes 0.6 of the time of the plain operations at
+d = 32 and 2.4 times as long at d = 64, with one BLAS thread hardly less. Two cores of an AMD EPYC
+with AVX-512, jax 0.10.2, November 2026.
 """
 
 from typing import Any

@@ -5,6 +5,9 @@
 
 import os
 
+# Most of the time of these tests is LLVM's; child processes inherit the flag.
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=1")
+
 import hypothesis
 import jax
 import pytest
