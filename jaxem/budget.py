@@ -33,17 +33,26 @@ class Plan:
 
 
 def plan(
-    n: int, width: int, k: int, lanes: int, itemsize: int, shared: bool, limit: int | None = None
+    n: int,
+    width: int,
+    k: int,
+    lanes: int,
+    itemsize: int,
+    shared: bool,
+    limit: int | None = None,
+    chunks: int = 0,
 ) -> Plan:
     """Sizes for `lanes` fits of k components with `width` features on n rows each.
 
     `limit` in bytes bounds blocks, lane states and, for separate data sets, the copies of their
-    rows. ValueError, with the minimum, when not even one lane with one row per block fits.
+    rows. `chunks` partial sums of each lane, padded to powers of two, are what the fused kernel
+    writes. ValueError, with the minimum, when not even one lane with one row per block fits.
     """
     limit = memory() if limit is None else limit
     kind = jax.default_backend()
     full = FULL.get(kind, FULL["gpu"])
-    state = 16 * k * width * itemsize  # parameters, statistics, an accelerator's memory
+    # Parameters, statistics, an accelerator's memory; and partial sums.
+    state = (16 + 4 * chunks) * k * width * itemsize
     own = 0 if shared else 3 * n * (width + 1) * itemsize
     least = state + own + (width + 4 * k) * itemsize
     if least > limit:

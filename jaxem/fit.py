@@ -17,6 +17,7 @@ from jaxem.clock import compilations
 from jaxem.data import Data, check_data
 from jaxem.engine import Control
 from jaxem.frame import Frame, frame_of, standardize, standardized_model, standardized_params
+from jaxem.kernels import row_layout
 from jaxem.lanes import Grid
 from jaxem.loop import cast, width_of, with_kernel
 from jaxem.models import Mixture
@@ -199,7 +200,8 @@ def plan_for(model, data: Data, n_starts: int, limit: int | None, groups: int = 
     n, width = data.x.shape[-2], width_of(model, data)
     lanes = n_starts * max(groups, 1)
     size = data.x.dtype.itemsize
-    return budget.plan(n, width, model.n_components, lanes, size, groups == 0, limit)
+    chunks = row_layout(n)[0] if model.kernel == "fused" else 0
+    return budget.plan(n, width, model.n_components, lanes, size, groups == 0, limit, chunks)
 
 
 def one_data_set(model, data: Data, frame: Frame, n_starts: int, control, plan) -> Store:

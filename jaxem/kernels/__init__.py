@@ -12,3 +12,4 @@ from jaxem.kernels.choose import softmax_moments as softmax_moments
 from jaxem.kernels.fused import fused_moments as fused_moments
 from jaxem.kernels.reference import softmax_moments_reference as softmax_moments_reference
 from jaxem.kernels.tiles import padded_rows as padded_rows
+from jaxem.kernels.tiles import row_layout as row_layout
