@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import jaxem
+from bench.harness import parametric
 from bench.harness.problems import bundled, overlapping
 from bench.harness.rows import Verdict, outcome, row
 from jaxem.fit import precision_of
@@ -32,6 +33,7 @@ def run(quick: bool) -> list[dict[str, Any]]:
     for name, (x, k) in _problems(quick).items():
         for accelerator in ACCELERATORS:
             rows += _of_problem(name, x.astype(np.float64), k, lanes, most, accelerator)
+        rows.append(_on_parameters(name, x.astype(np.float64), k, lanes, most))
     return rows
 
 
@@ -83,12 +85,40 @@ def _of_problem(name, x, k, lanes, most, accelerator) -> list[dict[str, Any]]:
     return [engine, limit]
 
 
+def _on_parameters(name, x, k, lanes, most) -> dict[str, Any]:
+    """SQUAREM's E-steps to its limit when it extrapolates parameters."""
+    model = jaxem.Mixture(jaxem.Gaussian("full"), n_components=k)
+    with precision_of(x.dtype):
+        z, starts = _starts(model, x, lanes)
+        path = np.asarray(parametric.traces(model, starts, z, most))
+    ends = path[:, -1]
+    path, ends = path[np.isfinite(ends)], ends[np.isfinite(ends)]
+    steps = np.argmax(path >= ends[:, None] - GAP, axis=1)
+    best = len(x) * (float(ends.max()) - float(np.sum(np.log(x.std(axis=0)))))
+    return row(
+        f"{name}, squarem on parameters, to its limit",
+        (*x.shape, k, lanes),
+        iterations=float(np.mean(steps)),
+        best_log_likelihood=best,
+        count="limit",
+        median_e_steps=float(np.median(steps)),
+        problem=name,
+        accelerator="squarem on parameters",
+        dtype="float64",
+    )
+
+
+def _starts(model, x, lanes):
+    """Standardised data, and the same k-means++ starts for every accelerator."""
+    z = jnp.asarray((x - x.mean(axis=0)) / x.std(axis=0))
+    keys = jax.random.split(jax.random.key(0), lanes)
+    return z, jax.jit(jax.vmap(lambda key: model.init(key, z)))(keys)
+
+
 def _to_the_limit(model, x, lanes, options) -> tuple[np.ndarray, float, dict[str, int]]:
     """E-steps until within GAP per row of where each lane ends, from traces of long runs."""
     with precision_of(x.dtype):
-        z = jnp.asarray((x - x.mean(axis=0)) / x.std(axis=0))
-        keys = jax.random.split(jax.random.key(0), lanes)
-        starts = jax.jit(jax.vmap(lambda key: model.init(key, z)))(keys)
+        z, starts = _starts(model, x, lanes)
         single = partial(jaxem.em, tol=1e-11, trace=options["max_iter"], **options)
         fits = jax.device_get(jax.jit(jax.vmap(lambda p: single(model, p, z)))(starts))
     fits = fits[fits.sound]

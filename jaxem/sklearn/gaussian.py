@@ -15,6 +15,7 @@ from sklearn.utils.validation import _check_sample_weight, validate_data
 
 import jaxem
 from jaxem.fit import precision_of, raced
+from jaxem.race import RUNGS
 from jaxem.result import Fit
 from jaxem.sklearn import starts
 from jaxem.sklearn.rows import pad, rows_of
@@ -28,13 +29,14 @@ class GaussianMixture(_Peer):
     whatever device JAX has; for every argument, method and attribute see there.
 
     From the same start it gives scikit-learn's numbers after every iteration. Up to 63 starts are
-    scikit-learn's own (same `random_state`, same starts) and all run to the end. From `n_init=64`
-    on, or where `sample_weight` is given, starts are drawn by jaxem's initialiser of the same name,
-    which for "k-means++" and "random_from_data" gives every row to the nearest chosen one instead
-    of leaving the others out; and from 64 on they are raced: each runs for a few iterations, the
-    best distinct ones until the lower bound changes by less than 1e-6 (or tol, if smaller), and
-    spurious maxima cannot win. A start whose covariances become singular is left out; only when
-    all do is scikit-learn's error raised.
+    scikit-learn's own (same `random_state`, same starts) and all run to the end, as any number of
+    starts with `max_iter` of 10 or less. From `n_init=64` on, or where `sample_weight` is given,
+    starts are drawn by jaxem's initialiser of the same name, which for "k-means++" and
+    "random_from_data" gives every row to the nearest chosen one instead of leaving the others out;
+    and from 64 on they are raced: each runs for a few iterations, the best distinct ones until the
+    lower bound changes by less than 1e-6 (or tol, if smaller), and spurious maxima cannot win. A
+    start whose covariances become singular is left out; only when all do is scikit-learn's error
+    raised.
 
     Beyond scikit-learn: `sample_weight` in `fit`, `fit_predict` and `score`; `init_params` may be
     labels [n], responsibilities [n, k] or a callable `(X, n_components, random_state)` that gives
@@ -109,9 +111,13 @@ class GaussianMixture(_Peer):
             here = starts.stacked(problem, [starts.params_of(self)])
             return exhaustive(problem, here, float(self.lower_bound_))
         params = self._starts(problem, random_state)
-        if raced(None, len(params.weights)) and self.max_iter > 0:
+        if self._races() and raced(None, len(params.weights)):
             return race(problem, params, bool(self.verbose))
         return exhaustive(problem, params)
+
+    def _races(self) -> bool:
+        """Many starts, and iterations enough for a race between them."""
+        return raced(None, self.n_init) and self.max_iter > RUNGS[0][0]
 
     def _starts(self, problem: Problem, random_state: Any) -> Any:
         """Parameters of all starts in the frame; one where all would be the same."""
@@ -127,7 +133,7 @@ class GaussianMixture(_Peer):
             return starts.stacked(problem, [one])
         if not isinstance(init, str):
             params = starts.seeded(problem, n, init, random_state)
-        elif problem.rows.weight is not None or raced(None, n):
+        elif problem.rows.weight is not None or self._races():
             params = starts.drawn(problem, n, init, random_state)
         else:
             lanes = []
