@@ -28,7 +28,7 @@ def control_for(model, init, tol, max_iter, stop, accelerate) -> Control:
     accelerators`, but plain EM from a given start, whose path the caller may know, and for hard
     assignments, which end after a few steps."""
     if accelerate == "auto":
-        random = init_name(init) or (callable(init) and not isinstance(init, MixtureParams))
+        random = init_name(init) or callable(init)
         accelerate = "squarem" if random and model.assignment == "soft" else None
     return check_control(Control(tol, max_iter, True, stop, accelerate))
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import jaxem
+from jaxem.clock import Compilations
 
 COMPILE = "/jax/core/compile/backend_compile_duration"
 _compiled: list[str] = []
@@ -110,3 +111,12 @@ def test_em_and_fit_leak_no_tracer():
     with jax.checking_leaks():
         jax.jit(jaxem.em)(_poisson(), start, x, max_iter=2)
         jaxem.fit(_poisson(), x, key=jax.random.key(0), n_starts=1, max_iter=2)
+
+
+def test_a_spell_of_compiling_within_another_counts_once():
+    count = Compilations()
+    count.add(2.0, 3.0)
+    count.add(4.0, 5.0)
+    count.add(1.0, 6.0)  # ended last: the two were parts of it
+    count.add(6.5, 7.0)
+    assert count.seconds == 5.5

@@ -1,6 +1,7 @@
 """Mixtures of other families as estimators: one shim, a few lines for each family."""
 
 import warnings
+from abc import ABC, abstractmethod
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
@@ -23,7 +24,7 @@ def key_of(random_state: Any) -> jax.Array:
     return jax.random.key(check_random_state(random_state).randint(np.iinfo(np.int32).max))
 
 
-class FamilyMixture(DensityMixin, BaseEstimator):
+class FamilyMixture(DensityMixin, BaseEstimator, ABC):
     """Mixture of a family of components, fitted from `n_init` starts at once (see `jaxem.fit`).
 
     `init_params` is `jaxem.fit`'s `init`, `prior` the family's. Fitted attributes: `weights_` [k],
@@ -64,9 +65,9 @@ class FamilyMixture(DensityMixin, BaseEstimator):
         self.random_state = random_state
         self.verbose = verbose
 
+    @abstractmethod
     def _family(self, X: np.ndarray) -> Any:
         """The components' family, for these rows."""
-        raise NotImplementedError
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Any:
