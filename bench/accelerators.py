@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import jaxem
-from bench.harness import parametric
+from bench.harness import linear
 from bench.harness.problems import bundled, overlapping
 from bench.harness.rows import Verdict, outcome, row
 from jaxem.fit import precision_of
@@ -34,7 +34,7 @@ def run(quick: bool) -> list[dict[str, Any]]:
     for name, (x, k) in _problems(quick).items():
         for accelerator in ACCELERATORS:
             rows += _of_problem(name, x.astype(np.float64), k, lanes, most, accelerator)
-        rows.append(_on_parameters(name, x.astype(np.float64), k, lanes, most))
+        rows.append(_on_statistics(name, x.astype(np.float64), k, lanes, most))
     return rows
 
 
@@ -86,25 +86,25 @@ def _of_problem(name, x, k, lanes, most, accelerator) -> list[dict[str, Any]]:
     return [engine, limit]
 
 
-def _on_parameters(name, x, k, lanes, most) -> dict[str, Any]:
-    """SQUAREM's E-steps to its limit when it extrapolates parameters."""
+def _on_statistics(name, x, k, lanes, most) -> dict[str, Any]:
+    """SQUAREM's E-steps to its limit when it extrapolates statistics."""
     model = jaxem.Mixture(jaxem.Gaussian("full"), n_components=k)
     with precision_of(x.dtype):
         z, starts = _starts(model, x, lanes)
-        path = np.asarray(parametric.traces(model, starts, z, most))
+        path = np.asarray(linear.on_statistics(model, starts, z, most))
     ends = path[:, -1]
     path, ends = path[np.isfinite(ends)], ends[np.isfinite(ends)]
     steps = np.argmax(path >= ends[:, None] - GAP, axis=1)
     best = len(x) * (float(ends.max()) - float(np.sum(np.log(x.std(axis=0)))))
     return row(
-        f"{name}, squarem on parameters, to its limit",
+        f"{name}, squarem on statistics, to its limit",
         (*x.shape, k, lanes),
         iterations=float(np.mean(steps)),
         best_log_likelihood=best,
         count="limit",
         median_e_steps=float(np.median(steps)),
         problem=name,
-        accelerator="squarem on parameters",
+        accelerator="squarem on statistics",
         dtype="float64",
     )
 

@@ -1,10 +1,11 @@
-"""Fewer EM steps: propose statistics further along the path, know no model.
+"""Fewer EM steps: propose parameters further along the path, know no model.
 
-EM is the fixed-point map s → F(s) on the statistics: M-step, then E-step. Statistics are a linear
-space that the M-step always maps back to parameters, so they are what is extrapolated; a proposal
-that lowers the objective or leaves the feasible set is refused by the engine, which then takes
-the plain step from where it stood. One E-step per proposal, accepted or not. Proposals are bounded
-in length by what the lane has found to hold: unbounded ones are mostly refused far from an optimum.
+EM is a fixed-point map θ → F(θ) on the parameters: E-step, then M-step. What is extrapolated is
+every array of the parameters as it stands: weights keep their sum, means and covariances need no
+map (logarithms and Cholesky factors save no step, see `python -m bench accelerators`). A proposal
+that lowers the objective or is no mixture is refused by the engine, which then takes the plain
+step from where it stood. One E-step per proposal, accepted or not. Proposals are bounded in length
+by what the lane has found to hold: unbounded ones are mostly refused far from an optimum.
 
 Anderson mixing: Walker and Ni (2011, SIAM J. Numer. Anal. 49, 1715), eq. 2.2; for EM, Henderson
 and Varadhan (2019, J. Comput. Graph. Stat. 28, 834). SQUAREM: Varadhan and Roland (2008, Scand. J.
@@ -33,10 +34,10 @@ FIRST_REACH = 8.0
 
 @pytree
 class Memory:
-    """What a lane remembers of its path, statistics flattened to f[q]."""
+    """What a lane remembers of its path, parameters flattened to f[q]."""
 
-    last_input: jax.Array  # f[q], the statistics that the last M-step was given
-    last_output: jax.Array  # f[q], the statistics found when that step was proposed
+    last_input: jax.Array  # f[q], the parameters that the last step began at
+    last_output: jax.Array  # f[q], where plain EM led from there
     last_residual: jax.Array  # f[q]
     d_output: jax.Array  # f[m, q]
     d_residual: jax.Array  # f[m, q]
@@ -46,7 +47,7 @@ class Memory:
 
 
 def blank(size: int, dtype, depth: int = DEPTH) -> Memory:
-    """An empty memory for statistics of `size` numbers."""
+    """An empty memory for parameters of `size` numbers."""
     zero = jnp.zeros((size,), dtype)
     table = jnp.zeros((depth, size), dtype)
     age = jnp.full((), -WARM_UP, jnp.int32)
@@ -67,7 +68,7 @@ def forget(memory: Memory) -> Memory:
 
 
 def anderson(memory: Memory, output: jax.Array) -> tuple[jax.Array, jax.Array, Memory]:
-    """The proposal f[q] from the newest statistics, whether it is more than plain EM, memory.
+    """The proposal f[q] from plain EM's parameters, whether it is more than plain EM, memory.
 
     Every other proposal is plain: mixing at every step is refused twice as often.
     """

@@ -9,6 +9,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.flatten_util import ravel_pytree
 
 from jaxem import accelerate
 from jaxem.pytree import pytree, replace, static
@@ -87,7 +88,7 @@ def start(model, params, prepared, control: Control) -> Run:
     memory = None
     if control.accelerate is not None:
         depth = accelerate.DEPTHS[control.accelerate]
-        memory = accelerate.blank(stats.moments.size, zero.dtype, depth)
+        memory = accelerate.blank(ravel_pytree(params)[0].size, zero.dtype, depth)
     point, inf = Point(params, stats, zero, zero + jnp.nan, zero, zero), zero + jnp.inf
     return Run(point, count + Status.RUNNING, count - 1, inf, inf, zero, count, count, memory)
 
@@ -99,10 +100,10 @@ def step(model, prepared, control: Control, run: Run) -> Run:
     accelerator is no failure: the next step is the plain one from the same point.
     """
     old, fresh = run.point, run.n_iter < 0
-    proposal, bold, memory = _propose(control, run)
-    params = select(fresh, old.params, model.m_step(proposal, old.params))
+    plain = select(fresh, old.params, model.m_step(old.stats, old.params))
+    params, bold, memory = _propose(model, control, run, plain)
     new = evaluate(model, params, prepared, select(fresh, old.level, old.level + old.rest))
-    sick = model.diagnose(params, select(fresh, new.stats, proposal), prepared)
+    sick = model.diagnose(params, select(fresh, new.stats, old.stats), prepared)
     gain = jnp.where(fresh, jnp.inf, difference(new, old))
     refusal = _refusal(control, new, old, gain, sick, fresh)
     accepted = refusal == Status.RUNNING
@@ -131,25 +132,17 @@ def select(keep: jax.Array, new: Any, old: Any) -> Any:
     return jax.tree.map(lambda a, b: jnp.where(keep, a, b), new, old)
 
 
-def _propose(control, run):
-    """Statistics for the M-step, whether they are bolder than plain EM, and the new memory."""
-    stats = run.point.stats
+def _propose(model, control, run, plain):
+    """The next parameters, whether they are bolder than plain EM's, and the new memory."""
     if control.accelerate is None:
-        return stats, jnp.zeros((), bool), None
+        return plain, jnp.zeros((), bool), None
     propose = accelerate.ACCELERATORS[control.accelerate]
-    flat, bold, memory = propose(run.memory, stats.moments.reshape(-1))
-    moments = flat.reshape(stats.moments.shape)
-    share = _feasible_share(stats.moments[:, 0], moments[:, 0])
-    moments = stats.moments + share * (moments - stats.moments)
-    memory = replace(memory, last_input=moments.reshape(-1))
-    return replace(stats, moments=moments), bold, select(run.n_iter < 0, run.memory, memory)
-
-
-def _feasible_share(count, proposed):
-    """The share of the way to the proposal on which no component loses nine tenths of its rows."""
-    falling = proposed < count
-    way = jnp.where(falling, count - proposed, 1)
-    return jnp.min(jnp.where(falling, jnp.minimum(0.9 * count / way, 1), 1))
+    output, unravel = ravel_pytree(plain)
+    proposal, bold, memory = propose(run.memory, output)
+    # The path begins at the parameters that were given.
+    begun = replace(run.memory, last_input=output)
+    params = select(bold, model.normalized(unravel(proposal)), plain)
+    return params, bold, select(run.n_iter < 0, begun, memory)
 
 
 def _refusal(control, new, old, gain, sick, fresh):

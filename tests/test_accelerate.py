@@ -116,16 +116,20 @@ def test_float32(how):
 def wild(memory, output):
     """Proposals, every other one with negative variances; the age says whose turn it is."""
     leap = memory.age % 2 == 0
-    nonsense = (output.reshape(3, -1) * jnp.asarray([[1.0, 1, 1, -9, 1, -9]])).reshape(-1)
-    proposal = jnp.where(leap, nonsense, output)
-    return proposal, leap, dataclasses.replace(memory, age=memory.age + 1)
+    sign = jnp.where(jnp.arange(output.size) < 9, 1.0, -9.0)  # weights and means, covariances
+    return jnp.where(leap, sign * output, output), leap, _older(memory)
 
 
 def low(memory, output):
-    """Proposals, every other one legal but far downhill: equal shares of the average component."""
+    """Proposals, every other one legal but far downhill: the average component three times."""
     leap = memory.age % 2 == 0
-    flat = jnp.tile(output.reshape(3, -1).mean(axis=0), 3)
-    return jnp.where(leap, flat, output), leap, dataclasses.replace(memory, age=memory.age + 1)
+    pieces = jnp.split(output, [3, 9])
+    flat = [jnp.tile(piece.reshape(3, -1).mean(axis=0), 3) for piece in pieces]
+    return jnp.where(leap, jnp.concatenate(flat), output), leap, _older(memory)
+
+
+def _older(memory):
+    return dataclasses.replace(memory, age=memory.age + 1)
 
 
 @pytest.mark.parametrize("bad", [wild, low])

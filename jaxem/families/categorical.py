@@ -70,6 +70,11 @@ class Categorical:
         total = jnp.sum(counts, axis=2, keepdims=True)
         return CategoricalParams(safe_divide(counts, total, params.probabilities))
 
+    def normalized(self, params):
+        """Probabilities that sum to 1 again, after rounding."""
+        p = params.probabilities
+        return CategoricalParams(p / jnp.sum(p, axis=2, keepdims=True))
+
     def log_prior(self, params):
         """Dirichlet log density, summed over components and features."""
         p = params.probabilities

@@ -154,6 +154,11 @@ class Mixture:
             value = value - jnp.sum(jax.scipy.special.gammaln(a))
         return value
 
+    def normalized(self, params: MixtureParams) -> MixtureParams:
+        """The same with sums of exactly 1 again, which rounding in a long extrapolation spoils."""
+        own = getattr(self.family, "normalized", lambda components: components)
+        return MixtureParams(params.weights / jnp.sum(params.weights), own(params.components))
+
     def seed(self, data: Any, resp: jax.Array) -> MixtureParams:
         """Parameters by one M-step on starting responsibilities f[n, k]."""
         data = as_data(data)
@@ -172,7 +177,7 @@ class Mixture:
         floor = 1e-8 * prepared.weight / jnp.maximum(prepared.rows, 1)
         count = stats.moments[:, 0]
         empty = jnp.any(active & (count < floor)) & ("weights" not in self.frozen)
-        empty = empty | jnp.any(count < 0)  # only an extrapolation can do this
+        empty = empty | jnp.any(params.weights < 0)  # only an extrapolation can do this
         status = jnp.where(sick, Status.SINGULAR, Status.RUNNING)
         return jnp.where(empty, Status.EMPTY_COMPONENT, status).astype(jnp.int32)
 
