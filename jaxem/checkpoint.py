@@ -59,7 +59,7 @@ def writer(path: Any, mark: str) -> Callable[..., None]:
             if not warned:
                 warnings.warn(
                     f"checkpoint {path} was not written ({error}); the fit goes on, and the last "
-                    "good checkpoint is kept.",
+                    "good checkpoint is kept. Make room there, or name another path.",
                     RuntimeWarning,
                     stacklevel=2,
                 )

@@ -65,7 +65,11 @@ def _on_event(event: str, duration_secs: float, **kwargs: Any) -> None:
 def enable_compilation_cache(path: str | Path | None = None) -> Path:
     """Keep compiled programs in `path` between processes: the second run of a script compiles
     nothing. None: `jaxem` in the user's cache folder. Returns the folder; OSError when it cannot
-    be made. This sets JAX's own persistent cache, for the whole process."""
+    be made. This sets JAX's own persistent cache, for the whole process.
+
+    >>> jaxem.enable_compilation_cache().name
+    'jaxem'
+    """
     if path is None:
         path = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "jaxem"
     folder = Path(path).expanduser()

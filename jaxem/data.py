@@ -11,11 +11,18 @@ from jaxem.pytree import pytree
 
 @pytree
 class Data:
-    """n exchangeable units. The weight is the only mask: weight 0 is a row that is absent."""
+    """n exchangeable units. The weight is the only mask: weight 0 is a row that is absent.
 
-    x: jax.Array  # f[n, d]
-    weight: jax.Array  # f[n]
-    label: jax.Array | None = None  # i[n], the known component of a row, -1 where unknown
+    >>> x = datasets.load("old_faithful")
+    >>> weight = np.where(x[:, 0] < 5, 1.0, 0.0)  # leave long eruptions out
+    >>> data = jaxem.Data(jnp.asarray(x), jnp.asarray(weight))
+    >>> data
+    Data(x=float...[272, 2], weight=float...[272])
+    """
+
+    x: jax.Array  #: f[n, d]
+    weight: jax.Array  #: f[n]
+    label: jax.Array | None = None  #: i[n], the known component of a row, -1 where unknown
 
 
 def as_data(x: Any, weight: Any = None, label: Any = None) -> Data:

@@ -73,6 +73,14 @@ def fit(
     "reference" (None: what suits the device, see `jaxem.kernels.choose`). Ctrl-C returns what is
     there; unfinished fits then have status RUNNING. Raises ValueError for data or arguments that
     cannot be fitted; a start that fails has a status.
+
+    >>> x = datasets.load("old_faithful")
+    >>> model = jaxem.Mixture(jaxem.Gaussian("full"), n_components=2)
+    >>> fits = jaxem.fit(model, x, key=jax.random.key(0), n_starts=8)
+    >>> fits
+    Fit(8 fits, best log-likelihood -1130.26, ...)
+    >>> np.sort(fits.best().params.weights).round(2)
+    array([0.36, 0.64])
     """
     array = check_data(x, sample_weight, labels, model.n_components)
     model.validate(array)
@@ -131,7 +139,8 @@ def run(
         race_lanes(store, max_iter, raced, on_look if looks else None)
     except KeyboardInterrupt:
         warnings.warn(
-            "interrupted: fits that had not ended have status RUNNING.",
+            "interrupted: fits that had not ended have status RUNNING, and best() leaves them out; "
+            "with checkpoint= the same call would go on from here.",
             RuntimeWarning,
             stacklevel=3,
         )

@@ -41,6 +41,13 @@ def em(
     of up to m iterations. `guard=False` accepts steps that lower the objective. `kernel` as in
     `jaxem.fit`. Raises ValueError for an unknown name or a wrong shape, never on values: look at
     `.status`.
+
+    >>> x = datasets.load("old_faithful")
+    >>> model = jaxem.Mixture(jaxem.Gaussian("full"), n_components=2)
+    >>> start = jaxem.fit(model, x, key=jax.random.key(0), n_starts=8, max_iter=0)[0].params
+    >>> one = jax.jit(jaxem.em)(model, start, x)
+    >>> one
+    Fit(CONVERGED after ... iterations, log-likelihood -1130.26)
     """
     control = check_control(engine.Control(tol, max_iter, guard, stop, accelerate))
     data = as_data(x, sample_weight, labels)

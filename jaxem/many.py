@@ -64,6 +64,14 @@ def fit_many(
     frame and its own random key, so it fits as it would alone. A data set that is empty, shorter
     than the components or not finite fails alone: its fits have a status and NaN parameters.
     Raises ValueError only for arguments that make no sense for any data set.
+
+    >>> x = datasets.load("old_faithful")
+    >>> model = jaxem.Mixture(jaxem.Gaussian("full"), n_components=2)
+    >>> many = jaxem.fit_many(model, [x[:100], x[100:]], key=jax.random.key(0), n_starts=4)
+    >>> many
+    Fit(2 × 4 fits, 8 converged)
+    >>> many.best().log_likelihood.round(1)
+    array([-416.4, -702.6])
     """
     check_starts(n_starts)
     control = control_for(model, init, tol, max_iter, stop, accelerate)

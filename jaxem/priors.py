@@ -12,7 +12,11 @@ from jaxem.pytree import pytree
 
 @pytree
 class Beta:
-    """p ~ Beta(a, b); the mode adds a − 1 successes and b − 1 failures."""
+    """p ~ Beta(a, b); the mode adds a − 1 successes and b − 1 failures.
+
+    >>> jaxem.Bernoulli(prior=jaxem.Beta(2, 2))
+    Binomial(n_trials=1, prior=Beta(a=2, b=2))
+    """
 
     a: Any
     b: Any
@@ -30,7 +34,11 @@ class Beta:
 
 @pytree
 class Gamma:
-    """λ ~ Gamma(shape, rate); the mode adds shape − 1 to the numerator, rate to the denominator."""
+    """λ ~ Gamma(shape, rate); the mode adds shape − 1 to the numerator, rate to the denominator.
+
+    >>> jaxem.Exponential(prior=jaxem.Gamma(2, 1))
+    Exponential(prior=Gamma(shape=2, rate=1))
+    """
 
     shape: Any
     rate: Any
@@ -49,7 +57,11 @@ class Gamma:
 
 @pytree
 class Dirichlet:
-    """p ~ Dirichlet(concentration, the same for every category); the mode adds c − 1 each."""
+    """p ~ Dirichlet(concentration, the same for every category); the mode adds c − 1 each.
+
+    >>> jaxem.Categorical(3, prior=jaxem.Dirichlet(2))
+    Categorical(n_categories=3, prior=Dirichlet(concentration=2))
+    """
 
     concentration: Any
 

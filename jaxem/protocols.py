@@ -10,10 +10,20 @@ from jaxem.pytree import pytree
 
 @pytree
 class Statistics:
-    """Sums over rows, linear in the weights: what one M-step needs to know of the data."""
+    """Sums over rows, linear in the weights: what one M-step needs to know of the data.
 
-    moments: jax.Array  # f[k, p], Σ w r φ(x)
-    common: jax.Array  # f[c], Σ w ψ(x), the features all components share; f[0] for most families
+    >>> x = datasets.load("old_faithful")
+    >>> model = jaxem.Mixture(jaxem.Gaussian("full"), n_components=2)
+    >>> params = jaxem.fit(model, x, key=jax.random.key(0), n_starts=8).best().params
+    >>> stats, _ = model.e_step(params, x)
+    >>> stats.moments.shape  # counts, sums, and products of two columns
+    (2, 6)
+    >>> float(stats.moments[:, 0].sum().round())  # every row is shared out once
+    272.0
+    """
+
+    moments: jax.Array  #: f[k, p], Σ w r φ(x)
+    common: jax.Array  #: f[c], Σ w ψ(x), the features all components share; f[0] for most families
 
 
 class Family(Protocol):

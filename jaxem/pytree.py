@@ -5,6 +5,8 @@ from typing import Any, TypeVar, dataclass_transform
 
 import jax
 
+from jaxem.display import constructor
+
 T = TypeVar("T")
 
 
@@ -18,6 +20,8 @@ def static(default: Any = dataclasses.MISSING) -> Any:
 @dataclass_transform(frozen_default=True, field_specifiers=(static,))
 def pytree(cls: type[T]) -> type[T]:
     """Make `cls` a frozen dataclass registered with JAX; `static()` fields become aux data."""
+    if "__repr__" not in vars(cls):
+        cls.__repr__ = constructor  # type: ignore[method-assign, assignment]
     data_class: Any = dataclasses.dataclass(frozen=True)(cls)
     fields = dataclasses.fields(data_class)
     meta = tuple(f.name for f in fields if f.metadata.get("static", False))

@@ -6,22 +6,34 @@ from typing import Any
 import jax
 import numpy as np
 
+from jaxem import summaries
+from jaxem.display import constructor
 from jaxem.pytree import pytree, static
 from jaxem.status import MESSAGES, SOUND, Status
 
 
 @dataclass(frozen=True, eq=False)
 class Report:
-    """How the work went; no part of the fits' value."""
+    """How the work went; no part of the fits' value.
 
-    executed: int = 0  # lane-iterations the machine ran, those of lanes that had ended included
-    needed: int = 0  # lane-iterations the fits asked for
-    programs: int = 0  # programs this call asked the compiler for
+    >>> x = datasets.load("old_faithful")
+    >>> model = jaxem.Mixture(jaxem.Gaussian("full"), n_components=2)
+    >>> report = jaxem.fit(model, x, key=jax.random.key(0), n_starts=8).report
+    >>> report.needed > 0 and report.waste >= 1
+    True
+    """
+
+    executed: int = 0  #: lane-iterations the machine ran, those of lanes that had ended included
+    needed: int = 0  #: lane-iterations the fits asked for
+    programs: int = 0  #: programs this call asked the compiler for
     compile_seconds: float = 0.0
     run_seconds: float = 0.0
     kernel: str = ""
-    stopping_gain: float = 0.0  # tol × total weight, in nats: below, optima are not told apart
+    stopping_gain: float = 0.0  #: tol × total weight, in nats: below, optima are not told apart
     resumed: bool = False
+
+    def __repr__(self) -> str:
+        return constructor(self)
 
     @property
     def waste(self) -> float:
@@ -38,15 +50,25 @@ class Report:
 
 @pytree
 class Fit:
-    """Finished fits; lane axes lead every leaf, and `fit[i]` indexes all of them."""
+    """Finished fits; lane axes lead every leaf, and `fit[i]` indexes all of them.
+
+    >>> x = datasets.load("old_faithful")
+    >>> model = jaxem.Mixture(jaxem.Gaussian("full"), n_components=2)
+    >>> fits = jaxem.fit(model, x, key=jax.random.key(0), n_starts=8)
+    >>> fits.log_likelihood.shape, fits.params.means.shape
+    ((8,), (8, 2, 2))
+    >>> fits.optima().best_count  # starts that reached the best
+    8
+    >>> axis = fits.plot.starts()
+    """
 
     params: Any
-    log_likelihood: Any  # f[...], total, of exactly these parameters
-    objective: Any  # f[...], log-likelihood (classification likelihood if hard) + log prior
-    status: Any  # i[...], see `jaxem.Status`
-    n_iter: Any  # i[...], E-steps after the first
-    trace: Any = None  # f[..., max_iter + 1], objective after each iteration, NaN after the end
-    follows: Any = None  # i[...], the start of its data set whose path a PRUNED one joined, or -1
+    log_likelihood: Any  #: f[...], total, of exactly these parameters
+    objective: Any  #: f[...], log-likelihood (classification likelihood if hard) + log prior
+    status: Any  #: i[...], see `jaxem.Status`
+    n_iter: Any  #: i[...], E-steps after the first
+    trace: Any = None  #: f[..., max_iter + 1], objective after each iteration, NaN after the end
+    follows: Any = None  #: i[...], the start of its data set whose path a PRUNED one joined, or -1
     report: Report | None = static(default=None)
 
     def __getitem__(self, index: Any) -> "Fit":
@@ -103,26 +125,27 @@ class Fit:
         ends = np.asarray(self.objective, float)
         sound = self.sound
         if self.follows is not None:
-            last = _leaders(np.asarray(self.follows))
+            last = last_leaders(np.asarray(self.follows))
             ends, sound = ends[last], sound[last]
         if gap is None:
             gap = max(1e-3, 10 * self.report.stopping_gain if self.report else 0.0)
         return Optima.of(ends[sound], gap, ends.size)
 
+    @property
+    def plot(self):
+        """Pictures of these fits, one call each: see `jaxem.plot.FitPlots`."""
+        from jaxem.plot.accessor import FitPlots
+
+        return FitPlots(self)
+
     def __repr__(self) -> str:
-        shape = np.shape(self.status)
-        if not shape:
-            return (
-                f"Fit({Status(int(self.status)).name} after {int(self.n_iter)} iterations, "
-                f"log-likelihood {float(self.log_likelihood):.6g})"
-            )
-        values = np.asarray(self.log_likelihood)[self.sound]
-        top = f"best log-likelihood {values.max():.6g}" if values.size else "no sound fit"
-        axes = " × ".join(map(str, shape))
-        return f"Fit({axes} fits, {int(self.sound.sum())} sound, {top})"
+        return summaries.fit_line(self)
+
+    def _repr_html_(self) -> str:
+        return summaries.fit_html(self)
 
 
-def _leaders(follows: np.ndarray) -> np.ndarray:
+def last_leaders(follows: np.ndarray) -> np.ndarray:
     """Where each start's path ended: at itself, or at the end of the path it had joined."""
     own = np.arange(follows.size)
     last = np.where(follows >= 0, follows, own)
@@ -135,10 +158,13 @@ def _leaders(follows: np.ndarray) -> np.ndarray:
 class Optima:
     """Distinct optima by objective: within `gap` (in nats) of one another counts as the same."""
 
-    values: np.ndarray  # f[m], objectives of the distinct optima, best first
-    counts: np.ndarray  # i[m], how many starts ended at each
+    values: np.ndarray  #: f[m], objectives of the distinct optima, best first
+    counts: np.ndarray  #: i[m], how many starts ended at each
 
-    starts: int  # all starts, those included that ended nowhere sound or left the race
+    starts: int  #: all starts, those included that ended nowhere sound or left the race
+
+    def __repr__(self) -> str:
+        return constructor(self)
 
     @classmethod
     def of(cls, objectives: np.ndarray, gap: float, starts: int) -> "Optima":

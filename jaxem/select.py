@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxem import summaries
 from jaxem.data import as_data
 from jaxem.families import Gaussian
 from jaxem.fit import fit, precision_of
@@ -18,7 +19,11 @@ from jaxem.result import Fit, Report
 
 @dataclass(frozen=True)
 class Criteria:
-    """Criteria of one fit: lower is better, except `log_likelihood`."""
+    """Criteria of one fit: lower is better, except `log_likelihood`.
+
+    >>> jaxem.Criteria(log_likelihood=-100.0, n_parameters=5, bic=223.0, aic=210.0, icl=230.0).bic
+    223.0
+    """
 
     log_likelihood: float
     n_parameters: int
@@ -32,6 +37,12 @@ def criteria(model: Mixture, fit: Fit, x: Any, sample_weight: Any = None) -> Cri
 
     BIC = p ln n − 2 ln L, AIC = 2p − 2 ln L, ICL = BIC + 2 Σ w entropy(r): scikit-learn's sign,
     lower is better; n is the total weight. `fit` has no lane axis; x f[n, d].
+
+    >>> x = datasets.load("old_faithful")
+    >>> model = jaxem.Mixture(jaxem.Gaussian("full"), n_components=2)
+    >>> best = jaxem.fit(model, x, key=jax.random.key(0), n_starts=8).best()
+    >>> round(jaxem.criteria(model, best, x).bic, 1)
+    2322.2
     """
     x = np.asarray(x)
     x = x[:, None] if x.ndim == 1 else x
@@ -56,9 +67,9 @@ class Row:
     n_components: int
     covariance_type: str
     model: Mixture
-    fits: Fit  # all starts, axis [starts]
-    criteria: Criteria | None  # of the best start; None where no start was sound
-    held_out: float | None = None  # mean held-out log-likelihood per unit weight, higher is better
+    fits: Fit  #: all starts, axis [starts]
+    criteria: Criteria | None  #: of the best start; None where no start was sound
+    held_out: float | None = None  #: mean held-out log-likelihood per unit weight, higher is better
 
     @property
     def best_count(self) -> int:
@@ -68,7 +79,14 @@ class Row:
 
 @dataclass(frozen=True)
 class Sweep:
-    """All models of a sweep; `criterion` decides `best`."""
+    """All models of a sweep; `criterion` decides `best`.
+
+    >>> x = datasets.load("old_faithful")
+    >>> table = jaxem.sweep(x, range(1, 3), key=jax.random.key(0), n_starts=8)
+    >>> table[2, "full"].fits
+    Fit(8 fits, best log-likelihood -1130.26, ...)
+    >>> axis = table.plot.criterion("bic")
+    """
 
     rows: tuple[Row, ...]
     criterion: str
@@ -79,7 +97,8 @@ class Sweep:
         for row in self.rows:
             if (row.n_components, row.covariance_type) == key:
                 return row
-        raise KeyError(f"no model {key} in this sweep")
+        known = [(row.n_components, row.covariance_type) for row in self.rows]
+        raise KeyError(f"no model {key} in this sweep; choose from {known}")
 
     @property
     def best(self) -> Row:
@@ -87,7 +106,8 @@ class Sweep:
         any model is sound."""
         scored = [row for row in self.rows if row.criteria is not None]
         if not scored:
-            raise ValueError("No model of this sweep has a sound fit.")
+            ends = "" if not self.rows else f" Of the last: {self.rows[-1].fits.summary()}"
+            raise ValueError(f"No model of this sweep has a sound fit.{ends}")
         return min(scored, key=self._score)
 
     def _score(self, row: Row) -> float:
@@ -99,16 +119,18 @@ class Sweep:
         """One dict a model: sizes, criteria, starts at the best optimum, statuses."""
         return [_table_row(row) for row in self.rows]
 
+    @property
+    def plot(self):
+        """Pictures of this sweep, one call each: see `jaxem.plot.SweepPlots`."""
+        from jaxem.plot.accessor import SweepPlots
+
+        return SweepPlots(self)
+
     def __repr__(self) -> str:
-        lines = [
-            f"{'K':>3} {'type':<10} {'log-likelihood':>15} {'BIC':>12} {'AIC':>12} {'ICL':>12}"
-        ]
-        for row in self.rows:
-            c = row.criteria
-            numbers = (c.log_likelihood, c.bic, c.aic, c.icl) if c else (np.nan,) * 4
-            text = f"{numbers[0]:>15.3f}" + "".join(f" {v:>12.3f}" for v in numbers[1:])
-            lines.append(f"{row.n_components:>3} {row.covariance_type:<10} {text}")
-        return "\n".join(lines)
+        return summaries.sweep_text(self)
+
+    def _repr_html_(self) -> str:
+        return summaries.sweep_html(self)
 
 
 CRITERIA = ("bic", "aic", "icl", "held_out")
@@ -134,6 +156,13 @@ def sweep(
     log-likelihood, whose folds are 0/1 weights on the shared data. `models`, a function
     (n_components, covariance_type) -> Mixture, replaces the Gaussian mixtures for other families
     or priors. Further keywords go to `fit`. Raises ValueError as `fit` does.
+
+    >>> x = datasets.load("old_faithful")
+    >>> table = jaxem.sweep(x, range(1, 3), key=jax.random.key(0), n_starts=8)
+    >>> table.best.n_components
+    2
+    >>> [round(row["bic"]) for row in table.table()]
+    [2608, 2322]
     """
     if criterion not in CRITERIA or (criterion == "held_out" and folds < 2):
         raise ValueError(

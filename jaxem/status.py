@@ -4,7 +4,11 @@ import enum
 
 
 class Status(enum.IntEnum):
-    """Outcome of one fit (one lane). Only `CONVERGED` means that the stopping rule was met."""
+    """Outcome of one fit (one lane). Only `CONVERGED` means that the stopping rule was met.
+
+    >>> jaxem.Status(3).name
+    'MAX_ITER'
+    """
 
     RUNNING = 0
     CONVERGED = 1

@@ -19,14 +19,22 @@ from jaxem.pytree import pytree
 
 @pytree
 class BinomialParams:
-    """Probability of success of each feature in each component."""
+    """Probability of success of each feature in each component.
 
-    probabilities: jax.Array  # f[k, d]
+    >>> jaxem.BinomialParams(np.array([[0.1, 0.9], [0.8, 0.5]])).probabilities.shape
+    (2, 2)
+    """
+
+    probabilities: jax.Array  #: f[k, d]
 
 
 @pytree
 class Binomial:
-    """Independent counts of successes among `n_trials` (a number, the same for all features)."""
+    """Independent counts of successes among `n_trials` (a number, the same for all features).
+
+    >>> jaxem.Mixture(jaxem.Binomial(n_trials=10), n_components=2)
+    Mixture(family=Binomial(n_trials=10), n_components=2)
+    """
 
     n_trials: Any
     prior: Beta | None = None
@@ -105,5 +113,9 @@ class Binomial:
 
 
 def Bernoulli(prior: Beta | None = None) -> Binomial:
-    """Independent 0/1 features: a binomial of one trial."""
+    """Independent 0/1 features: a binomial of one trial.
+
+    >>> jaxem.Mixture(jaxem.Bernoulli(), n_components=2).n_parameters(d=5)
+    11
+    """
     return Binomial(1, prior)

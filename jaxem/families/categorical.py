@@ -14,14 +14,22 @@ from jaxem.pytree import pytree, static
 
 @pytree
 class CategoricalParams:
-    """Probability of each category of each feature in each component."""
+    """Probability of each category of each feature in each component.
 
-    probabilities: jax.Array  # f[k, d, c]
+    >>> jaxem.CategoricalParams(np.full((2, 4, 3), 1 / 3))
+    CategoricalParams(probabilities=float64[2, 4, 3])
+    """
+
+    probabilities: jax.Array  #: f[k, d, c]
 
 
 @pytree
 class Categorical:
-    """Independent features coded 0 .. n_categories − 1."""
+    """Independent features coded 0 .. n_categories − 1.
+
+    >>> jaxem.Mixture(jaxem.Categorical(n_categories=3), n_components=2).n_parameters(d=4)
+    17
+    """
 
     n_categories: int = static()
     prior: Dirichlet | None = None

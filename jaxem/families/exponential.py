@@ -13,14 +13,22 @@ from jaxem.pytree import pytree
 
 @pytree
 class ExponentialParams:
-    """Rate (one over the mean) of each feature in each component."""
+    """Rate (one over the mean) of each feature in each component.
 
-    rates: jax.Array  # f[k, d]
+    >>> jaxem.ExponentialParams(np.array([[0.5], [2.0]]))
+    ExponentialParams(rates=[[0.5], [2]])
+    """
+
+    rates: jax.Array  #: f[k, d]
 
 
 @pytree
 class Exponential:
-    """Independent waiting times."""
+    """Independent waiting times.
+
+    >>> jaxem.Mixture(jaxem.Exponential(), n_components=2)
+    Mixture(family=Exponential(), n_components=2)
+    """
 
     prior: Gamma | None = None
     shared: ClassVar[tuple[str, ...]] = ()

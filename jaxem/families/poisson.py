@@ -14,14 +14,22 @@ from jaxem.pytree import pytree
 
 @pytree
 class PoissonParams:
-    """Rate of each feature in each component."""
+    """Rate of each feature in each component.
 
-    rates: jax.Array  # f[k, d]
+    >>> jaxem.PoissonParams(np.array([[0.5], [2.0]]))
+    PoissonParams(rates=[[0.5], [2]])
+    """
+
+    rates: jax.Array  #: f[k, d]
 
 
 @pytree
 class Poisson:
-    """Independent counts."""
+    """Independent counts.
+
+    >>> jaxem.Mixture(jaxem.Poisson(prior=jaxem.Gamma(2, 1)), n_components=3)
+    Mixture(family=Poisson(prior=Gamma(shape=2, rate=1)), n_components=3)
+    """
 
     prior: Gamma | None = None
     shared: ClassVar[tuple[str, ...]] = ()

@@ -40,6 +40,15 @@ class Mixture:
     `weight_prior` is the Dirichlet concentration of the weights, None for maximum likelihood.
     `frozen` names parameters that keep their start: "weights" or fields of the family.
     `kernel` and `precision` are those of `jaxem.kernels.softmax_moments`.
+
+    >>> x = datasets.load("old_faithful")
+    >>> model = jaxem.Mixture(jaxem.Gaussian("full"), n_components=2)
+    >>> params = jaxem.fit(model, x, key=jax.random.key(0), n_starts=8).best().params
+    >>> stats, log_likelihood = model.e_step(params, x)
+    >>> round(float(log_likelihood), 1)
+    -1130.3
+    >>> np.bincount(model.predict(params, x), minlength=2).sum()
+    np.int64(272)
     """
 
     family: Any

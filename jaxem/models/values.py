@@ -10,15 +10,24 @@ from jaxem.pytree import pytree
 
 @pytree
 class MixtureParams:
-    """Weights f[k] and the family's own parameters, which also answer by name (`.means`)."""
+    """Weights f[k] and the family's own parameters, which also answer by name (`.means`).
 
-    weights: jax.Array  # f[k]
+    >>> weights, rates = np.array([0.25, 0.75]), np.array([[1.0], [5.0]])
+    >>> params = jaxem.MixtureParams(weights, jaxem.PoissonParams(rates))
+    >>> params.rates is params.components.rates
+    True
+    """
+
+    weights: jax.Array  #: f[k]
     components: Any
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__") or name in ("weights", "components"):
             raise AttributeError(name)
         return getattr(self.components, name)
+
+    def __dir__(self) -> list[str]:
+        return [*super().__dir__(), *vars(self.components)]
 
 
 @pytree

@@ -12,7 +12,12 @@ RADIUS = 2.0
 
 
 def data(axis: Any, x: np.ndarray, names: list[str], pair: tuple[int, int] = (0, 1)) -> None:
-    """The raw data of two columns."""
+    """The raw data of two columns.
+
+    >>> x, names = datasets.load("old_faithful"), datasets.columns("old_faithful")
+    >>> axis = plot.new_figure(5, 4).add_subplot()
+    >>> plot.data(axis, x, names)
+    """
     i, j = pair
     axis.scatter(x[:, i], x[:, j], s=12, color=GREY, alpha=0.6, linewidths=0)
     label(axis, names[i], names[j], "data")
@@ -21,7 +26,16 @@ def data(axis: Any, x: np.ndarray, names: list[str], pair: tuple[int, int] = (0,
 def classified(
     axis: Any, model: Any, params: Any, x: np.ndarray, names: list[str], pair: tuple = (0, 1)
 ) -> None:
-    """Rows by their most probable component; Gaussian components as ellipses of two sd."""
+    """Rows by their most probable component; Gaussian components as ellipses of two sd.
+
+    >>> x, names = datasets.load("old_faithful"), datasets.columns("old_faithful")
+    >>> model = jaxem.Mixture(jaxem.Gaussian("full"), n_components=2)
+    >>> best = jaxem.fit(model, x, key=jax.random.key(0), n_starts=8).best()
+    >>> axis = plot.new_figure(5, 4).add_subplot()
+    >>> plot.classified(axis, model, best.params, x, names)
+    >>> len(axis.patches)  # ellipses
+    2
+    """
     i, j = pair
     which = np.asarray(model.predict(params, x))
     for k in range(model.n_components):

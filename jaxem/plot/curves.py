@@ -9,41 +9,61 @@ from jaxem.plot.page import COLOURS, colour, label, marker
 
 
 def objective(axis: Any, values: Any, name: str = "log-likelihood") -> None:
-    """The objective after each iteration, from the start; NaN (after the end) is left out."""
+    """The objective after each iteration, from the start; NaN (after the end) is left out.
+
+    >>> axis = plot.new_figure(5, 4).add_subplot()
+    >>> plot.objective(axis, [-30.0, -21.0, -20.0])
+    """
     values = np.asarray(values)
     values = values[np.isfinite(values)]
     dots = "o-" if len(values) <= 40 else "-"
     axis.plot(np.arange(len(values)), values, dots, color=COLOURS[0], ms=4)
-    _whole_ticks(axis)
+    whole_ticks(axis.xaxis)
     axis.ticklabel_format(axis="y", useOffset=False)
     label(axis, "iteration", name, f"{name} per iteration")
 
 
 def parameter_paths(axis: Any, paths: Mapping[str, Sequence[float]], ylabel: str) -> None:
-    """How named parameters move from iteration to iteration."""
+    """How named parameters move from iteration to iteration.
+
+    >>> axis = plot.new_figure(5, 4).add_subplot()
+    >>> plot.parameter_paths(axis, {"coin 1": [0.6, 0.7], "coin 2": [0.5, 0.4]}, "probability")
+    """
     for k, (name, values) in enumerate(paths.items()):
         # Large below small, so that equal paths all show.
         size = max(4, 9 - 2 * k)
         axis.plot(values, "-", color=colour(k), marker=marker(k), ms=size, label=name)
-    _whole_ticks(axis)
+    whole_ticks(axis.xaxis)
     axis.legend(frameon=False, fontsize="small")
     label(axis, "iteration", ylabel, f"{ylabel} per iteration")
 
 
 def bic(axis: Any, by_k: Mapping[int, float]) -> None:
-    """BIC over the number of components, the lowest ringed."""
+    """BIC over the number of components, the lowest ringed.
+
+    >>> axis = plot.new_figure(5, 4).add_subplot()
+    >>> plot.bic(axis, {1: 30.0, 2: 20.0, 3: 25.0})
+    >>> axis.get_title()
+    'BIC, lower is better: K = 2'
+    """
     ks, values = list(by_k), list(by_k.values())
     axis.plot(ks, values, "o-", color=COLOURS[0])
     best = int(np.argmin(values))
     axis.plot(ks[best], values[best], "o", ms=13, mfc="none", mec=COLOURS[1], mew=2)
-    _whole_ticks(axis)
+    whole_ticks(axis.xaxis)
     axis.ticklabel_format(axis="y", useOffset=False)
     label(axis, "number of components K", "BIC", f"BIC, lower is better: K = {ks[best]}")
 
 
 def sweep(axis: Any, swept: Any, criterion: str = "bic") -> None:
     """A criterion of a `jaxem.Sweep` over the number of components, one line for each covariance
-    type, the best model ringed. Models without a sound fit are left out."""
+    type, the best model ringed. Models without a sound fit are left out.
+
+    >>> x = datasets.load("old_faithful")
+    >>> table = jaxem.sweep(x, range(1, 3), key=jax.random.key(0), n_starts=8)
+    >>> axis = plot.new_figure(5, 4).add_subplot()
+    >>> plot.sweep(axis, table, "icl")
+    """
     rows = [row for row in swept.table() if row[criterion] is not None]
     if not rows:
         raise ValueError(f"no model of this sweep has {criterion!r}.")
@@ -55,15 +75,17 @@ def sweep(axis: Any, swept: Any, criterion: str = "bic") -> None:
     best = pick(rows, key=lambda row: row[criterion])
     place = best["n_components"], best[criterion]
     axis.plot(*place, "o", ms=13, mfc="none", mec="black", mew=1.5)
-    _whole_ticks(axis)
+    whole_ticks(axis.xaxis)
     axis.ticklabel_format(axis="y", useOffset=False)
     axis.legend(frameon=False, fontsize="small")
-    name = {"held_out": "held-out log-likelihood per row"}.get(criterion, criterion.upper())
+    names = {"held_out": "held-out log-likelihood per row", "log_likelihood": "log-likelihood"}
+    name = names.get(criterion, criterion.upper())
     what = f"{best['covariance_type']}, K = {best['n_components']}"
     label(axis, "number of components K", name, f"{name}: best is {what}")
 
 
-def _whole_ticks(axis: Any) -> None:
+def whole_ticks(side: Any) -> None:
+    """Ticks at whole numbers only; `side` is `axis.xaxis` or `axis.yaxis`."""
     from matplotlib.ticker import MaxNLocator
 
-    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+    side.set_major_locator(MaxNLocator(integer=True))

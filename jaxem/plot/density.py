@@ -15,7 +15,14 @@ POINTS = 141
 def contours(
     axis: Any, model: Any, params: Any, x: np.ndarray, names: list[str], pair: tuple = (0, 1)
 ) -> None:
-    """Contours that hold 95, 75, 50 and 25 % of the fitted probability, over the data."""
+    """Contours that hold 95, 75, 50 and 25 % of the fitted probability, over the data.
+
+    >>> x, names = datasets.load("old_faithful"), datasets.columns("old_faithful")
+    >>> model = jaxem.Mixture(jaxem.Gaussian("full"), n_components=2)
+    >>> best = jaxem.fit(model, x, key=jax.random.key(0), n_starts=8).best()
+    >>> axis = plot.new_figure(5, 4).add_subplot()
+    >>> plot.contours(axis, model, best.params, x, names)
+    """
     u, v, density = _on_grid(model, params, x, pair)
     levels = _levels(density)
     axis.contourf(u, v, density, levels=[*levels, density.max() * 1.001], cmap="Blues", alpha=0.8)
@@ -28,7 +35,14 @@ def contours(
 def surface(
     axis: Any, model: Any, params: Any, x: np.ndarray, names: list[str], pair: tuple = (0, 1)
 ) -> None:
-    """The density as a surface; `axis` is a 3-D one (`projection="3d"`)."""
+    """The density as a surface; `axis` is a 3-D one (`projection="3d"`).
+
+    >>> x, names = datasets.load("old_faithful"), datasets.columns("old_faithful")
+    >>> model = jaxem.Mixture(jaxem.Gaussian("full"), n_components=2)
+    >>> best = jaxem.fit(model, x, key=jax.random.key(0), n_starts=8).best()
+    >>> axis = plot.new_figure(5, 4).add_subplot(projection="3d")
+    >>> plot.surface(axis, model, best.params, x, names)
+    """
     from matplotlib.ticker import MaxNLocator
 
     u, v, density = _on_grid(model, params, x, pair)

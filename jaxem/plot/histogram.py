@@ -18,7 +18,15 @@ def histogram(
     weight: np.ndarray | None = None,
     discrete: bool = False,
 ) -> None:
-    """Histogram of x f[n, 1], the mixture density, and π_k p(x|k); bars at counts if `discrete`."""
+    """Histogram of x f[n, 1], the mixture density, and π_k p(x|k); bars at counts if `discrete`.
+
+    >>> counts = np.array([[0.0], [1.0], [1.0], [6.0]])
+    >>> model = jaxem.Mixture(jaxem.Poisson(), n_components=2)
+    >>> rates = jaxem.PoissonParams(np.array([[0.7], [6.0]]))
+    >>> params = jaxem.MixtureParams(np.array([0.75, 0.25]), rates)
+    >>> axis = plot.new_figure(5, 4).add_subplot()
+    >>> plot.histogram(axis, model, params, counts, ["calls"], discrete=True)
+    """
     values = np.asarray(x)[:, 0]
     low, high = values.min(), values.max()
     if discrete:

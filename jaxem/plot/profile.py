@@ -8,7 +8,12 @@ from jaxem.plot.page import label
 
 
 def profile(axis: Any, params: Any, names: list[str]) -> None:
-    """One row per component, one column per feature (and category) of its parameter."""
+    """One row per component, one column per feature (and category) of its parameter.
+
+    >>> p = jaxem.BinomialParams(np.array([[0.1, 0.9], [0.8, 0.5]]))
+    >>> axis = plot.new_figure(5, 4).add_subplot()
+    >>> plot.profile(axis, jaxem.MixtureParams(np.array([0.4, 0.6]), p), ["spam", "ham"])
+    """
     field = next(name for name in ("rates", "probabilities") if hasattr(params, name))
     values = np.asarray(getattr(params, field))
     k = len(values)

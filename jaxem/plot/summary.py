@@ -31,6 +31,13 @@ def fit_figure(
 
     One column is a histogram; two or more of a Gaussian mixture are the classified data and the
     density of the first two; other families show a table of their parameters.
+
+    >>> x, names = datasets.load("old_faithful"), datasets.columns("old_faithful")
+    >>> model = jaxem.Mixture(jaxem.Gaussian("full"), n_components=2)
+    >>> best = jaxem.fit(model, x, key=jax.random.key(0), n_starts=8).best()
+    >>> figure = plot.fit_figure(model, best.params, x, names, {1: 2607.6, 2: 2322.2})
+    >>> len(figure.axes)
+    3
     """
     panels = _panels(model, params, x, names, weight)
     several = len(bic_by_k) > 1

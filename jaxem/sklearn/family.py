@@ -97,7 +97,9 @@ class FamilyMixture(DensityMixin, BaseEstimator, ABC):
         self.lower_bound_ = float(best.log_likelihood) / total
         self.restarts_ = jax.tree.map(np.asarray, fits)
         if not self.converged_ and self.max_iter > 0:
-            warnings.warn(f"The best start did not converge: {best}", ConvergenceWarning, 3)
+            warnings.warn(
+                f"The best start did not converge: {best.summary()}", ConvergenceWarning, 3
+            )
         return self
 
     def fit_predict(self, X: Any, y: Any = None, sample_weight: Any = None) -> np.ndarray:
@@ -152,14 +154,26 @@ class FamilyMixture(DensityMixin, BaseEstimator, ABC):
 
 
 class BernoulliMixture(FamilyMixture):
-    """Mixture of independent 0/1 features; `probabilities_` [k, d]. See `FamilyMixture`."""
+    """Mixture of independent 0/1 features; `probabilities_` [k, d]. See `FamilyMixture`.
+
+    >>> from jaxem.sklearn import BernoulliMixture
+    >>> BernoulliMixture(n_components=2, n_init=200, prior=jaxem.Beta(2, 2))
+    BernoulliMixture(n_components=2, n_init=200, prior=Beta(a=2, b=2))
+    """
 
     def _family(self, X):
         return jaxem.Bernoulli(self.prior)
 
 
 class PoissonMixture(FamilyMixture):
-    """Mixture of independent counts; `rates_` [k, d]. See `FamilyMixture`."""
+    """Mixture of independent counts; `rates_` [k, d]. See `FamilyMixture`.
+
+    >>> from jaxem.sklearn import PoissonMixture
+    >>> x = np.repeat([[1], [2], [20], [22]], 10, axis=0)
+    >>> mixture = PoissonMixture(n_components=2, n_init=4, random_state=0).fit(x)
+    >>> np.sort(mixture.rates_.ravel()).round(1)
+    array([ 1.5, 21. ])
+    """
 
     def _family(self, X):
         return jaxem.Poisson(self.prior)
@@ -167,7 +181,12 @@ class PoissonMixture(FamilyMixture):
 
 class CategoricalMixture(FamilyMixture):
     """Latent class analysis: features coded 0 .. n_categories − 1 (None: as many as the data
-    show); `probabilities_` [k, d, c]. See `FamilyMixture`."""
+    show); `probabilities_` [k, d, c]. See `FamilyMixture`.
+
+    >>> from jaxem.sklearn import CategoricalMixture
+    >>> CategoricalMixture(n_components=2, n_categories=3, n_init=200)
+    CategoricalMixture(n_categories=3, n_components=2, n_init=200)
+    """
 
     _parameter_constraints: ClassVar[dict] = {
         **FamilyMixture._parameter_constraints,

@@ -47,6 +47,14 @@ class GaussianMixture(_Peer):
     would swallow, below 7e-15 · n_features of a feature's variance, counts as that much, and a
     component that lost all its rows rests at the mean of the data rather than at the origin. What
     `verbose` prints is printed at the end.
+
+    >>> from jaxem.sklearn import GaussianMixture
+    >>> x = datasets.load("old_faithful")
+    >>> mixture = GaussianMixture(n_components=2, n_init=8, random_state=0).fit(x)
+    >>> np.sort(mixture.weights_).round(2)
+    array([0.36, 0.64])
+    >>> mixture.restarts_
+    Fit(8 fits, best log-likelihood -1130.26, ...)
     """
 
     _parameter_constraints: dict = {  # noqa: RUF012

@@ -23,6 +23,12 @@ class MixtureSelector(DensityMixin, BaseEstimator):
     `best_estimator_` (a fitted `GaussianMixture`, to which every prediction is handed on),
     `best_params_`, `best_index_`, `results_` (a dict of columns, one row a model, ready for a data
     frame) and `sweep_` (the `jaxem.Sweep` with all starts of all models).
+
+    >>> from jaxem.sklearn import MixtureSelector
+    >>> x = datasets.load("old_faithful")
+    >>> search = MixtureSelector(range(1, 3), covariance_type="full", n_init=8, random_state=0)
+    >>> search.fit(x).best_params_
+    {'n_components': 2, 'covariance_type': 'full'}
     """
 
     _parameter_constraints: ClassVar[dict] = {

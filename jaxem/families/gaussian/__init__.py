@@ -25,6 +25,11 @@ def Gaussian(covariance_type: str = "full", **options: Any):
     `reg_covar` is added to every variance after each M-step (scikit-learn's meaning; it is not
     part of the objective: prefer `prior`, a `NormalInverseWishart`). `known` takes `covariance`,
     a matrix f[d, d] shared by all components. mclust's VVV, EEE, VVI, VII are accepted.
+
+    >>> jaxem.Gaussian("VVV")
+    Gaussian('full')
+    >>> jaxem.Mixture(jaxem.Gaussian("tied"), n_components=3).n_parameters(d=2)
+    11
     """
     name = _MCLUST.get(covariance_type, covariance_type)
     if name not in _TYPES:

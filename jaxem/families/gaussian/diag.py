@@ -15,6 +15,7 @@ from jaxem.families.gaussian.params import (
     linear_rows,
     no_log_base,
     prior_density,
+    show,
     update_means,
 )
 from jaxem.families.gaussian.priors import NormalInverseGamma
@@ -110,11 +111,13 @@ class DiagGaussian:
 
     reg_covar: Any = 0.0
     prior: NormalInverseGamma | None = None
+    covariance_type: ClassVar[str] = "diag"
     shared: ClassVar[tuple[str, ...]] = ()
     scale_kind: ClassVar[str] = "feature"
 
     validate = check_settings
     log_base = no_log_base
+    __repr__ = show
     embed = embed_plain
     log_prior = prior_density
     log_density = _log_density
@@ -180,11 +183,13 @@ class SphericalGaussian:
 
     reg_covar: Any = 0.0
     prior: NormalInverseGamma | None = None
+    covariance_type: ClassVar[str] = "spherical"
     shared: ClassVar[tuple[str, ...]] = ()
     scale_kind: ClassVar[str] = "scalar"
 
     validate = check_settings
     log_base = no_log_base
+    __repr__ = show
     embed = embed_plain
     log_prior = prior_density
     log_density = _log_density

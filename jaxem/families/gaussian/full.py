@@ -16,6 +16,7 @@ from jaxem.families.gaussian.params import (
     outer,
     pack,
     prior_density,
+    show,
     square_products,
     square_rows,
     unpack,
@@ -32,11 +33,13 @@ class FullGaussian:
 
     reg_covar: Any = 0.0
     prior: NormalInverseWishart | None = None
+    covariance_type: ClassVar[str] = "full"
     shared: ClassVar[tuple[str, ...]] = ()
     scale_kind: ClassVar[str] = "feature"
 
     validate = check_settings
     log_base = no_log_base
+    __repr__ = show
     embed = embed_plain
     log_prior = prior_density
     standardized = matrix.standardized

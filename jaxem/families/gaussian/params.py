@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxem.checks import positive
+from jaxem.display import constructor
 from jaxem.numerics import safe_divide
 from jaxem.pytree import pytree
 
@@ -15,10 +16,14 @@ LOG_2PI = float(np.log(2 * np.pi))
 
 @pytree
 class GaussianParams:
-    """scikit-learn's names and shapes; covariances by type."""
+    """scikit-learn's names and shapes; covariances by type.
 
-    means: jax.Array  # f[k, d]
-    covariances: jax.Array  # full f[k, d, d], tied and known f[d, d], diag f[k, d], spherical f[k]
+    >>> jaxem.GaussianParams(means=np.zeros((3, 2)), covariances=np.ones(3))  # spherical
+    GaussianParams(means=[[0, 0], [0, 0], [0, 0]], covariances=[1, 1, 1])
+    """
+
+    means: jax.Array  #: f[k, d]
+    covariances: jax.Array  #: full f[k, d, d], tied and known f[d, d], diag f[k, d], spherical f[k]
 
 
 def linear_rows(x: jax.Array) -> list[jax.Array]:
@@ -78,6 +83,11 @@ def as_vector(value: Any, d: int, dtype: Any) -> jax.Array:
 
 
 # Methods that several covariance types take over as they are.
+
+
+def show(self: Any) -> str:
+    """The call that makes this family."""
+    return constructor(self, "Gaussian", [repr(self.covariance_type)])
 
 
 def check_settings(self: Any, x: np.ndarray) -> None:

@@ -18,12 +18,19 @@ from jaxem.pytree import pytree
 
 @pytree
 class NormalInverseWishart:
-    """Σ ~ InverseWishart(dof, scale), μ | Σ ~ Normal(mean, Σ / shrinkage)."""
+    """Σ ~ InverseWishart(dof, scale), μ | Σ ~ Normal(mean, Σ / shrinkage).
 
-    mean: Any  # f[d]
-    shrinkage: Any  # scalar > 0
-    dof: Any  # scalar > d − 1
-    scale: Any  # f[d, d]
+    >>> x = datasets.load("old_faithful")
+    >>> scale = np.cov(x.T) / 2 ** (2 / 2)  # Fraley and Raftery's, for two components
+    >>> prior = jaxem.NormalInverseWishart(x.mean(axis=0), 0.01, dof=4, scale=scale)
+    >>> jaxem.Gaussian("full", prior=prior).prior.dof
+    4
+    """
+
+    mean: Any  #: f[d]
+    shrinkage: Any  #: scalar > 0
+    dof: Any  #: scalar > d − 1
+    scale: Any  #: f[d, d]
 
     def validate(self, d: int) -> None:
         """ValueError, naming the field, for a prior that is not one on f[d]."""
@@ -65,12 +72,18 @@ class NormalInverseWishart:
 
 @pytree
 class NormalInverseGamma:
-    """σ² ~ InverseGamma(dof/2, scale/2), μ | σ² ~ Normal(mean, σ² / shrinkage)."""
+    """σ² ~ InverseGamma(dof/2, scale/2), μ | σ² ~ Normal(mean, σ² / shrinkage).
 
-    mean: Any  # f[d]
-    shrinkage: Any  # scalar > 0
-    dof: Any  # scalar > 0
-    scale: Any  # f[d] or scalar
+    >>> x = datasets.load("old_faithful")
+    >>> prior = jaxem.NormalInverseGamma(x.mean(axis=0), 0.01, dof=4, scale=x.var(axis=0))
+    >>> jaxem.Gaussian("diag", prior=prior).prior.dof
+    4
+    """
+
+    mean: Any  #: f[d]
+    shrinkage: Any  #: scalar > 0
+    dof: Any  #: scalar > 0
+    scale: Any  #: f[d] or scalar
 
     def validate(self, d: int) -> None:
         """ValueError, naming the field, for a prior that is not one on f[d]."""

@@ -22,6 +22,7 @@ from jaxem.families.gaussian.params import (
     outer,
     pack,
     prior_density,
+    show,
     square_rows,
     unpack,
     update_means,
@@ -61,11 +62,13 @@ class TiedGaussian:
 
     reg_covar: Any = 0.0
     prior: NormalInverseWishart | None = None
+    covariance_type: ClassVar[str] = "tied"
     shared: ClassVar[tuple[str, ...]] = ("covariances",)
     scale_kind: ClassVar[str] = "feature"
 
     validate = check_settings
     log_base = no_log_base
+    __repr__ = show
     embed = embed_plain
     log_prior = prior_density
     standardized = matrix.standardized
@@ -129,10 +132,12 @@ class KnownGaussian:
     """Gaussian components whose common covariance f[d, d] is known: only means are estimated."""
 
     covariance: Any
+    covariance_type: ClassVar[str] = "known"
     shared: ClassVar[tuple[str, ...]] = ("covariances",)
     scale_kind: ClassVar[str] = "feature"
     prior: ClassVar[None] = None
 
+    __repr__ = show
     embed = embed_plain
     log_prior = prior_density
     standardize = matrix.standardize

@@ -1,0 +1,172 @@
+"""`fits.plot` and `sweep.plot`: one call for each picture. Axes in, axes out."""
+
+from typing import Any
+
+import numpy as np
+
+from jaxem.fit import precision_of
+from jaxem.plot.classified import classified
+from jaxem.plot.clouds import clouds
+from jaxem.plot.density import contours
+from jaxem.plot.gaussians import is_gaussian
+from jaxem.plot.model import model_of
+from jaxem.plot.page import drawn
+from jaxem.plot.responsibilities import responsibilities
+from jaxem.plot.spread import criterion
+from jaxem.plot.starts import starts, traces
+
+
+class FitPlots:
+    """Pictures of a `jaxem.Fit`. Each method draws on `ax`, or on a new figure, and returns the
+    matplotlib axes.
+
+    Where data x f[n, d] are asked for, a table with named columns labels the axes, as does `names`.
+    A `Fit` does not keep its model; parameters tell it for all families but the binomial, for
+    which, and for families of your own, `model` is to be given. Of several starts the best one is
+    drawn.
+
+    >>> x = datasets.load("old_faithful")
+    >>> model = jaxem.Mixture(jaxem.Gaussian("full"), n_components=2)
+    >>> fits = jaxem.fit(model, x, key=jax.random.key(0), n_starts=8)
+    >>> axis = fits.plot.ellipses(x, names=datasets.columns("old_faithful"))
+    >>> axis.get_xlabel()
+    'eruptions'
+    """
+
+    def __init__(self, fits: Any):
+        self._fits = fits
+
+    def __repr__(self) -> str:
+        return _menu("fits.plot", self)
+
+    def starts(self, ax: Any = None, *, bins: int = 30) -> Any:
+        """Is the best start reproducible? A histogram of what the starts reached."""
+        return drawn(ax, starts, self._fits, bins)
+
+    def traces(self, ax: Any = None) -> Any:
+        """How did the runs converge? Their distance to the best, iteration by iteration."""
+        return drawn(ax, traces, self._fits)
+
+    def ellipses(
+        self, x: Any, columns: Any = (0, 1), ax: Any = None, *, names: Any = None, model: Any = None
+    ) -> Any:
+        """Where are the components? Rows by component in two columns, ellipses of two sd."""
+        return self._pair(classified, x, columns, ax, names, model)
+
+    def contours(
+        self, x: Any, columns: Any = (0, 1), ax: Any = None, *, names: Any = None, model: Any = None
+    ) -> Any:
+        """What density was fitted? Contours in two columns, the others integrated out."""
+        return self._pair(contours, x, columns, ax, names, model)
+
+    def responsibilities(self, x: Any, ax: Any = None, *, model: Any = None) -> Any:
+        """How surely do rows belong to components? Each row's probabilities, stacked."""
+        params = self._one()
+        model, rows = model_of(params, model), _table(x, None)[0]
+        with precision_of(params.weights.dtype):
+            return drawn(ax, responsibilities, model, params, rows)
+
+    def clouds(
+        self,
+        columns: Any = (0, 1),
+        ax: Any = None,
+        *,
+        field: str | None = None,
+        names: Any = None,
+        reference: Any = None,
+    ) -> Any:
+        """How far do parameters scatter? Those of all sound fits, components matched to the best.
+
+        Fits are starts, or replicates (a bootstrap, a study) on the leading axis; of replicates
+        with starts of their own the best start of each is drawn. `reference` (parameters) replaces
+        the best fit as what components are matched to.
+        """
+        import jax
+
+        fits = self._fits.best() if np.ndim(self._fits.status) == 2 else self._fits
+        if np.ndim(fits.status) != 1 or not fits.sound.any():
+            raise ValueError(f"clouds() needs several fits, at least one of them sound; got {fits}")
+        reference = fits.best().params if reference is None else reference
+        params = jax.tree.map(lambda leaf: np.asarray(leaf)[fits.sound], fits.params)
+        return drawn(ax, clouds, params, reference, tuple(columns), field, names)
+
+    def _one(self) -> Any:
+        """Parameters of the best fit of one data set, on the host."""
+        import jax
+
+        best = self._fits.best()
+        if np.ndim(best.status):
+            raise ValueError(
+                f"These are fits of {np.shape(best.status)[0]} data sets: choose one, fits[i].plot."
+            )
+        return jax.tree.map(np.asarray, best.params)
+
+    def _pair(self, draw: Any, x: Any, columns: Any, ax: Any, names: Any, model: Any) -> Any:
+        params = self._one()
+        if not is_gaussian(params):
+            kind = type(params.components).__name__
+            raise ValueError(f"{draw.__name__} need means and covariances; these are {kind}.")
+        x, names = _table(x, names)
+        pair = _two_of(columns, names)
+        with precision_of(params.weights.dtype):
+            return drawn(ax, draw, model_of(params, model), params, x, names, pair)
+
+
+class SweepPlots:
+    """Pictures of a `jaxem.Sweep`; the fits of each of its models have their own, `row.fits.plot`.
+
+    Each method draws on `ax`, or on a new figure, and returns the matplotlib axes.
+
+    >>> x = datasets.load("old_faithful")
+    >>> table = jaxem.sweep(x, range(1, 3), key=jax.random.key(0), n_starts=8)
+    >>> table.plot.criterion("bic").get_title()
+    'BIC: best is full, K = 2'
+    """
+
+    def __init__(self, swept: Any):
+        self._swept = swept
+
+    def __repr__(self) -> str:
+        return _menu("sweep.plot", self)
+
+    def criterion(
+        self, name: str | None = None, ax: Any = None, *, x: Any = None, sample_weight: Any = None
+    ) -> Any:
+        """Which model? A criterion over the number of components, with the spread of the starts.
+
+        `name` is "bic", "aic", "icl", "log_likelihood" or "held_out" (None: the sweep's own). The
+        spread of ICL needs the data `x` (and `sample_weight`) of the sweep.
+        """
+        name = name or self._swept.criterion
+        return drawn(ax, criterion, self._swept, name, x, sample_weight)
+
+
+def _menu(name: str, plots: Any) -> str:
+    """What there is to draw, one line each."""
+    public = [key for key in vars(type(plots)) if not key.startswith("_")]
+    lines = [(key, (getattr(plots, key).__doc__ or "").strip().splitlines()[0]) for key in public]
+    return "\n".join(f"{name}.{key:<18} {line}" for key, line in lines)
+
+
+def _table(x: Any, names: Any) -> tuple[np.ndarray, list[str]]:
+    """x as f[n, d], and names: those given, those of a data frame, or numbers."""
+    if names is None and hasattr(x, "columns"):
+        names = [str(name) for name in x.columns]
+    x = np.asarray(x)
+    x = x[:, None] if x.ndim == 1 else x
+    names = [f"x{j}" for j in range(x.shape[1])] if names is None else list(names)
+    if len(names) != x.shape[1]:
+        raise ValueError(f"names: {len(names)} given for {x.shape[1]} columns of x.")
+    return x, names
+
+
+def _two_of(columns: Any, names: list[str]) -> tuple[int, int]:
+    """Positions of two columns given by number or name."""
+    chosen = [names.index(one) if one in names else one for one in columns]
+    good = len(chosen) == 2 and all(
+        isinstance(one, int | np.integer) and 0 <= one < len(names) for one in chosen
+    )
+    if not good:
+        known = ", ".join(f"{j} ({name})" for j, name in enumerate(names))
+        raise ValueError(f"columns must be two of {known}; got {columns}.")
+    return int(chosen[0]), int(chosen[1])
