@@ -1,5 +1,6 @@
 """Latent-variable models by EM, thousands of fits at once, on CPU, GPU or TPU."""
 
+from jaxem import tools as tools
 from jaxem._version import __version__ as __version__
 from jaxem.clock import enable_compilation_cache as enable_compilation_cache
 from jaxem.data import Data as Data
@@ -17,6 +18,7 @@ from jaxem.families import PoissonParams as PoissonParams
 from jaxem.families.gaussian.priors import NormalInverseGamma as NormalInverseGamma
 from jaxem.families.gaussian.priors import NormalInverseWishart as NormalInverseWishart
 from jaxem.fit import fit as fit
+from jaxem.infer import standard_errors as standard_errors
 from jaxem.loop import em as em
 from jaxem.many import fit_many as fit_many
 from jaxem.models import Mixture as Mixture

@@ -32,8 +32,8 @@ FLOORS = [
     {"race", "checkpoint", "starts"},
     {"fit"},
     {"many"},
-    {"select", "infer"},
-    {"sklearn", "cli", "plot", "io", "tables", "demo", "datasets"},
+    {"select", "infer", "tools"},
+    {"sklearn", "cli", "plot", "io", "convert", "tables", "demo", "datasets"},
 ]
 GUESTS = len(FLOORS) - 1
 

@@ -11,6 +11,7 @@ from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.model_selection import cross_val_score
 
+from jaxem import convert
 from jaxem.sklearn import (
     BernoulliMixture,
     CategoricalMixture,
@@ -49,6 +50,8 @@ def test_a_family_as_an_estimator(cls, x, name, shape):
     assert drawn.shape == (40, x.shape[1]) and set(which) == {0, 1}
     back = pickle.loads(pickle.dumps(one))
     np.testing.assert_array_equal(back.score_samples(x), one.score_samples(x))
+    model, params = convert.from_sklearn(one)
+    np.testing.assert_allclose(model.log_prob(params, x), one.score_samples(x), rtol=1e-10)
     again = clone(one).fit(x)
     np.testing.assert_array_equal(getattr(again, name), getattr(one, name))
 
@@ -83,6 +86,7 @@ def test_the_selector_picks_and_hands_on():
     assert isinstance(best, GaussianMixture) and best.restarts_.status.shape == (8,)
     np.testing.assert_allclose(best.bic(PLANE), selector.results_["bic"].min(), rtol=1e-9)
     np.testing.assert_allclose(selector.score(PLANE), best.lower_bound_, rtol=1e-9)
+    assert best.n_samples_seen_ == 300  # so that partial_fit can go on from here
     assert selector.predict_proba(PLANE).shape == (300, 2)
     assert selector.sample(5)[0].shape == (5, 2)
     back = pickle.loads(pickle.dumps(selector))

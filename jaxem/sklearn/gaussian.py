@@ -17,11 +17,18 @@ import jaxem
 from jaxem.fit import precision_of, raced
 from jaxem.race import RUNGS
 from jaxem.result import Fit
-from jaxem.sklearn import starts
+from jaxem.sklearn import online, starts
 from jaxem.sklearn.rows import pad, rows_of
 from jaxem.sklearn.search import Found, Problem, SingularStarts, exhaustive, race
 
 _Peer = sklearn.mixture.GaussianMixture
+
+
+def _weight(sample_weight: Any, X: np.ndarray) -> np.ndarray | None:
+    """f64[n], or None where none was given."""
+    if sample_weight is None:
+        return None
+    return _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
 
 
 class GaussianMixture(_Peer):
@@ -41,7 +48,9 @@ class GaussianMixture(_Peer):
     Beyond scikit-learn: `sample_weight` in `fit`, `fit_predict` and `score`; `init_params` may be
     labels [n], responsibilities [n, k] or a callable `(X, n_components, random_state)` that gives
     either; `restarts_`, a `jaxem.Fit` with axis [starts], has every start's parameters,
-    log-likelihood, status and iterations.
+    log-likelihood, status and iterations; `fit(X, standard_errors=True)` leaves `standard_errors_`
+    (see `jaxem.standard_errors`; `standard_errors_.means` has the shape of `means_`); `partial_fit`
+    takes data in batches, of which `n_samples_seen_` counts the rows (or their weight).
 
     Everything is computed in float64 and handed back in the dtype of X. A `reg_covar` that rounding
     would swallow, below 7e-15 · n_features of a feature's variance, counts as that much, and a
@@ -63,13 +72,13 @@ class GaussianMixture(_Peer):
     }
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> "GaussianMixture":
-        """Fit by EM from `n_init` starts, or from where the last fit ended if `warm_start`."""
+    def fit(
+        self, X: Any, y: Any = None, sample_weight: Any = None, standard_errors: bool = False
+    ) -> "GaussianMixture":
+        """Fit by EM from `n_init` starts, or from where the last fit ended if `warm_start`; with
+        `standard_errors`, judge the parameters too (`standard_errors_`)."""
         X = validate_data(self, X, dtype=[np.float64, np.float32], ensure_min_samples=2)
-        if sample_weight is not None:
-            sample_weight = _check_sample_weight(
-                sample_weight, X, dtype=np.float64, ensure_non_negative=True
-            )
+        sample_weight = _weight(sample_weight, X)
         if len(X) < self.n_components:
             raise ValueError(
                 f"Expected n_samples >= n_components but got n_components = {self.n_components}, "
@@ -88,6 +97,7 @@ class GaussianMixture(_Peer):
         if self.verbose:
             self._tell(found, time() - begun)
         self._adopt(found.fits, *found.best, X.dtype)
+        self.n_samples_seen_ = len(X) if sample_weight is None else float(sample_weight.sum())
         if not self.converged_ and self.max_iter > 0:
             warnings.warn(
                 "Best performing initialization did not converge. Try different init parameters, "
@@ -95,6 +105,41 @@ class GaussianMixture(_Peer):
                 ConvergenceWarning,
                 stacklevel=3,
             )
+        if standard_errors:
+            model, params = self._model(), starts.params_of(self)
+            self.standard_errors_ = jaxem.standard_errors(model, params, X, sample_weight)
+        return self
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> "GaussianMixture":
+        """Take in one more batch of rows by a step of online EM (Cappé and Moulines 2009).
+
+        The first batch is fitted as by `fit`; after a `fit`, or an earlier batch, this one moves
+        the running statistics by γ = (1 + t)^−0.6, t being the rows seen before over the rows of
+        this batch: by turns 1, 2^−0.6, 3^−0.6, .. for equal batches. `lower_bound_` is then the
+        mean log-likelihood of the batch before the step, `converged_` is False, and `restarts_`
+        stays that of the fit.
+        """
+        if not hasattr(self, "n_samples_seen_"):
+            return self.fit(X, sample_weight=sample_weight)
+        X = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
+        sample_weight = _weight(sample_weight, X)
+        weight = np.ones(len(X)) if sample_weight is None else sample_weight
+        if not weight.sum() > 0:
+            raise ValueError("sample_weight is zero for every row: there is nothing to learn.")
+        here, dtype = starts.params_of(self), np.asarray(self.means_).dtype
+        if len(here.weights) != self.n_components:
+            raise ValueError(
+                f"n_components is {self.n_components}, but the parameters are those of "
+                f"{len(here.weights)} components: call fit to begin anew."
+            )
+        bound = self.score(X, sample_weight=sample_weight)
+        with precision_of(np.float64):
+            params = online.step(self._model(), here, X, weight, self.n_samples_seen_)
+        self._place(params, dtype)
+        self.n_samples_seen_ += len(X) if sample_weight is None else float(weight.sum())
+        self.converged_, self.n_iter_ = False, self.n_iter_ + 1
+        self.lower_bound_, self.lower_bounds_ = bound, [*self.lower_bounds_, bound]
         return self
 
     def fit_predict(self, X: Any, y: Any = None, sample_weight: Any = None) -> np.ndarray:
@@ -108,10 +153,13 @@ class GaussianMixture(_Peer):
             sample_weight = _check_sample_weight(sample_weight, values)
         return float(np.average(values, weights=sample_weight))
 
-    def _search(self, X: np.ndarray, sample_weight: Any) -> Found:
+    def _model(self) -> jaxem.Mixture:
         family = jaxem.Gaussian(self.covariance_type, reg_covar=self.reg_covar)
-        model = jaxem.Mixture(family, n_components=self.n_components)
-        rows = rows_of(family, X, sample_weight)
+        return jaxem.Mixture(family, n_components=self.n_components)
+
+    def _search(self, X: np.ndarray, sample_weight: Any) -> Found:
+        model = self._model()
+        rows = rows_of(model.family, X, sample_weight)
         inner = starts.in_frame(model, rows.frame)
         problem = Problem(model, inner, rows, self.tol, self.max_iter)
         random_state = check_random_state(self.random_state)
@@ -153,15 +201,22 @@ class GaussianMixture(_Peer):
 
     def _adopt(self, fits: Fit, best: Fit, converged: bool, bounds: list[float], dtype) -> None:
         """Set the fitted attributes to the best of all fits."""
-        covariances = np.asarray(best.params.covariances, float)
-        upper = _compute_precision_cholesky(covariances, self.covariance_type)
-        leaves = best.params.weights, best.params.means, covariances, upper
-        self._set_parameters(tuple(np.asarray(leaf, dtype) for leaf in leaves))
+        self._place(best.params, dtype)
         self.converged_ = converged
         self.n_iter_ = len(bounds)
         self.lower_bounds_ = bounds
         self.lower_bound_ = bounds[-1] if bounds else -np.inf
         self.restarts_ = fits
+
+    def _place(self, params: Any, dtype: Any) -> None:
+        """Stand at these parameters; scikit-learn's error, and no change, if one is singular."""
+        covariances = np.asarray(params.covariances, float)
+        upper = _compute_precision_cholesky(covariances, self.covariance_type)
+        leaves = params.weights, params.means, covariances, upper
+        # Copies, which the user may write to.
+        self._set_parameters(tuple(np.array(leaf, dtype) for leaf in leaves))
+        # Those of other parameters.
+        vars(self).pop("standard_errors_", None)
 
     def _tell(self, found: Found, seconds: float) -> None:
         """What scikit-learn prints on the way, told afterwards: times are shares of the whole."""

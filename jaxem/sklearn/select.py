@@ -115,6 +115,7 @@ class MixtureSelector(DensityMixin, BaseEstimator):
         bounds = [float(best.log_likelihood) / total]
         estimator._adopt(fits, best, bool(best.converged), bounds, dtype)
         estimator.n_iter_ = int(best.n_iter)
+        estimator.n_samples_seen_ = total
         estimator.n_features_in_ = self.n_features_in_
         if hasattr(self, "feature_names_in_"):
             estimator.feature_names_in_ = self.feature_names_in_

@@ -1,0 +1,65 @@
+"""Online EM: one step per batch on running statistics (Cappé and Moulines 2009, J. R. Stat. Soc. B
+71, 593).
+
+The statistics of what was seen so far are those that the parameters are the M-step of; so the
+parameters are all that has to be kept. Here the past takes part as 2d labelled points for each
+component, which have its weight, mean and covariance exactly, and a step is one E-step over batch
+and past together and one M-step.
+"""
+
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxem.fit import host_data
+from jaxem.frame import frame_of, standardize, standardized_params
+from jaxem.pytree import replace
+from jaxem.sklearn import starts
+from jaxem.sklearn.rows import padded_length
+from jaxem.tools.transport import host_gaussians, root
+
+#: Exponent of the step sizes. Their sum must diverge and that of their squares converge: above 1/2,
+#: at most 1; small ones forget the start sooner. Theirs, too, is 0.6.
+EXPONENT = 0.6
+
+
+def step_size(weight: float, seen: float) -> float:
+    """γ = (1 + t)^−0.6 with t the batches seen before, counted in batches of this one's weight."""
+    return (1 + seen / weight) ** -EXPONENT
+
+
+def step(model: Any, params: Any, x: np.ndarray, weight: np.ndarray, seen: float) -> Any:
+    """The parameters of a Gaussian mixture after one batch x f[n, d], in units of x: the M-step of
+    (1 − γ) · past + γ · batch, per unit of weight. `seen` is the weight of all rows before it."""
+    share = step_size(weight.sum(), seen)
+    points, mass, label = _past(model, params)
+    rows = np.concatenate([x.astype(float), points])
+    w = np.concatenate([share * weight / weight.sum(), (1 - share) * mass])
+    known = np.concatenate([np.full(len(x), -1), label])
+    frame = frame_of(model.family, rows, w)
+    size = padded_length(len(rows))
+    z = np.zeros((size, rows.shape[1]))
+    z[: len(rows)] = standardize(rows, frame)
+    missing = size - len(rows)
+    data = host_data(z, np.pad(w, (0, missing)), np.pad(known, (0, missing), constant_values=-1))
+    return jax.device_get(_step(model, starts.in_frame(model, frame), frame, params, data))
+
+
+@jax.jit
+def _step(model, inner, frame, params, data):
+    here = standardized_params(model, params, frame)
+    moved = inner.m_step(inner.e_step(here, data)[0], here)
+    own = model.family.unstandardize(moved.components, frame.shift, frame.scale)
+    return replace(moved, components=own)
+
+
+def _past(model: Any, params: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Points μ ± √d · (columns of a root of Σ − reg_covar) f[2dk, d], their weights and labels."""
+    means, covariances = host_gaussians(model, params, "partial_fit")
+    k, d = means.shape
+    ridge = float(model.family.reg_covar) * np.eye(d)
+    away = np.sqrt(d) * root(covariances - ridge).swapaxes(1, 2)
+    points = means[:, None] + np.concatenate([away, -away], axis=1)
+    mass = np.repeat(np.asarray(params.weights, float) / (2 * d), 2 * d)
+    return points.reshape(-1, d), mass, np.repeat(np.arange(k), 2 * d)

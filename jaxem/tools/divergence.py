@@ -1,0 +1,156 @@
+"""Kullback–Leibler divergence between mixtures: Monte Carlo for any families, and for Gaussians an
+approximation between two bounds.
+
+Hershey and Olsen (2007, ICASSP, IV-317) and Durrieu, Thiran and Kelly (2012, ICASSP, 4833).
+"""
+
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jaxem.checks import whole
+from jaxem.families.gaussian.params import LOG_2PI
+from jaxem.models import Mixture, MixtureParams
+from jaxem.numerics import NEGLIGIBLE, cholesky, einsum, inverse_factor, safe_log
+from jaxem.tools.door import gaussian, in_own_precision, matrices, one_fit, same_space
+
+#: Turns of the alternating minimisation of the variational upper bound; every turn is a bound.
+TURNS = 100
+
+
+class Estimate(NamedTuple):
+    """A Monte Carlo mean and its standard error, f[] each."""
+
+    value: Any
+    standard_error: Any
+
+
+class Bounds(NamedTuple):
+    """lower <= KL <= upper, and the variational approximation, f[] each."""
+
+    lower: Any
+    approximation: Any
+    upper: Any
+
+
+@in_own_precision
+def kl_divergence(
+    model_p: Mixture,
+    p: MixtureParams,
+    model_q: Mixture,
+    q: MixtureParams,
+    *,
+    key: jax.Array,
+    n: int = 10_000,
+) -> Estimate:
+    """KL(p || q) = E_p[log p − log q] from n rows of p: value and standard error.
+
+    Any families over the same columns; infinite where q excludes rows of p. Raises ValueError for
+    mixtures over different columns.
+    """
+    whole("n", n, 2)
+    one_fit(p, "kl_divergence")
+    one_fit(q, "kl_divergence")
+    x = jax.eval_shape(lambda p, key: model_p.sample(key, p, n)[0], p, key)
+    same_space(model_q, q, x.shape[1])
+    return _sampled(model_p, p, model_q, q, key, n)
+
+
+@partial(jax.jit, static_argnames="n")
+def _sampled(model_p, p, model_q, q, key, n: int) -> Estimate:
+    x = model_p.sample(key, p, n)[0]
+    log_q = model_q.log_prob(q, x)
+    gap = model_p.log_prob(p, x) - jnp.where(log_q > NEGLIGIBLE / 10, log_q, -jnp.inf)
+    value = jnp.mean(gap)
+    square = jnp.sum((gap - value) ** 2) / (n - 1)
+    return Estimate(value, jnp.sqrt(square / n))
+
+
+@in_own_precision
+def kl_bounds(model_p: Mixture, p: MixtureParams, model_q: Mixture, q: MixtureParams) -> Bounds:
+    """Bounds and approximation of KL(p || q) between Gaussian mixtures, without sampling.
+
+    The approximation is Hershey and Olsen's variational one. The lower bound is that of Durrieu et
+    al., or 0; the upper one the smaller of theirs and of Hershey and Olsen's variational bound. A
+    q of one component enters the lower bound with its exact integral, so that between two Gaussians
+    all three are the divergence itself. Raises ValueError for other families and for mixtures over
+    different columns.
+    """
+    p, q = gaussian(model_p, p, "kl_bounds"), gaussian(model_q, q, "kl_bounds")
+    same_space(model_q, q, p.means.shape[1])
+    return _bounds((p, matrices(p, model_p.family)), (q, matrices(q, model_q.family)))
+
+
+@jax.jit
+def _bounds(own, other) -> Bounds:
+    """Of parameters and covariance matrices of both sides."""
+    p, q = own[0], other[0]
+    inside, across, entropy = _divergences(own, own), _divergences(own, other), _entropies(own[1])
+    log_p, log_q = safe_log(p.weights), safe_log(q.weights)
+    inside_low = _log_mean(log_p, -inside) - entropy
+    inside_high = _log_mean(log_p, _overlaps(own, own))
+    across_low = _log_mean(log_q, -across) - entropy
+    across_high = across_low if q.weights.size == 1 else _log_mean(log_q, _overlaps(own, other))
+
+    def mean(values):
+        return jnp.sum(p.weights * jnp.where(p.weights > 0, values, 0))
+
+    shared = _variational(log_p, log_q, across)
+    return Bounds(
+        jnp.maximum(mean(inside_low - across_high), 0),
+        mean(inside_low - across_low),
+        jnp.maximum(jnp.minimum(mean(inside_high - across_low), shared), 0),
+    )
+
+
+def _log_mean(log_weights, logs):
+    """log Σ_b weight_b exp(logs_ab) f[a]."""
+    return jax.nn.logsumexp(log_weights[None] + logs, axis=1)
+
+
+def _both(p, q):
+    """b[a, b]: neither component is switched off."""
+    return (p.weights > 0)[:, None] & (q.weights > 0)[None]
+
+
+def _divergences(one, two):
+    """KL between components f[a, b]: ½ (log|Σ_b|/|Σ_a| + tr Λ_b Σ_a + Δᵀ Λ_b Δ − d)."""
+    (p, a), (q, b) = one, two
+    w, log_det, _ = inverse_factor(b)
+    spread = einsum("bij,ajl->abil", w, cholesky(a))
+    gap = p.means[:, None] - q.means[None]
+    z = einsum("bij,abj->abi", w, gap)
+    log_ratio = log_det[None] - inverse_factor(a)[1][:, None]
+    square = jnp.sum(spread**2, axis=(2, 3)) + jnp.sum(z**2, axis=2) - a.shape[-1]
+    return jnp.where(_both(p, q), 0.5 * (log_ratio + square), 0)
+
+
+def _overlaps(one, two):
+    """log ∫ N_a N_b = log N(μ_a; μ_b, Σ_a + Σ_b) f[a, b]."""
+    (p, a), (q, b) = one, two
+    w, log_det, _ = inverse_factor(a[:, None] + b[None])
+    z = einsum("abij,abj->abi", w, p.means[:, None] - q.means[None])
+    log_overlap = -0.5 * (a.shape[-1] * LOG_2PI + log_det + jnp.sum(z**2, axis=2))
+    return jnp.where(_both(p, q), log_overlap, 0)
+
+
+def _entropies(covariances):
+    """½ log|2πe Σ| f[k]."""
+    d = covariances.shape[-1]
+    return 0.5 * (d * (LOG_2PI + 1) + inverse_factor(covariances)[1])
+
+
+def _variational(log_p, log_q, across):
+    """The least Σ φ (log φ − log ψ + KL_ab) over the ways φ, ψ f[a, b] to share out the weights of
+    both sides, by turns."""
+
+    def turn(_, phi):
+        psi = log_q[None] + phi - jax.nn.logsumexp(phi, axis=0)[None]
+        return log_p[:, None] + jax.nn.log_softmax(psi - across, axis=1)
+
+    phi = jax.lax.fori_loop(0, TURNS, turn, log_p[:, None] + log_q[None])
+    psi = log_q[None] + phi - jax.nn.logsumexp(phi, axis=0)[None]
+    share = jnp.exp(phi)
+    return jnp.sum(jnp.where(share > 0, share * (phi - psi + across), 0))
