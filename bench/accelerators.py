@@ -4,9 +4,9 @@ Overlapping Gaussian mixtures in float64, 64 k-means++ starts, the same for all.
 until the engine's own rule (predicted remaining gain, Aitken, below 1e-6 per row), and E-steps
 until the objective is within 1e-6 per row of the limit that this very start reaches in the end.
 
-Last answer: to its limit SQUAREM on the statistics, the default, needs 0.17 to 0.38 of plain EM's
-steps where components overlap and 0.65 where they do not (diabetes); on the parameters 0.10 to 0.35
-and 0.61; Anderson mixing 0.15 to 0.73. Two cores of an AMD EPYC with AVX-512, jax 0.10.2, November
+Last answer: to its limit SQUAREM on the parameters, the default, needs 0.08 to 0.36 of plain EM's
+steps where components overlap and 0.65 where they do not (diabetes); on the statistics 0.17 to 0.37
+and 0.61; Anderson mixing 0.18 to 0.73. Two cores of an AMD EPYC with AVX-512, jax 0.10.2, November
 2026.
 """
 

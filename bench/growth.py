@@ -3,7 +3,10 @@
 One is varied at a time around n = 4000, d = 4, K = 8, 64 lanes; full covariance, float32, the
 engine's step alone.
 
-Last answer: not measured yet.
+Last answer: in n, K and lanes it falls to the level of large problems and stays there (2.7 ns at
+n = 250, 0.63 at 4000, 0.52 at 64,000; 1.2 at one lane, 0.65 from 64 on; 1.2 at K = 2, 0.60 at 32);
+in d it grows as the number of features: 0.35, 0.41, 0.66, 1.1, 2.3, 7.7 ns at d = 1, 2, 4, 8, 16,
+32. Two cores of an AMD EPYC with AVX-512, jax 0.10.2, November 2026.
 """
 
 from typing import Any

@@ -2,7 +2,7 @@
 
 EM is a fixed-point map θ → F(θ) on the parameters: E-step, then M-step. What is extrapolated is
 every array of the parameters as it stands: weights keep their sum, means and covariances need no
-map (logarithms and Cholesky factors save no step, see `python -m bench accelerators`). A proposal
+map. `python -m bench accelerators` compares with extrapolated statistics. A proposal
 that lowers the objective or is no mixture is refused by the engine, which then takes the plain
 step from where it stood. One E-step per proposal, accepted or not. Proposals are bounded in length
 by what the lane has found to hold: unbounded ones are mostly refused far from an optimum.

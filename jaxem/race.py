@@ -103,6 +103,8 @@ def _distinct(own, value, score, weights, quota, follows) -> np.ndarray:
 
 def _leader(i, chosen, value, sizes) -> int | None:
     """The last chosen lane, if any, of the same objective and weights to a near thing."""
+    if not np.isfinite(value[i]):
+        return None
     near = chosen[np.abs(value[chosen] - value[i]) <= SAME * (1 + abs(value[i]))]
     same = near[np.abs(sizes[near] - sizes[i]).max(axis=1, initial=0) < 1e-3]
     return int(same[-1]) if same.size else None
