@@ -41,15 +41,19 @@ def plan(
     shared: bool,
     limit: int | None = None,
     chunks: int = 0,
+    platform: str | None = None,
+    devices: int = 1,
 ) -> Plan:
-    """Sizes for `lanes` fits of k components with `width` features on n rows each.
+    """Sizes for `lanes` fits of k components with `width` features on n rows each, per device
+    where `devices` of a platform (None: JAX's default) share the lanes.
 
     `limit` in bytes bounds blocks, lane states and, for separate data sets, the copies of their
     rows. `chunks` partial sums of each lane, padded to powers of two, are what the fused kernel
     writes. ValueError, with the minimum, when not even one lane with one row per block fits.
     """
-    limit = memory() if limit is None else limit
-    kind = jax.default_backend()
+    kind = platform or jax.default_backend()
+    limit = memory(kind, devices) if limit is None else limit
+    lanes = -(-lanes // devices)
     full = FULL.get(kind, FULL["gpu"])
     # Parameters, statistics, an accelerator's memory; and partial sums.
     state = (16 + 4 * chunks) * k * width * itemsize
@@ -79,12 +83,13 @@ def plan(
     return Plan(bucket, rows, at_once, smallest, stride)
 
 
-def memory() -> int:
-    """Bytes a call may use: a share of what the default device has."""
-    stats = jax.local_devices()[0].memory_stats()
+def memory(platform: str | None = None, devices: int = 1) -> int:
+    """Bytes a call may use on each device: a share of what it has. Devices of a CPU share one
+    memory."""
+    stats = jax.local_devices(backend=platform)[0].memory_stats()
     if stats and "bytes_limit" in stats:
         return int(SHARE * stats["bytes_limit"])
-    return int(SHARE * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    return int(SHARE * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")) // devices
 
 
 def _power_of_two(value: int) -> int:

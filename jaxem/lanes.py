@@ -11,10 +11,13 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.sharding import Mesh, PartitionSpec
 
 from jaxem import engine
 from jaxem.frame import restore
+from jaxem.kernels import whole
 from jaxem.loop import finish
+from jaxem.place import LANES
 from jaxem.pytree import pytree, replace, static
 from jaxem.status import Status
 
@@ -34,6 +37,10 @@ class Grid:
         """The rows of these data sets, one per lane; the grid as it is when shared."""
         return self if self.shared else jax.tree.map(lambda leaf: leaf[groups], self)
 
+    def whole(self, results: Any) -> Any:
+        """Results of a program, on every device where the model's rows are spread over several."""
+        return whole(getattr(self.model, "mesh", None), results)
+
 
 def _over_lanes(rows: Grid, function: Callable, *lanes: Any) -> Any:
     """`function(row, *lane)` for every lane; `row` is the lane's own grid."""
@@ -41,22 +48,49 @@ def _over_lanes(rows: Grid, function: Callable, *lanes: Any) -> Any:
     return jax.vmap(function, in_axes=axes)(rows, *lanes)
 
 
-@jax.jit
-def begin(grid: Grid, groups: jax.Array, params: Any, control: engine.Control) -> engine.Run:
-    """Runs that start at the given parameters."""
-    return _over_lanes(
-        grid.of(groups),
-        lambda row, params: engine.start(row.model, params, row.prepared, control),
-        params,
+def _over_devices(mesh: Mesh | None, function: Callable, own: tuple[bool, ...]) -> Callable:
+    """`function`, run by every device of the mesh on its own lanes: the arguments that are `own`
+    lead with lanes, as the results do. Nothing is exchanged, so no device waits for another."""
+    if mesh is None:
+        return function
+    lanes, whole = PartitionSpec(LANES), PartitionSpec()
+    specs = tuple(lanes if one else whole for one in own)
+    return jax.shard_map(
+        function, mesh=mesh, in_specs=specs, out_specs=lanes, check_vma=False
     )
 
 
+@partial(jax.jit, static_argnames="rows")
+def prepare(grid: Grid, rows: int) -> Grid:
+    """The grid with its data cut into blocks of so many rows."""
+    one = lambda model, data: model.prepare(data, rows)  # noqa: E731
+    each = one if grid.shared else jax.vmap(one)
+    return replace(grid, prepared=each(grid.model, grid.data))
+
+
+@partial(jax.jit, static_argnames="mesh")
+def begin(grid: Grid, groups, params: Any, control: engine.Control, mesh=None) -> engine.Run:
+    """Runs that start at the given parameters."""
+
+    def lanes(grid, groups, params, control):
+        return _over_lanes(
+            grid.of(groups),
+            lambda row, params: engine.start(row.model, params, row.prepared, control),
+            params,
+        )
+
+    spread = _over_devices(mesh, lanes, (False, True, True, False))
+    return grid.whole(spread(grid, groups, params, control))
+
+
 def advance(
-    grid: Grid, groups, control: engine.Control, limit, stop_at, stride, runs
+    grid: Grid, groups, control: engine.Control, limit, stop_at, stride, runs, mesh=None
 ) -> tuple[engine.Run, jax.Array]:
-    """Step the live lanes until `stop_at` or fewer live, or `stride` steps; and the steps made."""
-    program = advance_program(jax.default_backend())
-    return program(grid, groups, control, limit, stop_at, stride, runs)
+    """Step the live lanes until `stop_at` or fewer live on a device, or `stride` steps; and the
+    steps that each device made i[devices]."""
+    platform = jax.default_backend() if mesh is None else mesh.devices.flat[0].platform
+    program = advance_program(platform)
+    return program(grid, groups, control, limit, stop_at, stride, runs, mesh=mesh)
 
 
 @functools.cache
@@ -64,10 +98,16 @@ def advance_program(backend: str) -> Callable:
     """The compiled function behind `advance`, for the devices of a platform."""
     # XLA's choice for CPUs is half the width of their registers.
     options = {"xla_cpu_prefer_vector_width": 512} if backend == "cpu" else None
-    return jax.jit(_advance_lanes, compiler_options=options)
+    return jax.jit(_advance_lanes, static_argnames="mesh", compiler_options=options)
 
 
-def _advance_lanes(grid: Grid, groups, control, limit, stop_at, stride, runs):
+def _advance_lanes(grid: Grid, groups, control, limit, stop_at, stride, runs, mesh=None):
+    own = (False, True, False, False, False, False, True)
+    spread = _over_devices(mesh, _advance_own, own)
+    return grid.whole(spread(grid, groups, control, limit, stop_at, stride, runs))
+
+
+def _advance_own(grid: Grid, groups, control, limit, stop_at, stride, runs):
     rows = grid.of(groups)
     if not grid.shared:
         prepared = jax.vmap(lambda row: row.model.keep_features(row.prepared))(rows)
@@ -84,11 +124,12 @@ def _advance_lanes(grid: Grid, groups, control, limit, stop_at, stride, runs):
     def body(carry):
         return _over_lanes(rows, one, carry[0]), carry[1] + 1
 
-    return jax.lax.while_loop(going, body, (runs, jnp.zeros((), jnp.int32)))
+    runs, count = jax.lax.while_loop(going, body, (runs, jnp.zeros((), jnp.int32)))
+    return runs, count[None]
 
 
-@jax.jit
-def conclude(grid: Grid, groups: jax.Array, runs: engine.Run) -> Any:
+@partial(jax.jit, static_argnames="mesh")
+def conclude(grid: Grid, groups: jax.Array, runs: engine.Run, mesh=None) -> Any:
     """The `Fit` of each lane, in the units of the data, and how many roundings its quadratic form
     can lose."""
 
@@ -97,17 +138,19 @@ def conclude(grid: Grid, groups: jax.Array, runs: engine.Run) -> Any:
         condition = row.model.condition(run.point.params)
         return restore(row.model, done, row.frame, row.prepared.weight), condition
 
-    return _over_lanes(grid.of(groups), one, runs)
+    lanes = lambda grid, groups, runs: _over_lanes(grid.of(groups), one, runs)  # noqa: E731
+    return grid.whole(_over_devices(mesh, lanes, (False, True, True))(grid, groups, runs))
 
 
-@jax.jit
-def spurious(grid: Grid, groups: jax.Array, runs: engine.Run) -> jax.Array:
+@partial(jax.jit, static_argnames="mesh")
+def spurious(grid: Grid, groups: jax.Array, runs: engine.Run, mesh=None) -> jax.Array:
     """b[lanes]: where a lane stands is, or leads to, a spurious maximum."""
 
     def one(row, run):
         return row.model.degenerate(run.point.params, run.point.stats, row.prepared)
 
-    return _over_lanes(grid.of(groups), one, runs)
+    lanes = lambda grid, groups, runs: _over_lanes(grid.of(groups), one, runs)  # noqa: E731
+    return grid.whole(_over_devices(mesh, lanes, (False, True, True))(grid, groups, runs))
 
 
 @jax.jit
@@ -117,17 +160,21 @@ def keys(key: jax.Array, names: jax.Array, starts: jax.Array) -> jax.Array:
     return fold(names, starts)
 
 
-@partial(jax.jit, static_argnames=("init", "at_once"))
-def seed(grid: Grid, groups, keys, active, init, at_once: int) -> Any:
-    """Starting parameters, components from `active` on switched off. `at_once` lanes together, so
-    that n × k × lanes responsibilities never exist."""
+@partial(jax.jit, static_argnames=("init", "at_once", "mesh"))
+def seed(grid: Grid, groups, keys, active, init, at_once: int, mesh=None) -> Any:
+    """Starting parameters, components from `active` on switched off. `at_once` lanes of a device
+    together, so that n × k × lanes responsibilities never exist."""
 
-    def one(lane):
-        group, key = lane
-        row = grid.of(group)
-        return row.model.init(key, row.data.x, init, row.data.weight, active)
+    def lanes(grid, groups, keys, active):
+        def one(lane):
+            group, key = lane
+            row = grid.of(group)
+            return row.model.init(key, row.data.x, init, row.data.weight, active)
 
-    return jax.lax.map(one, (groups, keys), batch_size=at_once)
+        return jax.lax.map(one, (groups, keys), batch_size=at_once)
+
+    spread = _over_devices(mesh, lanes, (False, True, True, False))
+    return grid.whole(spread(grid, groups, keys, active))
 
 
 def is_live(run: engine.Run, limit: Any) -> Any:

@@ -10,7 +10,7 @@ from jaxem import engine
 from jaxem.accelerate import ACCELERATORS
 from jaxem.checks import positive
 from jaxem.data import Data, as_data
-from jaxem.kernels import choose
+from jaxem.kernels import choose, whole
 from jaxem.models import Mixture, MixtureParams
 from jaxem.pytree import replace
 from jaxem.result import Fit
@@ -61,11 +61,14 @@ def cast(tree: Any, dtype: Any) -> Any:
     return jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), tree)
 
 
-def with_kernel(model, data: Data, lanes: int, kernel: str | None) -> Any:
-    """The model with the named kernel, or the one that suits the device and the problem."""
+def with_kernel(
+    model, data: Data, lanes: int, kernel: str | None, platform: str | None = None
+) -> Any:
+    """The model with the named kernel, or the one that suits the platform (None: JAX's default)
+    and the problem."""
     asked = model.kernel if kernel is None and model.kernel != "blocked" else kernel
     size = model.n_components, width_of(model, data), lanes, data.x.dtype
-    return replace(model, kernel=choose(jax.default_backend(), *size, asked))
+    return replace(model, kernel=choose(platform or jax.default_backend(), *size, asked))
 
 
 def width_of(model, data: Data) -> int:
@@ -103,7 +106,8 @@ def _em(model, params, data, control, trace):
     going = lambda carry: carry[0].status == Status.RUNNING  # noqa: E731
     run, record = jax.lax.while_loop(going, body, (run, record))
     fit = finish(model, prepared, run)
-    return replace(fit, trace=record) if trace else fit
+    fit = replace(fit, trace=record) if trace else fit
+    return whole(getattr(model, "mesh", None), fit)
 
 
 def total_objective(run: engine.Run, prepared: Any) -> jax.Array:

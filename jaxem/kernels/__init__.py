@@ -11,5 +11,9 @@ from jaxem.kernels.choose import choose as choose
 from jaxem.kernels.choose import softmax_moments as softmax_moments
 from jaxem.kernels.fused import fused_moments as fused_moments
 from jaxem.kernels.reference import softmax_moments_reference as softmax_moments_reference
+from jaxem.kernels.rows import each_device as each_device
+from jaxem.kernels.rows import filled as filled
+from jaxem.kernels.rows import summed as summed
+from jaxem.kernels.rows import whole as whole
 from jaxem.kernels.tiles import padded_rows as padded_rows
 from jaxem.kernels.tiles import row_layout as row_layout

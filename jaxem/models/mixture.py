@@ -7,14 +7,18 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxem.checks import positive
-from jaxem.data import as_data
+from jaxem.data import Data, as_data
 from jaxem.initialize import responsibilities
 from jaxem.kernels import (
     as_blocks,
     as_one_block,
+    each_device,
+    filled,
     padded_rows,
     softmax_moments,
+    summed,
     weighted_moments,
+    whole,
     with_features,
 )
 from jaxem.models.values import MixtureParams, Prepared
@@ -39,7 +43,8 @@ class Mixture:
     None for 1.
     `weight_prior` is the Dirichlet concentration of the weights, None for maximum likelihood.
     `frozen` names parameters that keep their start: "weights" or fields of the family.
-    `kernel` and `precision` are those of `jaxem.kernels.softmax_moments`.
+    `kernel` and `precision` are those of `jaxem.kernels.softmax_moments`, `mesh` the devices over
+    which rows are spread (see `jaxem.shard_rows`).
 
     >>> x = datasets.load("old_faithful")
     >>> model = jaxem.Mixture(jaxem.Gaussian("full"), n_components=2)
@@ -59,6 +64,7 @@ class Mixture:
     frozen: tuple[str, ...] = static(default=())
     kernel: str = static(default="blocked")
     precision: str = static(default="float32")
+    mesh: Any = static(default=None)
 
     @property
     def family_is_scaled(self) -> bool:
@@ -68,6 +74,11 @@ class Mixture:
     def prepare(self, data: Any, rows: int = BLOCK_ROWS) -> Prepared:
         """Blocks of at most `rows` rows, and the sums that do not change between iterations."""
         data = as_data(data)
+        if self.mesh is not None:
+            data = Data(*filled(self.mesh, data.x, data.weight, data.label))
+            own = each_device(self.mesh, lambda data, model: _prepare_rows(model, data, rows))
+            blocks, sums = own(data, replace(self, mesh=None))
+            return replace(sums, blocks=blocks)
         x, weight = data.x, data.weight
         total, count = jnp.sum(weight), jnp.sum((weight > 0).astype(x.dtype))
         blocks = as_blocks(x, weight, rows)
@@ -112,10 +123,15 @@ class Mixture:
         beta = self.coefficients(params)
         exponent = None if self.exponent is None else jnp.asarray(self.exponent, beta.dtype)
         hard = self.assignment == "hard"
-        blocks, features = prepared.blocks, self.family.features
-        products = self._products(blocks.columns.shape[-2])
+        products = self._products(prepared.blocks.columns.shape[-2])
         how: Any = dict(kernel=self.kernel, precision=self.precision, products=products)
-        moments, total = softmax_moments(features, beta, blocks, reference, exponent, hard, **how)
+
+        def step(blocks, rest):
+            family, beta, reference, exponent = rest
+            return softmax_moments(family.features, beta, blocks, reference, exponent, hard, **how)
+
+        rest = self.family, beta, reference, exponent
+        moments, total = summed(self.mesh, step)(prepared.blocks, rest)
         # A component that is off has no known rows: its coefficient must not meet their zero.
         used = jnp.where(beta > NEGLIGIBLE / 10, beta, 0)
         total = total + jnp.sum(prepared.known * used) - reference * jnp.sum(prepared.known[:, 0])
@@ -281,7 +297,13 @@ def _has_common(family: Any) -> bool:
 def _e_step(model, params, data):
     prepared = model.prepare(data)
     stats, total, _ = model.expect(params, prepared, jnp.zeros((), prepared.base.dtype))
-    return stats, total + prepared.base
+    return whole(model.mesh, (stats, total + prepared.base))
+
+
+def _prepare_rows(model, data, rows):
+    """The blocks, and the rest of `Prepared`, which are sums over rows."""
+    prepared = model.prepare(data, rows)
+    return prepared.blocks, replace(prepared, blocks=None)
 
 
 @jax.jit

@@ -1,0 +1,176 @@
+"""Where lanes run: which devices, and which process's share; and what is wrong when they are not
+there."""
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from importlib import metadata
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from jaxem import distributed
+
+#: The axis of lanes in meshes.
+LANES = "lanes"
+
+PLATFORMS = ("cpu", "gpu", "tpu", "cuda", "rocm")
+
+
+@dataclass(frozen=True)
+class Place:
+    """Devices of this process, one after the other along `LANES` (None: JAX's default device),
+    and whether lanes are shared out over all processes."""
+
+    mesh: Mesh | None = None
+    shared_out: bool = False
+
+    @property
+    def devices(self) -> int:
+        """How many devices of this process."""
+        return 1 if self.mesh is None else self.mesh.size
+
+    @property
+    def platform(self) -> str:
+        """As `jax.default_backend()` names it."""
+        return jax.default_backend() if self.mesh is None else self.mesh.devices.flat[0].platform
+
+    def here(self) -> AbstractContextManager:
+        """A context in which arrays are made on the first of the devices."""
+        return nullcontext() if self.mesh is None else jax.default_device(self.mesh.devices.flat[0])
+
+    def whole(self, tree: Any) -> Any:
+        """The tree on every device."""
+        if self.mesh is None:
+            return tree
+        return jax.device_put(tree, NamedSharding(self.mesh, PartitionSpec()))
+
+    def spread(self, tree: Any) -> Any:
+        """The tree's leading axes cut into one piece for each device."""
+        if self.mesh is None:
+            return tree
+        return jax.device_put(tree, NamedSharding(self.mesh, PartitionSpec(LANES)))
+
+    def share(self, chosen: np.ndarray) -> np.ndarray:
+        """Those of the chosen that are this process's to run."""
+        return chosen[jax.process_index() :: jax.process_count()] if self.shared_out else chosen
+
+
+def place_of(devices: Any = None, mesh: Any = None) -> Place:
+    """The place that a caller means by `devices`: None (JAX's default device), "all", "local" (of
+    this process), a platform's name, a number of devices, a list of them, or a Mesh, which `mesh`
+    is another word for. ValueError for anything else, or for devices that are not there."""
+    if devices is not None and mesh is not None:
+        raise ValueError("give devices or mesh, not both: they are two words for one thing.")
+    devices = mesh if devices is None else devices
+    if devices is None:
+        _found(None)
+        return Place()
+    chosen = device_list(devices)
+    own = [device for device in chosen if device.process_index == jax.process_index()]
+    owners = {device.process_index for device in chosen}
+    shared_out = owners == set(range(jax.process_count())) and len(owners) > 1
+    if not own or (len(owners) > 1 and not shared_out):
+        raise ValueError(
+            f"devices of processes {sorted(owners)} were given to process {jax.process_index()} of "
+            f"{jax.process_count()}: give devices of every process ('all') or its own ('local')."
+        )
+    return Place(Mesh(np.array(own), (LANES,)), shared_out)
+
+
+def device_list(devices: Any) -> list[jax.Device]:
+    """Distinct devices of one platform from what `place_of` understands; ValueError otherwise."""
+    if isinstance(devices, Mesh):
+        chosen = list(devices.devices.flat)
+    elif isinstance(devices, str):
+        chosen = _named(devices)
+    elif isinstance(devices, bool):
+        raise ValueError(f"devices must be a number, names or devices; got {devices}.")
+    elif isinstance(devices, int | np.integer):
+        chosen = _found(None)
+        if not 1 <= devices <= len(chosen):
+            raise ValueError(
+                f"devices={devices}, but this process has {len(chosen)} "
+                f"({chosen[0].platform}). On a CPU, jax.config.update('jax_num_cpu_devices', n) "
+                "before anything else makes more."
+            )
+        chosen = chosen[: int(devices)]
+    else:
+        chosen = list(devices) if isinstance(devices, Sequence | np.ndarray) else [devices]
+    wrong = next((one for one in chosen if not isinstance(one, jax.Device)), None)
+    if not chosen or wrong is not None:
+        what = "an empty list" if not chosen else repr(wrong)
+        raise ValueError(
+            "devices must be 'all', 'local', a platform such as 'gpu', a number, a list of "
+            f"jax.devices() or a Mesh; got {what}."
+        )
+    platforms = sorted({one.platform for one in chosen})
+    if len(platforms) > 1 or len(set(chosen)) < len(chosen):
+        raise ValueError(
+            f"devices must be distinct and of one platform; got {len(chosen)}, of which "
+            f"{len(set(chosen))} are distinct, of {', '.join(platforms)}."
+        )
+    return chosen
+
+
+def _named(name: str) -> list[jax.Device]:
+    if name in ("all", "local"):
+        local = _found(None)
+        return jax.devices(local[0].platform) if name == "all" else local
+    if name not in PLATFORMS:
+        raise ValueError(
+            f"devices must be 'all', 'local' or one of {', '.join(PLATFORMS)}; got {name!r}."
+        )
+    return _found(name)
+
+
+def _found(platform: str | None) -> list[jax.Device]:
+    """This process's devices of a platform; ValueError that names what is missing."""
+    try:
+        return jax.local_devices(backend=platform)
+    except RuntimeError as error:
+        raise ValueError(why_missing(platform, str(error), _installed())) from error
+
+
+def _installed() -> dict[str, str]:
+    """Versions of jaxlib and of its plugins for GPUs, as far as they are installed."""
+    found = {}
+    for name in ("jaxlib", "jax-cuda12-plugin", "jax-cuda13-plugin", "jax-rocm7-plugin"):
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def why_missing(platform: str | None, error: str, installed: dict[str, str]) -> str:
+    """What is wrong, and what to do, where JAX finds no device of a platform."""
+    said = f" JAX says: {error.splitlines()[0]}" if error else ""
+    if platform is None:
+        return (
+            "JAX could not start the devices that JAX_PLATFORMS asks for. Unset it to use what is "
+            f"there, or repair the installation (see devices='gpu').{said}"
+        )
+    if platform not in ("gpu", "cuda"):
+        return f"devices={platform!r}: JAX finds no {platform} here.{said}"
+    plugins = {name: version for name, version in installed.items() if "cuda" in name}
+    head = f"devices={platform!r}: JAX finds no NVIDIA GPU here. "
+    if not plugins:
+        return head + (
+            "Its CUDA plugin is not installed: pip install 'jaxem[cuda12]' (drivers from 525) or "
+            f"'jaxem[cuda13]' (drivers from 580); nvidia-smi shows the driver.{said}"
+        )
+    name, version = next(iter(plugins.items()))
+    extra = "cuda13" if "13" in name else "cuda12"
+    if version != installed.get("jaxlib"):
+        return head + (
+            f"{name} {version} does not match jaxlib {installed.get('jaxlib')}: "
+            f"pip install --upgrade 'jaxem[{extra}]' brings both to one version.{said}"
+        )
+    return head + (
+        f"{name} {version} is installed: nvidia-smi must list a GPU with a driver for CUDA "
+        f"{extra[-2:]} (else install the other extra, cuda12 or cuda13), CUDA_VISIBLE_DEVICES must "
+        f"not hide it, and JAX_PLATFORMS must not exclude it.{said}"
+    )
