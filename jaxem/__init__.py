@@ -1,5 +1,6 @@
 """Latent-variable models by EM, thousands of fits at once, on CPU, GPU or TPU."""
 
+from jaxem import distributed as distributed
 from jaxem import tools as tools
 from jaxem._version import __version__ as __version__
 from jaxem.clock import enable_compilation_cache as enable_compilation_cache
@@ -33,4 +34,6 @@ from jaxem.select import Criteria as Criteria
 from jaxem.select import Sweep as Sweep
 from jaxem.select import criteria as criteria
 from jaxem.select import sweep as sweep
+from jaxem.shard import place_rows as place_rows
+from jaxem.shard import shard_rows as shard_rows
 from jaxem.status import Status as Status

@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import dataclass
+from typing import Any
 
 import jax
 
@@ -90,6 +91,24 @@ def memory(platform: str | None = None, devices: int = 1) -> int:
     if stats and "bytes_limit" in stats:
         return int(SHARE * stats["bytes_limit"])
     return int(SHARE * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")) // devices
+
+
+def exhausted(error: Exception) -> bool:
+    """Whether JAX's runtime says that a device's memory is full."""
+    return "RESOURCE_EXHAUSTED" in str(error) or "out of memory" in str(error).lower()
+
+
+def too_small(x: Any, k: int, error: Exception) -> str:
+    """What to say where even one fit, a few rows at a time, is too much for a device."""
+    device = next(iter(x.devices()))
+    stats = device.memory_stats() or {}
+    has = f"{stats['bytes_limit']:,} bytes" if "bytes_limit" in stats else "unknown memory"
+    return (
+        f"out of device memory with one fit of {k} components at a time: x {x.dtype}{[*x.shape]} "
+        f"takes {x.nbytes:,} bytes, its blocks and standardised copy twice as much again, and "
+        f"{device} has {has} ({str(error).splitlines()[0]}). Free that device of other work, use "
+        "float32, spread the rows over several devices (jaxem.shard_rows), or give fewer rows."
+    )
 
 
 def _power_of_two(value: int) -> int:

@@ -6,6 +6,7 @@ goes on with another problem.
 """
 
 import hashlib
+import io
 import json
 import os
 import tempfile
@@ -20,7 +21,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxem import distributed
 from jaxem._version import __version__
+from jaxem.place import Place
 from jaxem.schedule import Store
 
 FORMAT = 1
@@ -38,10 +41,26 @@ def fingerprint(*parts: Any) -> str:
         for leaf in leaves:
             if isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
                 leaf = jax.random.key_data(leaf)
-            array = np.asarray(leaf)
+            array = np.asarray(leaf) if _at_hand(leaf) else _own_part(leaf)
             digest.update(f"{array.dtype}{array.shape}".encode())
             digest.update(repr(leaf).encode() if array.dtype == object else array.tobytes())
     return digest.hexdigest()
+
+
+def _at_hand(leaf: Any) -> bool:
+    return not isinstance(leaf, jax.Array) or leaf.is_fully_addressable
+
+
+def _own_part(leaf: jax.Array) -> np.ndarray:
+    """What this process holds of an array whose rows are spread over processes."""
+    return np.concatenate([np.asarray(shard.data) for shard in leaf.addressable_shards])
+
+
+def own_path(path: Any, place: Place) -> Any:
+    """The file of this process: `path` for process 0 and for one alone, else with its number."""
+    if path is None or not place.several or jax.process_index() == 0:
+        return path
+    return f"{path}.process{jax.process_index()}"
 
 
 def writer(path: Any, mark: str) -> Callable[..., None]:
@@ -71,28 +90,33 @@ def writer(path: Any, mark: str) -> Callable[..., None]:
 
 def save(path: Any, store: Store, mark: str) -> None:
     """Write the store beside `path`, then put it in place in one step."""
-    header = {
-        "format": FORMAT,
-        "mark": mark,
-        "executed": store.executed,
-        "rung": store.rung,
-        "size": 0 if store.flight is None else store.flight[1],
-    }
-    arrays = {f"leaf{i}": leaf for i, leaf in enumerate(jax.tree.leaves(store.runs))}
-    arrays["flight"] = np.zeros(0, int) if store.flight is None else store.flight[0]
-    arrays["alive"] = np.zeros(0, int) if store.alive is None else store.alive
-    arrays["follows"] = np.zeros(0, int) if store.follows is None else store.follows
     path = Path(path)
     handle, name = tempfile.mkstemp(prefix=path.name, suffix=".part", dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as file:
-            np.savez(file, header=np.array(json.dumps(header)), **arrays)
+            _write(file, store, mark)
             file.flush()
             os.fsync(file.fileno())
         os.replace(name, path)
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
+
+
+def _write(file: Any, store: Store, mark: str) -> None:
+    header = {
+        "format": FORMAT,
+        "mark": mark,
+        "executed": store.executed,
+        "rung": store.rung,
+        "stage": store.stage,
+        "size": 0 if store.flight is None else store.flight[1],
+    }
+    arrays = {f"leaf{i}": leaf for i, leaf in enumerate(jax.tree.leaves(store.runs))}
+    arrays["flight"] = np.zeros(0, int) if store.flight is None else store.flight[0]
+    arrays["alive"] = np.zeros(0, int) if store.alive is None else store.alive
+    arrays["follows"] = np.zeros(0, int) if store.follows is None else store.follows
+    np.savez(file, header=np.array(json.dumps(header)), **arrays)
 
 
 def load(path: Any, store: Store, mark: str) -> bool:
@@ -113,10 +137,42 @@ def load(path: Any, store: Store, mark: str) -> bool:
             f"{path} belongs to another problem (other data, model, settings or versions); move it "
             "away to start afresh."
         )
+    _restore(store, header, arrays)
+    return True
+
+
+def _restore(store: Store, header: dict, arrays: dict) -> None:
     leaves, structure = jax.tree.flatten(store.runs)
     found = [np.array(arrays[f"leaf{i}"]) for i in range(len(leaves))]
     store.runs = jax.tree.unflatten(structure, found)
     store.executed, store.rung, store.alive = header["executed"], header["rung"], arrays["alive"]
+    store.stage = header.get("stage", 0)
     store.follows = arrays["follows"] if arrays["follows"].size else None
     store.flight = (arrays["flight"], header["size"]) if header["size"] else None
-    return True
+
+
+def settle(store: Store, mark: str) -> None:
+    """Let several processes go on from one state, each having read its own file or none.
+
+    Where lanes are shared out, a process that is a stage behind takes over what the first of the
+    furthest knows; within a stage each goes on with its own lanes. Where processes run in step,
+    all take over what process 0 has.
+    """
+    place, me = store.place, jax.process_index()
+    if not place.several:
+        return
+    stages = [int(said) for said in distributed.exchange(str(store.stage).encode())]
+    source = 0 if place.in_step else stages.index(max(stages))
+    if place.shared_out and len(set(stages)) == 1:
+        return
+    file = io.BytesIO()
+    if me == source:
+        _write(file, store, mark)
+    told = distributed.exchange(file.getvalue())[source]
+    if me != source and (place.in_step or stages[me] < stages[source]):
+        with np.load(io.BytesIO(told), allow_pickle=False) as read:
+            arrays = {name: read[name] for name in read.files}
+        executed = store.executed
+        _restore(store, json.loads(str(arrays.pop("header"))), arrays)
+        if place.shared_out:  # the bucket in flight was the other's
+            store.flight, store.executed = None, executed

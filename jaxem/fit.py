@@ -2,7 +2,6 @@
 
 import time
 import warnings
-from collections.abc import Callable
 from contextlib import nullcontext
 from functools import partial
 from typing import Any
@@ -11,22 +10,23 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxem import budget, schedule
-from jaxem.checkpoint import fingerprint, load, writer
+from jaxem import budget, distributed, schedule
+from jaxem.checkpoint import fingerprint, load, own_path, settle, writer
 from jaxem.clock import compilations
 from jaxem.data import Data, check_data
-from jaxem.engine import Control
 from jaxem.frame import Frame, frame_of, standardize, standardized_model, standardized_params
 from jaxem.kernels import row_layout
 from jaxem.lanes import Grid
 from jaxem.loop import cast, width_of, with_kernel
 from jaxem.models import Mixture
+from jaxem.place import HERE, Place, place_of
 from jaxem.progress import clear, reporter
 from jaxem.pytree import replace
 from jaxem.race import run as race_lanes
 from jaxem.refine import refine
 from jaxem.result import Fit, Report
 from jaxem.schedule import Store
+from jaxem.shard import check_alike, check_enough, on_all, over_processes, spread_data
 from jaxem.starts import check_starts, control_for, padded, start, unpadded
 from jaxem.status import Status
 
@@ -55,6 +55,8 @@ def fit(
     progress: bool | None = None,
     pad_to: int | None = None,
     kernel: str | None = None,
+    devices: Any = None,
+    mesh: Any = None,
 ) -> Fit:
     """Fit `model` from `n_starts` starts at once; returns a `Fit` with axis [starts].
 
@@ -70,7 +72,9 @@ def fit(
     killed call goes on to the same bits. `progress` shows a line (None: only on a terminal).
     `pad_to` computes with so many components, those beyond the model's switched off, so that fits
     of several sizes share compiled programs. `kernel` is "blocked", "fused" or, for tests,
-    "reference" (None: what suits the device, see `jaxem.kernels.choose`). Ctrl-C returns what is
+    "reference" (None: what suits the device, see `jaxem.kernels.choose`). `devices` (or `mesh`)
+    spreads the starts: "all", "local", "gpu", a number, a list of devices, a Mesh (None: JAX's
+    default device); `jaxem.shard_rows` spreads rows instead. Ctrl-C returns what is
     there; unfinished fits then have status RUNNING. Raises ValueError for data or arguments that
     cannot be fitted; a start that fails has a status.
 
@@ -82,30 +86,69 @@ def fit(
     >>> np.sort(fits.best().params.weights).round(2)
     array([0.36, 0.64])
     """
-    array = check_data(x, sample_weight, labels, model.n_components)
+    place = whereabouts(model, devices, mesh)
+    array = check_data(x, sample_weight, labels, 1 if place.in_step else model.n_components)
+    check_alike(model.mesh, array)
+    check_enough(model.mesh, array, sample_weight, model.n_components)
     model.validate(array)
     check_starts(n_starts)
     control = control_for(model, init, tol, max_iter, stop, accelerate)
-    with precision_of(array.dtype):
+    with precision_of(array.dtype), place.here():
         array = array if array.dtype == np.float64 else array.astype(np.float32)
         begun = time.perf_counter()
         with compilations() as compiled:
-            frame = frame_of(model.family, array, sample_weight)
-            data = host_data(standardize(array, frame), sample_weight, labels)
-            computed = with_kernel(padded(model, init, pad_to), data, n_starts, kernel)
-            plan = plan_for(computed, data, n_starts, memory_limit)
-            store = one_data_set(computed, data, frame, n_starts, control, plan)
+            raw = array, sample_weight, labels
+            frame, data = framed(model, raw)
+            computed = padded(model, init, pad_to)
+            computed = with_kernel(computed, data, n_starts, kernel, place.platform)
+            plan = plan_for(computed, data, n_starts, memory_limit, place=place)
+            store = one_data_set(computed, data, frame, n_starts, control, plan, place)
             store.active = model.n_components if pad_to else None
+            problem = data, model, control, init, key, n_starts, race
+            mark = mark_of(place, checkpoint, problem, plan)
             start(store, model, array, key, init, plan)
-            mark = checkpoint and fingerprint(data, model, control, init, key, n_starts, race, plan)
             watch = (checkpoint, mark), progress
             result, condition = run(store, max_iter, raced(race, n_starts), *watch)
             result = unpadded(model, result)
-            if array.dtype == np.float32 and jax.default_backend() != "tpu":
-                raw = array, sample_weight, labels
-                again = partial(continued, model, raw, result, control, memory_limit, kernel)
+            if array.dtype == np.float32 and place.platform != "tpu":
+                settings = control, memory_limit, kernel, place
+                again = partial(continued, model, raw, result, settings)
                 result = refine(result, condition, again)
         return timed(result, [result.report], compiled, begun)
+
+
+def whereabouts(model, devices: Any, mesh: Any) -> Place:
+    """Where lanes run; ValueError for devices that are not there, or asked for twice over."""
+    place = place_of(devices, mesh)
+    if model.mesh is None:
+        return place
+    if place.mesh is not None:
+        raise ValueError(
+            "devices= spreads the starts of a model whose rows are spread already: use one of the "
+            "two, jaxem.shard_rows for few starts on many rows, devices= for many starts."
+        )
+    return Place(in_step=over_processes(model.mesh))
+
+
+def mark_of(place: Place, checkpoint: Any, problem: tuple, plan: Any) -> str | None:
+    """The fingerprint of a problem, where a checkpoint needs it. ValueError where processes that
+    share its lanes were given different ones."""
+    if place.shared_out:
+        distributed.agree("the problem (data, model, key or settings)", fingerprint(problem))
+    return checkpoint and fingerprint(*problem, plan)
+
+
+def framed(model, raw: tuple) -> tuple[Frame, Data]:
+    """The frame of x, sample weights and labels on the host, and the data in it."""
+    x, weight, labels = raw
+    total = distributed.total if over_processes(model.mesh) else None
+    frame = frame_of(model.family, x, weight, total)
+    z = standardize(x, frame)
+    if model.mesh is None:
+        return frame, host_data(z, weight, labels)
+    weight = np.ones(len(x), x.dtype) if weight is None else np.asarray(weight, x.dtype)
+    labels = None if labels is None else np.asarray(labels, np.int32)
+    return frame, spread_data(model.mesh, Data(z, weight, labels))  # type: ignore[arg-type]
 
 
 def precision_of(dtype: Any) -> Any:
@@ -125,11 +168,13 @@ def run(
     """All lanes to their ends, watched by a checkpoint (path, fingerprint) and a progress line;
     also the condition of each."""
     path, mark = checkpoint
-    line = reporter(progress)
+    path = own_path(path, store.place)
+    line = reporter(progress) if jax.process_index() == 0 or not store.place.several else None
     write = None if path is None else writer(path, mark)
     looks = [look for look in (write, line) if look]
     if path is not None:
         load(path, store, mark)
+        settle(store, mark)
 
     def on_look(store: Store) -> None:
         for look in looks:
@@ -138,6 +183,8 @@ def run(
     try:
         race_lanes(store, max_iter, raced, on_look if looks else None)
     except KeyboardInterrupt:
+        if store.place.several:
+            raise  # the others wait for this process's lanes
         warnings.warn(
             "interrupted: fits that had not ended have status RUNNING, and best() leaves them out; "
             "with checkpoint= the same call would go on from here.",
@@ -150,13 +197,19 @@ def run(
         write(store, last=True)
     weight = float(np.max(store.grid.prepared.weight))
     report = Report(
-        executed=store.executed,
+        executed=_executed(store),
         needed=int(np.sum(store.runs.n_iter + 1)),
         kernel=store.grid.model.kernel,
         stopping_gain=float(store.control.tol) * weight,
     )
     fits, condition = schedule.conclude(store)
     return replace(fits, follows=_followers(store), report=report), condition
+
+
+def _executed(store: Store) -> int:
+    if not store.place.shared_out:
+        return store.executed
+    return int(distributed.total(np.array(store.executed)))
 
 
 def _followers(store: Store) -> np.ndarray:
@@ -166,19 +219,19 @@ def _followers(store: Store) -> np.ndarray:
     return np.where(pruned, follows, -1).astype(np.int32)
 
 
-def continued(model, raw, fits: Fit, control: Control, limit, kernel, lanes: np.ndarray) -> Fit:
+def continued(model, raw: tuple, fits: Fit, settings: tuple, lanes: np.ndarray) -> Fit:
     """These lanes of a float32 `fits`, gone on in float64 from where they stand."""
     x, weight, labels = raw
+    control, limit, kernel, place = settings
     left = max(0, int(control.max_iter) - int(np.max(fits.n_iter[lanes])))
     control = replace(control, max_iter=left)
     with _enable_x64(True):
-        wide = x.astype(np.float64)
-        frame = frame_of(model.family, wide, weight)
-        data = host_data(standardize(wide, frame), weight, labels)
+        frame, data = framed(model, (x.astype(np.float64), weight, labels))
         # Where float64 sums have no room on chip, even a kernel asked for gives way.
-        model = with_kernel(model, data, len(lanes), None if kernel == "fused" else kernel)
-        plan = plan_for(model, data, len(lanes), limit)
-        store = one_data_set(model, data, frame, len(lanes), control, plan)
+        kernel = None if kernel == "fused" else kernel
+        model = with_kernel(model, data, len(lanes), kernel, place.platform)
+        plan = plan_for(model, data, len(lanes), limit, place=place)
+        store = one_data_set(model, data, frame, len(lanes), control, plan, place)
         params = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64)[lanes], fits.params)
         schedule.begin(store, _standardize_lanes(model, params, frame))
         race_lanes(store, left + 1, False)
@@ -204,26 +257,33 @@ def timed(result: Fit, reports: list, compiled: Any, begun: float) -> Fit:
     return replace(result, report=report)
 
 
-def plan_for(model, data: Data, n_starts: int, limit: int | None, groups: int = 0) -> budget.Plan:
+def plan_for(
+    model, data: Data, n_starts: int, limit: int | None, groups: int = 0, place: Place = HERE
+) -> budget.Plan:
     """Sizes for lanes that share one data set, or (groups > 0) for lanes with data of their own."""
     n, width = data.x.shape[-2], width_of(model, data)
+    n = n if model.mesh is None else -(-n // model.mesh.size)
     lanes = n_starts * max(groups, 1)
     size = data.x.dtype.itemsize
     chunks = row_layout(n)[0] if model.kernel == "fused" else 0
-    return budget.plan(n, width, model.n_components, lanes, size, groups == 0, limit, chunks)
+    where = place.platform, place.devices
+    return budget.plan(
+        n, width, model.n_components, lanes, size, groups == 0, limit, chunks, *where
+    )
 
 
-def one_data_set(model, data: Data, frame: Frame, n_starts: int, control, plan) -> Store:
+def one_data_set(
+    model, data: Data, frame: Frame, n_starts: int, control, plan, place: Place = HERE
+) -> Store:
     """The store of lanes that share one data set."""
     inner = cast(standardized_model(model, frame), data.x.dtype)
-    grid = Grid(inner, data, _prepare(inner, data, plan.rows), frame, shared=True)
+    inner, frame = on_all(model.mesh, (inner, frame))
+    grid = schedule.placed(Grid(inner, data, None, frame, shared=True), place, plan.rows)
     starts = np.arange(n_starts)
-    return Store(grid, control, 0 * starts, starts, plan.bucket, plan.smallest, stride=plan.stride)
-
-
-_prepare: Callable = jax.jit(
-    lambda model, data, rows: model.prepare(data, rows), static_argnames="rows"
-)
+    sizes = plan.bucket, plan.smallest
+    return Store(
+        grid, control, 0 * starts, starts, *sizes, stride=plan.stride, place=place, rows=plan.rows
+    )
 
 
 def host_data(x: np.ndarray, weight: Any, label: Any) -> Data:

@@ -22,14 +22,20 @@ class Frame:
     scale: Any  # f[..., d]
 
 
-def frame_of(family: Any, x: np.ndarray, weight: np.ndarray | None) -> Frame:
+#: Adds up an array over the processes that hold rows of one data set.
+Total = Callable[[np.ndarray], np.ndarray]
+
+
+def frame_of(
+    family: Any, x: np.ndarray, weight: np.ndarray | None, total: Total | None = None
+) -> Frame:
     """The frame of x f[n, d], computed in float64 on the host; identity for unscaled families."""
     weight = np.ones(len(x)) if weight is None else np.asarray(weight)
-    frames = frames_of(family, x[None], weight[None])
+    frames = frames_of(family, x[None], weight[None], total)
     return Frame(frames.shift[0], frames.scale[0])
 
 
-def frames_of(family: Any, x: np.ndarray, weight: np.ndarray) -> Frame:
+def frames_of(family: Any, x: np.ndarray, weight: np.ndarray, total: Total | None = None) -> Frame:
     """Frames f[s, d] of data sets x f[s, n, d], padded with rows of weight 0 in weight f[s, n]."""
     s, n, d = x.shape
     kind = getattr(family, "scale_kind", "none")
@@ -39,8 +45,9 @@ def frames_of(family: Any, x: np.ndarray, weight: np.ndarray) -> Frame:
     parts = [slice(i, i + step) for i in range(0, n, step)]
 
     def mean(of: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-        total = sum(weight[:, None, p].astype(float) @ of(x[:, p].astype(float)) for p in parts)
-        return np.asarray(total)[:, 0] / weight.sum(axis=1, dtype=float)[:, None]
+        sums = sum(weight[:, None, p].astype(float) @ of(x[:, p].astype(float)) for p in parts)
+        sums, whole = np.asarray(sums)[:, 0], weight.sum(axis=1, dtype=float)[:, None]
+        return sums / whole if total is None else total(sums) / total(whole)
 
     shift = mean(lambda rows: rows).astype(x.dtype)
     square = mean(lambda rows: (rows - shift[:, None].astype(float)) ** 2)

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh, PartitionSpec
 
-from jaxem import engine
+from jaxem import budget, engine
 from jaxem.frame import restore
 from jaxem.kernels import whole
 from jaxem.loop import finish
@@ -55,17 +55,25 @@ def _over_devices(mesh: Mesh | None, function: Callable, own: tuple[bool, ...]) 
         return function
     lanes, whole = PartitionSpec(LANES), PartitionSpec()
     specs = tuple(lanes if one else whole for one in own)
-    return jax.shard_map(
-        function, mesh=mesh, in_specs=specs, out_specs=lanes, check_vma=False
-    )
+    return jax.shard_map(function, mesh=mesh, in_specs=specs, out_specs=lanes, check_vma=False)
 
 
-@partial(jax.jit, static_argnames="rows")
 def prepare(grid: Grid, rows: int) -> Grid:
-    """The grid with its data cut into blocks of so many rows."""
+    """The grid with its data cut into blocks of so many rows. MemoryError, with the budget, where
+    the data alone are too much for the device."""
+    try:
+        return replace(grid, prepared=_prepare(grid.model, grid.data, grid.shared, rows))
+    except jax.errors.JaxRuntimeError as error:
+        if not budget.exhausted(error):
+            raise
+        message = budget.too_small(grid.data.x, grid.model.n_components, error)
+        raise MemoryError(message) from error
+
+
+@partial(jax.jit, static_argnames=("shared", "rows"))
+def _prepare(model, data, shared, rows):
     one = lambda model, data: model.prepare(data, rows)  # noqa: E731
-    each = one if grid.shared else jax.vmap(one)
-    return replace(grid, prepared=each(grid.model, grid.data))
+    return one(model, data) if shared else jax.vmap(one)(model, data)
 
 
 @partial(jax.jit, static_argnames="mesh")

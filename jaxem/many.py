@@ -9,21 +9,23 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxem import ragged, schedule
-from jaxem.checkpoint import fingerprint
 from jaxem.clock import compilations
 from jaxem.data import Data
 from jaxem.fit import (
+    mark_of,
     one_data_set,
     plan_for,
     precision_of,
     raced,
     run,
     timed,
+    whereabouts,
 )
 from jaxem.frame import frames_of, standardize, standardized_model, standardized_params
 from jaxem.lanes import Grid
 from jaxem.loop import cast, with_kernel
 from jaxem.models import Mixture, MixtureParams
+from jaxem.place import HERE, Place
 from jaxem.pytree import replace
 from jaxem.result import Fit
 from jaxem.schedule import Store
@@ -53,6 +55,8 @@ def fit_many(
     checkpoint: Any = None,
     progress: bool | None = None,
     kernel: str | None = None,
+    devices: Any = None,
+    mesh: Any = None,
 ) -> Fit:
     """Fit `model` to every data set from `n_starts` starts each: a `Fit` with axes [data sets,
     starts], NumPy leaves.
@@ -60,9 +64,10 @@ def fit_many(
     x is a list of arrays f[n_i, d], an array f[s, n, d], one array f[n, d] with `groups` (an id
     per row; data sets in the order of sorted ids), or a padded array f[s, m, d] with `lengths`.
     `init` is a name or callable as in `fit`, or `MixtureParams`, one for all data sets or with
-    them leading. The other arguments are those of `fit`. Every data set has its own standardised
-    frame and its own random key, so it fits as it would alone. A data set that is empty, shorter
-    than the components or not finite fails alone: its fits have a status and NaN parameters.
+    them leading. The other arguments are those of `fit`; several `devices` share the fits, and
+    each holds all data sets. Every data set has its own standardised frame and its own random key,
+    so it fits as it would alone. A data set that is empty, shorter than the components or not
+    finite fails alone: its fits have a status and NaN parameters.
     Raises ValueError only for arguments that make no sense for any data set.
 
     >>> x = datasets.load("old_faithful")
@@ -91,10 +96,13 @@ def fit_many(
     if isinstance(init, MixtureParams):
         check_shapes(model, init, d, len(sets) if np.ndim(init.weights) == 2 else None)
     good = np.flatnonzero(fate == Status.RUNNING)
-    with precision_of(dtype):
+    place = whereabouts(model, devices, mesh)
+    if model.mesh is not None:
+        raise ValueError("fit_many spreads fits, not rows: give devices= and a plain model.")
+    with precision_of(dtype), place.here():
         begun = time.perf_counter()
         with compilations() as compiled:
-            options = key, n_starts, init, race, memory_limit, progress, kernel
+            options = key, n_starts, init, race, memory_limit, progress, kernel, place
             parts = []
             for number, (length, own) in enumerate(_plan(sets, good, model, n_starts)):
                 chosen = [sets[i] for i in own], [weights[i] for i in own]
@@ -116,27 +124,28 @@ def _plan(sets, good, model, n_starts):
 
 def _fit_bucket(model, padded, own, control, options, path) -> list[tuple[np.ndarray, Fit]]:
     """Fits of data sets padded to one length, as (their numbers, `Fit` [data sets, starts])."""
-    key, n_starts, init, race, limit, progress, kernel = options
+    key, n_starts, init, race, limit, progress, kernel, place = options
     x, weight = padded
     frame = frames_of(model.family, x, weight)
     data = Data(jnp.asarray(standardize(x, frame)), jnp.asarray(weight))
     alone = x.shape[1] * model.n_components * n_starts >= ALONE
     groups = 0 if alone else len(x)
-    model = with_kernel(model, data, n_starts, kernel)
-    plan = plan_for(model, data, n_starts, limit, groups)
+    model = with_kernel(model, data, n_starts, kernel, place.platform)
+    plan = plan_for(model, data, n_starts, limit, groups, place)
     inits = _inits(model, init, own, len(own), frame, x.dtype)
     out = []
     for rows in [np.arange(i, i + 1) for i in range(len(x))] if alone else [np.arange(len(x))]:
         of = lambda tree, rows=rows: jax.tree.map(lambda leaf: leaf[rows], tree)  # noqa: E731
         if alone:
             one = jax.tree.map(lambda leaf: leaf[0], of((data, frame)))
-            store = one_data_set(model, one[0], one[1], n_starts, control, plan)
+            store = one_data_set(model, one[0], one[1], n_starts, control, plan, place)
             store = replace_sets(store, own[rows])
         else:
-            store = many_data_sets(model, data, frame, n_starts, control, plan, own)
-        _start(store, key, init, of(inits), plan)
+            store = many_data_sets(model, data, frame, n_starts, control, plan, own, place)
         where = None if path is None else f"{path}.{rows[0]}"
-        mark = where and fingerprint(of(data), model, control, init, key, n_starts, race, plan)
+        problem = of(data), model, control, init, key, n_starts, race
+        mark = mark_of(place, where, problem, plan)
+        _start(store, key, init, of(inits), plan)
         fits, _ = run(store, control.max_iter, raced(race, n_starts), (where, mark), progress)
         # Lanes lead with the data sets: a number modulo n_starts is one within its data set.
         within = np.where(fits.follows >= 0, fits.follows % n_starts, -1)
@@ -146,14 +155,15 @@ def _fit_bucket(model, padded, own, control, options, path) -> list[tuple[np.nda
     return out
 
 
-def many_data_sets(model, data, frame, n_starts, control, plan, own) -> Store:
+def many_data_sets(model, data, frame, n_starts, control, plan, own, place: Place = HERE) -> Store:
     """The store of lanes with data of their own; `own` are the numbers of the data sets."""
     frame = jax.tree.map(jnp.asarray, frame)
     models, prepared = _prepare_each(model, frame, data, plan.rows)
-    grid = Grid(models, data, prepared, frame, shared=False)
+    grid = place.whole(Grid(models, data, prepared, frame, shared=False))
     groups = np.repeat(np.arange(len(own)), n_starts)
     starts = np.tile(np.arange(n_starts), len(own))
-    store = Store(grid, control, groups, starts, plan.bucket, plan.smallest, stride=plan.stride)
+    how: Any = dict(stride=plan.stride, place=place, rows=plan.rows)
+    store = Store(grid, control, groups, starts, plan.bucket, plan.smallest, **how)
     return replace_sets(store, np.repeat(own, n_starts))
 
 

@@ -1,4 +1,4 @@
-"""Where lanes run: which devices, and which process's share; and what is wrong when they are not
+"""Where fits run: which devices, and which process's share; and what is wrong when they are not
 there."""
 
 from collections.abc import Sequence
@@ -11,8 +11,6 @@ import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from jaxem import distributed
-
 #: The axis of lanes in meshes.
 LANES = "lanes"
 
@@ -21,11 +19,16 @@ PLATFORMS = ("cpu", "gpu", "tpu", "cuda", "rocm")
 
 @dataclass(frozen=True)
 class Place:
-    """Devices of this process, one after the other along `LANES` (None: JAX's default device),
-    and whether lanes are shared out over all processes."""
+    """Devices of this process, one after the other along `LANES` (None: JAX's default device)."""
 
     mesh: Mesh | None = None
-    shared_out: bool = False
+    shared_out: bool = False  # every process runs its share of the lanes
+    in_step: bool = False  # all processes run the same lanes, on rows of their own
+
+    @property
+    def several(self) -> bool:
+        """Whether several processes work together."""
+        return self.shared_out or self.in_step
 
     @property
     def devices(self) -> int:
@@ -56,6 +59,10 @@ class Place:
     def share(self, chosen: np.ndarray) -> np.ndarray:
         """Those of the chosen that are this process's to run."""
         return chosen[jax.process_index() :: jax.process_count()] if self.shared_out else chosen
+
+
+#: JAX's default device, one process.
+HERE = Place()
 
 
 def place_of(devices: Any = None, mesh: Any = None) -> Place:
@@ -106,6 +113,7 @@ def device_list(devices: Any) -> list[jax.Device]:
             "devices must be 'all', 'local', a platform such as 'gpu', a number, a list of "
             f"jax.devices() or a Mesh; got {what}."
         )
+    chosen = sorted(chosen, key=lambda one: one.process_index)
     platforms = sorted({one.platform for one in chosen})
     if len(platforms) > 1 or len(set(chosen)) < len(chosen):
         raise ValueError(

@@ -16,6 +16,7 @@ from jaxem.models import Mixture, MixtureParams
 from jaxem.pytree import replace
 from jaxem.result import Fit
 from jaxem.schedule import Store
+from jaxem.shard import spread
 
 
 def check_starts(n_starts: int) -> None:
@@ -68,7 +69,8 @@ def start(store: Store, model, array, key, init, plan) -> None:
         one = given_params(model, init, array)
         one = standardized_params(model, one, frame)
     else:
-        one = inner.seed(data, given_responsibilities(init, len(array), model.n_components))
+        given = given_responsibilities(init, len(array), model.n_components)
+        one = inner.seed(data, spread(model.mesh, given))
     many = jax.tree.map(lambda leaf: np.repeat(np.asarray(leaf)[None], len(store.starts), 0), one)
     return schedule.begin(store, many)
 

@@ -11,6 +11,7 @@ from jaxem.kernels.choose import choose as choose
 from jaxem.kernels.choose import softmax_moments as softmax_moments
 from jaxem.kernels.fused import fused_moments as fused_moments
 from jaxem.kernels.reference import softmax_moments_reference as softmax_moments_reference
+from jaxem.kernels.rows import ROWS as ROWS
 from jaxem.kernels.rows import each_device as each_device
 from jaxem.kernels.rows import filled as filled
 from jaxem.kernels.rows import summed as summed

@@ -21,9 +21,7 @@ def summed(mesh: Mesh | None, function: Callable) -> Callable:
     def own(part, rest):
         return jax.lax.psum(function(part, rest), ROWS)
 
-    return jax.shard_map(
-        own, mesh=mesh, in_specs=(rows, whole), out_specs=whole, check_vma=False
-    )
+    return jax.shard_map(own, mesh=mesh, in_specs=(rows, whole), out_specs=whole, check_vma=False)
 
 
 def each_device(mesh: Mesh, function: Callable) -> Callable:

@@ -312,7 +312,7 @@ def _seed(model, data, resp):
     moments = weighted_moments(model.family.features, blocks, resp.T)
     common = weighted_moments(model._common_features, blocks)[0]
     blank = model.blank(data.x.shape[1], data.x.dtype)
-    return model.m_step(Statistics(moments, common), blank)
+    return whole(model.mesh, model.m_step(Statistics(moments, common), blank))
 
 
 @jax.jit
