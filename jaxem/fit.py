@@ -105,7 +105,7 @@ def fit(
             store = one_data_set(computed, data, frame, n_starts, control, plan, place)
             store.active = model.n_components if pad_to else None
             problem = data, model, control, init, key, n_starts, race
-            mark = mark_of(place, checkpoint, problem, plan)
+            mark = mark_of(place, checkpoint, problem, plan, frame)
             start(store, model, array, key, init, plan)
             watch = (checkpoint, mark), progress
             result, condition = run(store, max_iter, raced(race, n_starts), *watch)
@@ -130,11 +130,13 @@ def whereabouts(model, devices: Any, mesh: Any) -> Place:
     return Place(in_step=over_processes(model.mesh))
 
 
-def mark_of(place: Place, checkpoint: Any, problem: tuple, plan: Any) -> str | None:
+def mark_of(place: Place, checkpoint: Any, problem: tuple, plan: Any, frame: Frame) -> str | None:
     """The fingerprint of a problem, where a checkpoint needs it. ValueError where processes that
     share its lanes were given different ones."""
     if place.shared_out:
-        distributed.agree("the problem (data, model, key or settings)", fingerprint(problem))
+        distributed.agree(
+            "the problem (data, model, key or settings)", fingerprint(problem, frame)[:8]
+        )
     return checkpoint and fingerprint(*problem, plan)
 
 
@@ -148,7 +150,7 @@ def framed(model, raw: tuple) -> tuple[Frame, Data]:
         return frame, host_data(z, weight, labels)
     weight = np.ones(len(x), x.dtype) if weight is None else np.asarray(weight, x.dtype)
     labels = None if labels is None else np.asarray(labels, np.int32)
-    return frame, spread_data(model.mesh, Data(z, weight, labels))  # type: ignore[arg-type]
+    return frame, spread_data(model.mesh, z, weight, labels)
 
 
 def precision_of(dtype: Any) -> Any:

@@ -144,7 +144,7 @@ def _fit_bucket(model, padded, own, control, options, path) -> list[tuple[np.nda
             store = many_data_sets(model, data, frame, n_starts, control, plan, own, place)
         where = None if path is None else f"{path}.{rows[0]}"
         problem = of(data), model, control, init, key, n_starts, race
-        mark = mark_of(place, where, problem, plan)
+        mark = mark_of(place, where, problem, plan, of(frame))
         _start(store, key, init, of(inits), plan)
         fits, _ = run(store, control.max_iter, raced(race, n_starts), (where, mark), progress)
         # Lanes lead with the data sets: a number modulo n_starts is one within its data set.

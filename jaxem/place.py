@@ -87,7 +87,7 @@ def place_of(devices: Any = None, mesh: Any = None) -> Place:
     return Place(Mesh(np.array(own), (LANES,)), shared_out)
 
 
-def device_list(devices: Any) -> list[jax.Device]:
+def device_list(devices: Any) -> list[Any]:
     """Distinct devices of one platform from what `place_of` understands; ValueError otherwise."""
     if isinstance(devices, Mesh):
         chosen = list(devices.devices.flat)
@@ -123,7 +123,7 @@ def device_list(devices: Any) -> list[jax.Device]:
     return chosen
 
 
-def _named(name: str) -> list[jax.Device]:
+def _named(name: str) -> list[Any]:
     if name in ("all", "local"):
         local = _found(None)
         return jax.devices(local[0].platform) if name == "all" else local
@@ -134,7 +134,7 @@ def _named(name: str) -> list[jax.Device]:
     return _found(name)
 
 
-def _found(platform: str | None) -> list[jax.Device]:
+def _found(platform: str | None) -> list[Any]:
     """This process's devices of a platform; ValueError that names what is missing."""
     try:
         return jax.local_devices(backend=platform)

@@ -187,7 +187,7 @@ def _run_bucket(store, ids, size, limit, refill, on_look) -> None:
     # One device stops by itself; several go on with what they have until they meet.
     own_stop, stride = (stop_at, store.stride) if devices == 1 else (0, min(store.stride, TOGETHER))
     fixed = store.grid, place.spread(store.groups[padded]), store.control, limit, own_stop, stride
-    step = partial(lanes.advance, *fixed, mesh=place.mesh)
+    step = lambda runs: lanes.advance(*fixed, runs, place.mesh)  # noqa: E731
     runs, count = step(place.spread(runs))
     while True:
         # Dispatched before the last one's flags are read; nothing left to do costs nothing.

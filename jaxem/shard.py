@@ -45,7 +45,7 @@ def place_rows(model: Any, x: Any, sample_weight: Any = None, labels: Any = None
         raise ValueError("model has no devices for its rows: make it by jaxem.shard_rows first.")
     data = jax.tree.map(np.asarray, as_data(x, sample_weight, labels))
     check_alike(model.mesh, data.x)
-    return spread_data(model.mesh, data)
+    return spread_data(model.mesh, data.x, data.weight, data.label)
 
 
 def over_processes(mesh: Mesh | None) -> bool:
@@ -79,10 +79,10 @@ def check_enough(mesh: Mesh | None, x: np.ndarray, weight: Any, n_components: in
             )
 
 
-def spread_data(mesh: Mesh, data: Data) -> Data:
-    """Host data of this process on its devices, filled up with copies of row 0 at weight 0."""
-    x, weight = _spread(mesh, data.x, None), _spread(mesh, data.weight, 0)
-    return Data(x, weight, None if data.label is None else _spread(mesh, data.label, -1))
+def spread_data(mesh: Mesh, x: Any, weight: Any, label: Any) -> Data:
+    """`Data` from what this process holds, filled up with copies of row 0 at weight 0."""
+    label = None if label is None else _spread(mesh, label, -1)
+    return Data(_spread(mesh, x, None), _spread(mesh, weight, 0), label)
 
 
 def spread(mesh: Mesh | None, rows: np.ndarray) -> Any:

@@ -18,17 +18,14 @@ from jaxem.kernels import (
     softmax_moments,
     summed,
     weighted_moments,
-    whole,
     with_features,
 )
+from jaxem.models import programs
 from jaxem.models.values import MixtureParams, Prepared
-from jaxem.numerics import NEGLIGIBLE, einsum, safe_log
+from jaxem.numerics import NEGLIGIBLE, safe_log
 from jaxem.protocols import Statistics
 from jaxem.pytree import pytree, replace, static
 from jaxem.status import Status
-
-#: Rows per block where nobody who knows the number of lanes has said otherwise.
-BLOCK_ROWS = 2048
 
 #: A component this much narrower (in variance) than the pooled components is a spurious sliver.
 NARROWNESS_LIMIT = 1e8
@@ -71,19 +68,21 @@ class Mixture:
         """Whether the family maps its parameters under a change of units of x."""
         return getattr(self.family, "scale_kind", "none") != "none"
 
-    def prepare(self, data: Any, rows: int = BLOCK_ROWS) -> Prepared:
+    def prepare(self, data: Any, rows: int = programs.BLOCK_ROWS) -> Prepared:
         """Blocks of at most `rows` rows, and the sums that do not change between iterations."""
         data = as_data(data)
         if self.mesh is not None:
             data = Data(*filled(self.mesh, data.x, data.weight, data.label))
-            own = each_device(self.mesh, lambda data, model: _prepare_rows(model, data, rows))
+            own = each_device(
+                self.mesh, lambda data, model: programs.prepare_rows(model, data, rows)
+            )
             blocks, sums = own(data, replace(self, mesh=None))
             return replace(sums, blocks=blocks)
         x, weight = data.x, data.weight
         total, count = jnp.sum(weight), jnp.sum((weight > 0).astype(x.dtype))
         blocks = as_blocks(x, weight, rows)
         base = jnp.sum(weighted_moments(lambda x: self.family.log_base(x)[None], blocks))
-        common = weighted_moments(self._common_features, blocks)[0]
+        common = weighted_moments(self.common_features, blocks)[0]
         width = jax.eval_shape(self.family.features, x).shape[0]
         known = jnp.zeros((self.n_components, width), x.dtype)
         if data.label is not None:
@@ -104,7 +103,8 @@ class Mixture:
     def _products(self, d: int):
         return self.family.products(d) if hasattr(self.family, "products") else None
 
-    def _common_features(self, x):
+    def common_features(self, x: jax.Array) -> jax.Array:
+        """ψ f[c, n], the features all components share; none for most families."""
         return self.family.common_features(x) if _has_common(self.family) else x.T[:0]
 
     def _common_coefficients(self, params):
@@ -142,7 +142,7 @@ class Mixture:
 
     def e_step(self, params: MixtureParams, data: Any) -> tuple[Statistics, jax.Array]:
         """Statistics and log-likelihood f[]: sums over rows, linear in the weights."""
-        return _e_step(self, params, as_data(data))
+        return programs.e_step(self, params, as_data(data))
 
     def m_step(self, stats: Statistics, params: MixtureParams) -> MixtureParams:
         """The argmax of expected log-likelihood plus log prior; what is off stays off."""
@@ -187,7 +187,7 @@ class Mixture:
     def seed(self, data: Any, resp: jax.Array) -> MixtureParams:
         """Parameters by one M-step on starting responsibilities f[n, k]."""
         data = as_data(data)
-        return _seed(self, data, jnp.asarray(resp, data.x.dtype))
+        return programs.seed(self, data, jnp.asarray(resp, data.x.dtype))
 
     def blank(self, d: int, dtype: Any) -> MixtureParams:
         """Placeholder parameters of the right shapes: equal weights, the family's blank."""
@@ -227,7 +227,7 @@ class Mixture:
 
     def log_joint(self, params: MixtureParams, x: Any) -> jax.Array:
         """log π_k p(x|k) f[n, k], computed in blocks of rows."""
-        return _log_joint(self, params, as_data(x).x)
+        return programs.log_joint(self, params, as_data(x).x)
 
     def log_prob(self, params: MixtureParams, x: Any) -> jax.Array:
         """Log density of each row f[n]."""
@@ -288,44 +288,3 @@ class Mixture:
 
 def _has_common(family: Any) -> bool:
     return hasattr(family, "common_features")
-
-
-# Compiled once per shape, so that the steps are quick outside the caller's `jit` too.
-
-
-@jax.jit
-def _e_step(model, params, data):
-    prepared = model.prepare(data)
-    stats, total, _ = model.expect(params, prepared, jnp.zeros((), prepared.base.dtype))
-    return whole(model.mesh, (stats, total + prepared.base))
-
-
-def _prepare_rows(model, data, rows):
-    """The blocks, and the rest of `Prepared`, which are sums over rows."""
-    prepared = model.prepare(data, rows)
-    return prepared.blocks, replace(prepared, blocks=None)
-
-
-@jax.jit
-def _seed(model, data, resp):
-    blocks = as_blocks(data.x, data.weight, BLOCK_ROWS)
-    moments = weighted_moments(model.family.features, blocks, resp.T)
-    common = weighted_moments(model._common_features, blocks)[0]
-    blank = model.blank(data.x.shape[1], data.x.dtype)
-    return whole(model.mesh, model.m_step(Statistics(moments, common), blank))
-
-
-@jax.jit
-def _log_joint(model, params, x):
-    family = model.family
-
-    def block(x):
-        if hasattr(family, "log_density"):
-            own = family.log_density(params.components, x)
-            return own + safe_log(params.weights)[None, :]
-        logits = einsum("kp,pn->nk", model.coefficients(params), family.features(x))
-        return logits + family.log_base(x)[:, None]
-
-    blocks = as_blocks(x, jnp.ones(x.shape[:1], x.dtype), BLOCK_ROWS)
-    joint = jax.lax.map(lambda columns: block(columns.T), blocks.columns)
-    return joint.reshape(-1, model.n_components)[: x.shape[0]]

@@ -1,0 +1,54 @@
+"""A mixture's steps, compiled once per shape, so that they are quick outside the caller's `jit`
+too."""
+
+import jax
+import jax.numpy as jnp
+
+from jaxem.kernels import as_blocks, weighted_moments, whole
+from jaxem.numerics import einsum, safe_log
+from jaxem.protocols import Statistics
+from jaxem.pytree import replace
+
+#: Rows per block where nobody who knows the number of lanes has said otherwise.
+BLOCK_ROWS = 2048
+
+
+@jax.jit
+def e_step(model, params, data):
+    """Statistics and log-likelihood of data that are not prepared yet."""
+    prepared = model.prepare(data)
+    stats, total, _ = model.expect(params, prepared, jnp.zeros((), prepared.base.dtype))
+    return whole(model.mesh, (stats, total + prepared.base))
+
+
+def prepare_rows(model, data, rows):
+    """The blocks, and the rest of `Prepared`, which are sums over rows."""
+    prepared = model.prepare(data, rows)
+    return prepared.blocks, replace(prepared, blocks=None)
+
+
+@jax.jit
+def seed(model, data, resp):
+    """One M-step on responsibilities f[n, k]."""
+    blocks = as_blocks(data.x, data.weight, BLOCK_ROWS)
+    moments = weighted_moments(model.family.features, blocks, resp.T)
+    common = weighted_moments(model.common_features, blocks)[0]
+    blank = model.blank(data.x.shape[1], data.x.dtype)
+    return whole(model.mesh, model.m_step(Statistics(moments, common), blank))
+
+
+@jax.jit
+def log_joint(model, params, x):
+    """log π_k p(x|k) f[n, k], a block of rows at a time."""
+    family = model.family
+
+    def block(x):
+        if hasattr(family, "log_density"):
+            own = family.log_density(params.components, x)
+            return own + safe_log(params.weights)[None, :]
+        logits = einsum("kp,pn->nk", model.coefficients(params), family.features(x))
+        return logits + family.log_base(x)[:, None]
+
+    blocks = as_blocks(x, jnp.ones(x.shape[:1], x.dtype), BLOCK_ROWS)
+    joint = jax.lax.map(lambda columns: block(columns.T), blocks.columns)
+    return joint.reshape(-1, model.n_components)[: x.shape[0]]
