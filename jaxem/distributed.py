@@ -18,7 +18,7 @@ LOST = (
     "they go on from where they stood."
 )
 
-#: A shared secret of nobody: what a process that cannot join should have been told.
+#: What to give, for a process that cannot join.
 JOIN = (
     "Under SLURM (srun) and Open MPI (mpirun) no argument is needed; elsewhere every process "
     "gives coordinator_address='host0:1234' (a free port of the host of process 0, open to the "
@@ -66,8 +66,14 @@ def exchange(own: bytes) -> list[bytes]:
         return [
             row[:length].tobytes() for row, length in zip(_stacked(padded), lengths, strict=True)
         ]
-    except jax.errors.JaxRuntimeError as error:
+    except (jax.errors.JaxRuntimeError, ValueError) as error:
         raise RuntimeError(f"{LOST} ({first_line(error)})") from error
+
+
+def is_loss(error: Exception) -> bool:
+    """Whether an error of a program is that of a collective which another process left."""
+    words = ("gloo", "nccl", "connection", "unavailable", "heartbeat", "coordination")
+    return any(word in str(error).lower() for word in words)
 
 
 def _stacked(own: np.ndarray) -> np.ndarray:

@@ -122,13 +122,20 @@ def advance(store: Store, chosen: np.ndarray, limit: int, on_look: OnLook | None
 
 def within_memory(store: Store, work: Callable) -> Any:
     """`work()`; again with fewer lanes and rows at once while the device's memory does not do.
-    MemoryError, with the budget, when one lane is too many."""
+    MemoryError, with the budget, when one lane is too many; RuntimeError where a process that
+    runs in step with this one is gone."""
     while True:
         try:
             return work()
-        except jax.errors.JaxRuntimeError as error:
-            if not budget.exhausted(error):
+        except (jax.errors.JaxRuntimeError, ValueError) as error:
+            if store.place.in_step and distributed.is_loss(error):
+                message = f"{distributed.LOST} ({distributed.first_line(error)})"
+                raise RuntimeError(message) from error
+            if isinstance(error, ValueError) or not budget.exhausted(error):
                 raise
+            if store.place.in_step:  # the others would not know
+                model, x = store.grid.model, store.grid.data.x
+                raise MemoryError(budget.too_small(x, model.n_components, error)) from error
             _shrink(store, error)
 
 

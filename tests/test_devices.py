@@ -1,10 +1,9 @@
-"""Fits over eight devices of one process: by lanes the same bits, by rows the same numbers; and what
-is said where devices or their memory are missing."""
+"""Fits over eight devices of one process: by lanes the same bits, by rows the same numbers; and
+what is said where devices or their memory are missing."""
 
 import re
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.sharding import Mesh
@@ -30,7 +29,7 @@ def fit(model=None, n_starts=75, **options):
     return jaxem.fit(model or poisson(), X, n_starts=n_starts, **options)
 
 
-def assert_close(got, want, rtol=1e-6):
+def assert_close(got, want, rtol=1e-8):
     np.testing.assert_array_equal(got.status, want.status)
     for one, other in zip(jax.tree.leaves(got.params), jax.tree.leaves(want.params), strict=True):
         np.testing.assert_allclose(one, other, rtol=rtol, atol=rtol)
@@ -86,10 +85,6 @@ def _balanced(calls):
     assert filled
 
 
-def test_some_devices_have_the_same_bits_too(small, one):
-    assert_same_bits(fit(devices=jax.devices()[2:5]), one)
-
-
 def test_devices_in_other_words():
     devices = jax.devices()
     for said, meant in (
@@ -128,7 +123,7 @@ def test_many_data_sets_over_devices(small):
         options = dict(key=jax.random.key(5), n_starts=6, accelerate=None) | options
         return jaxem.fit_many(poisson(2), sets, **options)
 
-    assert_same_bits(many(devices="all"), many())
+    assert_same_bits(many(devices=jax.devices()[2:5]), many())
 
 
 def test_a_sweep_over_devices(small, one):
@@ -143,21 +138,26 @@ def test_a_sweep_over_devices(small, one):
 
 
 def test_rows_over_devices_agree_with_one_device(small):
-    spread = jaxem.shard_rows(poisson(), "all")
-    options = dict(n_starts=6, race=False, sample_weight=WEIGHT, labels=LABELS)
-    # So many steps, since rounding may end a run a step sooner.
-    options |= dict(tol=0.0, max_iter=12)
-    assert_close(fit(spread, **options), fit(**options))
-    given = options | dict(init=np.arange(len(X)) % 3)
-    assert_close(fit(spread, **given), fit(**given))
+    """183 rows, which eight devices do not divide. So many steps for each run, since rounding may
+    end one a step sooner; no ties between distances, which rounding decides."""
+    x, model = X + RNG.uniform(0.1, 0.9, X.shape), jaxem.Mixture(jaxem.Exponential(), 2)
+    options = dict(key=jax.random.key(4), n_starts=6, tol=0.0, max_iter=12, accelerate=None)
+    options |= dict(sample_weight=WEIGHT, labels=LABELS)
+    spread = jaxem.shard_rows(model, "all")
+    assert_close(jaxem.fit(spread, x, **options), jaxem.fit(model, x, **options))
+    options |= dict(init=np.arange(len(X)) % 2)
+    assert_close(jaxem.fit(spread, x, **options), jaxem.fit(model, x, **options))
 
 
 def test_steps_of_spread_rows():
     model = jaxem.Mixture(jaxem.Gaussian("tied"), n_components=2, exponent=0.7)
     spread = jaxem.shard_rows(model, 5)
     params = model.init(jax.random.key(0), X)
-    got = spread.e_step(params, X), jaxem.em(spread, params, jaxem.place_rows(spread, X))
+    many = jax.tree.map(lambda leaf: leaf[None], params)
+    each = jax.vmap(lambda p: spread.e_step(p, X)[1])(many)[0]
+    got = spread.e_step(params, X), jaxem.em(spread, params, jaxem.place_rows(spread, X)), each
     want = model.e_step(params, X), jaxem.em(model, params, X)
+    want = (*want, want[0][1])
     for one, other in zip(jax.tree.leaves(got), jax.tree.leaves(want), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-8, atol=1e-8)
 
@@ -181,13 +181,13 @@ def test_rows_and_starts_are_not_spread_at_once():
         ("gpu", r"finds no NVIDIA GPU here.*pip install 'jaxem\[cuda12\]'.*nvidia-smi"),
         ("tpu", "finds no tpu here"),
         ("fast", "must be 'all', 'local' or one of cpu, gpu"),
-        (9, "this process has 8 .cpu.*jax_num_cpu_devices"),
+        (9, r"this process has 8 .cpu.*jax_num_cpu_devices"),
         (0, "this process has 8"),
         (True, "got True"),
         ([], "an empty list"),
         (["cpu"], "got 'cpu'"),
         (2.5, "got 2.5"),
-        (jax.devices()[:1] * 2, "must be distinct.*1 are distinct"),
+        (jax.devices()[:1] * 2, r"must be distinct.*1 are distinct"),
     ],
     ids=str,
 )
@@ -234,7 +234,9 @@ def test_memory_that_runs_out_is_met_by_smaller_blocks(monkeypatch):
     force_plan(monkeypatch, bucket=16, smallest=16, rows=128)
     want = fit(n_starts=20, race=False)
     tried = _full_above(monkeypatch, 4)
-    with pytest.warns(RuntimeWarning, match="Out of memory.*goes on with 4 lanes and blocks of 64"):
+    with pytest.warns(
+        RuntimeWarning, match=r"Out of memory.*goes on with 4 lanes and blocks of 64"
+    ):
         got = fit(n_starts=20, race=False)
     assert tried[0] == 16 and set(tried[1:]) == {4}
     assert_close(got, want)
@@ -263,12 +265,5 @@ def test_data_too_large_for_the_device(monkeypatch):
         raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory")
 
     monkeypatch.setattr(lanes, "_prepare", full)
-    with pytest.raises(MemoryError, match="x float64.*give fewer rows"):
+    with pytest.raises(MemoryError, match=r"x float64.*give fewer rows"):
         fit()
-
-
-def test_spread_rows_are_a_model_under_vmap():
-    spread, params = jaxem.shard_rows(poisson(), 2), poisson().init(jax.random.key(1), X)
-    many = jax.tree.map(lambda leaf: jnp.stack([leaf, leaf * 1.0]), params)
-    step = lambda model: jax.vmap(lambda p: model.e_step(p, X)[1])(many)  # noqa: E731
-    np.testing.assert_allclose(step(spread), step(poisson()), rtol=1e-10)
