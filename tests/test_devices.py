@@ -111,7 +111,7 @@ def test_killed_on_devices_it_goes_on_to_the_same_bits(small, one, tmp_path, mon
         path = tmp_path / str(kill)
         with pytest.MonkeyPatch.context() as patch:
             dies_after(patch, kill)
-            with pytest.raises(BaseException, match="^$"):
+            with pytest.raises(BaseException, match=r"^$"):
                 fit(checkpoint=path, devices="all")
         assert_same_bits(fit(checkpoint=path, devices="all"), one)
 
@@ -164,7 +164,7 @@ def test_steps_of_spread_rows():
 
 def test_rows_and_starts_are_not_spread_at_once():
     spread = jaxem.shard_rows(poisson(), 2)
-    with pytest.raises(ValueError, match="rows are spread already: use one of the two"):
+    with pytest.raises(ValueError, match=r"rows are spread already: use one"):
         fit(spread, devices=2)
     with pytest.raises(ValueError, match="fit_many spreads fits, not rows"):
         jaxem.fit_many(spread, [X], key=jax.random.key(0))
