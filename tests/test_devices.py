@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from jax.sharding import Mesh
 from problems import force_plan
-from test_checkpoint import assert_same_bits, dies_after
+from test_checkpoint import Killed, assert_same_bits, dies_after
 
 import jaxem
 from jaxem import Status, checkpoint, lanes, place
@@ -39,14 +39,14 @@ def assert_close(got, want, rtol=1e-8):
 @pytest.fixture
 def small(monkeypatch):
     """Small buckets, the same wherever they run."""
-    force_plan(monkeypatch, bucket=4, smallest=1, at_once=4)
+    force_plan(monkeypatch, bucket=4, smallest=4, at_once=4)
 
 
 @pytest.fixture(scope="module")
 def one():
     """What one device makes of it."""
     with pytest.MonkeyPatch.context() as patch:
-        force_plan(patch, bucket=4, smallest=1, at_once=4)
+        force_plan(patch, bucket=4, smallest=4, at_once=4)
         return fit()
 
 
@@ -105,15 +105,21 @@ def test_fewer_starts_than_devices(small, one):
     assert_same_bits(fit(n_starts=3, race=False, devices=8), fit(n_starts=3, race=False))
 
 
-def test_killed_on_devices_it_goes_on_to_the_same_bits(small, one, tmp_path, monkeypatch):
+def test_killed_on_devices_it_goes_on_to_the_same_bits(one, tmp_path, monkeypatch):
+    """Also where the buckets shrink at the end."""
+    force_plan(monkeypatch, bucket=4, smallest=1, at_once=4)
     monkeypatch.setattr(checkpoint, "INTERVAL", 0.0)
+    want = fit(devices="all")
+    assert_close(want, one)
     for kill in (1, 4, 9):
         path = tmp_path / str(kill)
         with pytest.MonkeyPatch.context() as patch:
             dies_after(patch, kill)
-            with pytest.raises(BaseException, match=r"^$"):
+            with pytest.raises(Killed):
                 fit(checkpoint=path, devices="all")
-        assert_same_bits(fit(checkpoint=path, devices="all"), one)
+        again = fit(checkpoint=path, devices="all")
+        assert_same_bits(again, want)
+        assert again.report.executed == want.report.executed
 
 
 def test_many_data_sets_over_devices(small):

@@ -40,7 +40,7 @@ def fit(model=None, x=X, **options):
 
 def small(patch):
     """The same small buckets in every process, and a checkpoint at every look."""
-    force_plan(patch, bucket=4, smallest=1, at_once=4, stride=4)
+    force_plan(patch, bucket=4, smallest=4, at_once=4, stride=4)
     patch.setattr(checkpoint, "INTERVAL", 0.0)
 
 
