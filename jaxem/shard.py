@@ -71,7 +71,9 @@ def check_alike(mesh: Mesh | None, x: np.ndarray) -> None:
 def check_enough(mesh: Mesh | None, x: np.ndarray, weight: Any, n_components: int) -> None:
     """ValueError where all processes together have fewer rows than components."""
     if over_processes(mesh):
-        present = distributed.total(np.array(len(x) if weight is None else np.sum(weight > 0)))
+        present = distributed.total(
+            np.array(len(x) if weight is None else np.sum(np.asarray(weight) > 0))
+        )
         if present < n_components:
             raise ValueError(
                 f"n_components must be at most the number of rows of all processes "
