@@ -30,7 +30,7 @@ from jaxem.status import Status
 RATIO = 4
 
 #: Several devices meet after so many steps at most: none is long without lanes while others work.
-TOGETHER = 8
+TOGETHER = 4
 
 #: Rows of a block that are few enough, when memory has run out.
 FEWEST = 64
