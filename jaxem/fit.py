@@ -175,8 +175,10 @@ def continued(model, raw, fits: Fit, control: Control, limit, kernel, lanes: np.
         wide = x.astype(np.float64)
         frame = frame_of(model.family, wide, weight)
         data = host_data(standardize(wide, frame), weight, labels)
-        # Where float64 sums have no room on chip, even a kernel asked for gives way.
-        model = with_kernel(model, data, len(lanes), None if kernel == "fused" else kernel)
+        if "fused" in (kernel, model.kernel):
+            # float64 sums may have no room on chip: there even a kernel asked for gives way.
+            model, kernel = replace(model, kernel="blocked"), None
+        model = with_kernel(model, data, len(lanes), kernel)
         plan = plan_for(model, data, len(lanes), limit)
         store = one_data_set(model, data, frame, len(lanes), control, plan)
         params = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64)[lanes], fits.params)
