@@ -1,17 +1,13 @@
 """Work that survives a kill: the store written atomically while it runs, and read back.
 
-One NPZ file without pickles: a header (format, fingerprint of the problem, counters) and the leaves
-of the runs. The fingerprint covers data, model, settings and versions, so that a checkpoint never
+One file of `jaxem.npz`: a header (format, fingerprint of the problem, counters) and the leaves of
+the runs. The fingerprint covers data, model, settings and versions, so that a checkpoint never
 goes on with another problem.
 """
 
 import hashlib
-import json
-import os
-import tempfile
 import time
 import warnings
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,10 +16,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxem import npz
 from jaxem._version import __version__
 from jaxem.schedule import Store
 
-FORMAT = 1
+FORMAT = 2
 
 #: Seconds between two writes.
 INTERVAL = 10.0
@@ -82,17 +79,7 @@ def save(path: Any, store: Store, mark: str) -> None:
     arrays["flight"] = np.zeros(0, int) if store.flight is None else store.flight[0]
     arrays["alive"] = np.zeros(0, int) if store.alive is None else store.alive
     arrays["follows"] = np.zeros(0, int) if store.follows is None else store.follows
-    path = Path(path)
-    handle, name = tempfile.mkstemp(prefix=path.name, suffix=".part", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            np.savez(file, header=np.array(json.dumps(header)), **arrays)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    npz.write(path, header, arrays)
 
 
 def load(path: Any, store: Store, mark: str) -> bool:
@@ -101,10 +88,10 @@ def load(path: Any, store: Store, mark: str) -> bool:
     if not Path(path).exists():
         return False
     try:
-        with open(path, "rb") as raw, np.load(raw, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-        header = json.loads(str(arrays.pop("header")))
-    except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile) as error:
+        header, arrays = npz.read(path)
+        if not isinstance(header, dict) or not isinstance(header.get("mark"), str):
+            raise ValueError("written for another purpose")
+    except (ValueError, OSError) as error:
         raise ValueError(f"{path} is not a jaxem checkpoint ({error}); move it away.") from error
     if header["format"] > FORMAT:
         raise ValueError(f"{path} was written by a newer jaxem (format {header['format']}).")
