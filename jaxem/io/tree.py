@@ -35,7 +35,7 @@ def encode(value: Any, arrays: dict[str, np.ndarray], path: tuple[str, ...] = ()
     if isinstance(value, np.ndarray | np.generic | jax.Array):
         kind = "scalar" if isinstance(value, np.generic) else "array"
         return {kind: _keep(value, arrays, path)}
-    if type(value) in (tuple, list):
+    if isinstance(value, tuple | list) and type(value) in (tuple, list):
         parts = [encode(one, arrays, (*path, str(i))) for i, one in enumerate(value)]
         return parts if type(value) is tuple else {"list": parts}
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
