@@ -104,7 +104,7 @@ def read(path: Any) -> tuple[Any, dict[str, np.ndarray]]:
     ValueError says what is wrong with any other file; OSError where it cannot be opened.
     """
     if not stat.S_ISREG(os.stat(path).st_mode):
-        raise ValueError("not a plain file")
+        raise ValueError("it is not a plain file")
     try:
         with open(path, "rb") as raw, zipfile.ZipFile(raw) as archive:
             entries = _entries(archive, os.fstat(raw.fileno()).st_size)
@@ -112,7 +112,8 @@ def read(path: Any) -> tuple[Any, dict[str, np.ndarray]]:
             arrays = {name[:-4]: _array(archive, info) for name, info in entries.items()}
         return header, arrays
     except _DAMAGE as error:
-        raise ValueError(f"damaged, or no archive: {error or type(error).__name__}") from error
+        what = str(error) or type(error).__name__
+        raise ValueError(f"no archive, or damaged or cut short ({what}); get it afresh") from error
 
 
 def _entries(archive: zipfile.ZipFile, size: int) -> dict[str, zipfile.ZipInfo]:
@@ -122,7 +123,7 @@ def _entries(archive: zipfile.ZipFile, size: int) -> dict[str, zipfile.ZipInfo]:
     if len(found) < len(infos):
         raise ValueError("two entries have the same name")
     if HEADER not in found:
-        raise ValueError(f"no {HEADER} in it: written by another program")
+        raise ValueError(f"it has no {HEADER}: another program wrote it")
     for name, info in found.items():
         if name != HEADER and not (name.endswith(".npy") and _NAME.fullmatch(name[:-4])):
             raise ValueError(f"an entry has the strange name {name!r:.80}")

@@ -51,8 +51,9 @@ def fit_command(
     columns: o.Columns = None, sample_weight: o.SampleWeight = None, header: o.Header = None,
     plot: o.Plot = None, out: o.Out = None, force: o.Force = False, json: o.Json = False,
 ) -> None:  # fmt: skip
-    """Fit a mixture for every K from many starts, and show the one of lowest BIC.
+    """Fit every K from many starts.
 
+    Shows the mixture of lowest BIC.
     --out keeps it for `jaxem show`, `predict` and `sample`, and for jaxem.load in Python.
     """
     job = Job(
@@ -75,8 +76,9 @@ def sweep_command(
     sample_weight: o.SampleWeight = None, header: o.Header = None, plot: o.Plot = None,
     out: o.Out = None, force: o.Force = False, json: o.Json = False,
 ) -> None:  # fmt: skip
-    """Fit every number of components with every covariance type, and show the best by a criterion.
+    """Choose among K and covariance types.
 
+    Fits every number of components with every covariance type, and shows the best by a criterion.
     --out keeps all starts of all models, --plot draws the criterion with the spread of the starts.
     """
     job = Job(
@@ -95,7 +97,10 @@ def sweep_command(
 def predict_command(
     file: o.Saved,
     data: Annotated[
-        str, typer.Argument(help="CSV, NPY or Parquet file, a bundled data set, or - for stdin.")
+        str,
+        typer.Argument(
+            metavar="DATA", help="CSV, NPY or Parquet file, a bundled data set, or - for stdin."
+        ),
     ],
     proba: Annotated[
         bool, typer.Option("--proba", help="Add p1, p2, ...: the probability of each component.")
@@ -108,8 +113,9 @@ def predict_command(
     force: o.Force = False,
     json: o.Json = False,
 ) -> None:
-    """Say which component each row most probably belongs to: CSV, one line a row.
+    """Label the rows of a table.
 
+    Says which component each row most probably belongs to: CSV, one line a row.
     Components are numbered from 1, as `jaxem show` lists them. Columns are found by the names that
     the file has kept; a table without names needs as many columns, --columns names others.
     """
@@ -130,14 +136,20 @@ def sample_command(
     force: o.Force = False,
     json: o.Json = False,
 ) -> None:
-    """Draw rows from a fitted mixture: CSV with the names of its columns."""
+    """Draw rows from a fitted mixture.
+
+    CSV with the names of its columns.
+    """
     with mendable():
         run_sample(Draw(file, n, seed, component, data_set, out, force, json))
 
 
 @app.command("show")
 def show_command(file: o.Saved, json: o.Json = False) -> None:
-    """Show what a file holds: weights and parameters, likelihoods, criteria, how fits ended."""
+    """Show what a file holds.
+
+    Weights and parameters, likelihoods, criteria, and how the fits ended.
+    """
     with mendable():
         run_show(file, json)
 
@@ -152,7 +164,10 @@ def demo_command(
     force: o.Force = False,
     json: o.Json = False,
 ) -> None:
-    """List the textbook examples, or run some of them and save their pictures."""
+    """Textbook examples of EM, told.
+
+    Lists them, or runs some and saves their pictures.
+    """
     with mendable():
         if names:
             run_examples(names, out, force, json)
@@ -173,7 +188,10 @@ def bench_command(
     ] = None,
     json: o.Json = False,
 ) -> None:
-    """Measure: run the benchmarks of a checkout, whose answers are JSON files."""
+    """Run the benchmarks of a checkout.
+
+    Their answers are JSON files.
+    """
     flags = {"--quick": quick, "--list": listed, "--no-figures": not figures}
     with mendable():
         status = run_bench([*(questions or []), *[f for f, on in flags.items() if on]], out, json)

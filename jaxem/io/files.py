@@ -151,7 +151,7 @@ def read(path: Any, families: Iterable[type] = ()) -> File:
 def _read(path: Any, table: Mapping[str, type]) -> File:
     header, arrays = npz.read(path)
     if not isinstance(header, dict) or type(header.get("format")) is not int:
-        raise ValueError("not a file that jaxem.save wrote")
+        raise ValueError("it is not a file that jaxem.save wrote")
     if header["format"] > FORMAT:
         raise ValueError(
             f"it was written by a newer jaxem (format {header['format']}; this jaxem "
@@ -159,7 +159,7 @@ def _read(path: Any, table: Mapping[str, type]) -> File:
         )
     wanted = {"format", "kind", "model", "thing", "facts", "beside", "versions"}
     if header["format"] < 1 or set(header) != wanted:
-        raise ValueError("not a file that jaxem.save wrote")
+        raise ValueError("it is not a file that jaxem.save wrote")
     kind, beside, versions = header["kind"], header["beside"], header["versions"]
     if kind not in ("model", "params", "fit", "sweep"):
         raise ValueError(f"it holds a {kind!r:.80}, which this jaxem does not know")
