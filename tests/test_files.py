@@ -170,7 +170,7 @@ def test_your_own_family_is_named_to_load(tmp_path):
         jaxem.load(path)
     again, got = jaxem.load(path, families=[Levels, LevelParams])
     assert_same((model, params), (again, got))
-    with pytest.raises(ValueError, match="must hold classes made by .*; got 3"):
+    with pytest.raises(ValueError, match=r"must hold classes made by .*; got 3"):
         jaxem.load(path, families=[3])
     impostor = dataclasses.make_dataclass("Poisson", [])
     with pytest.raises(ValueError, match="Poisson is the name of a class of jaxem"):
