@@ -43,6 +43,11 @@ def main_command(
     """Mixtures by EM, many starts at once."""
 
 
+def _file(out: Path | None) -> Path | None:
+    """None for "-": standard output."""
+    return None if str(out) == "-" else out
+
+
 @app.command("fit")
 def fit_command(
     source: o.Source, k: o.K = "1:4", family: o.Family = "gaussian",
@@ -120,7 +125,9 @@ def predict_command(
     the file has kept; a table without names needs as many columns, --columns names others.
     """
     with mendable():
-        run_predict(Rows(file, data, columns, header, proba, score, data_set, out, force, json))
+        run_predict(
+            Rows(file, data, columns, header, proba, score, data_set, _file(out), force, json)
+        )
 
 
 @app.command("sample")
@@ -141,7 +148,7 @@ def sample_command(
     CSV with the names of its columns.
     """
     with mendable():
-        run_sample(Draw(file, n, seed, component, data_set, out, force, json))
+        run_sample(Draw(file, n, seed, component, data_set, _file(out), force, json))
 
 
 @app.command("show")

@@ -5,6 +5,8 @@ from contextlib import contextmanager
 
 import typer
 
+from jaxem.cli.components import printable
+
 NO_SOUND_FIT, MENDABLE = 1, 2
 
 
@@ -21,5 +23,5 @@ def mendable() -> Iterator[None]:
 
 def fail(message: str, code: int) -> None:
     """One line on stderr, and out."""
-    typer.echo(f"error: {' '.join(message.split())}", err=True)
+    typer.echo(f"error: {printable(' '.join(message.split()))}", err=True)
     raise typer.Exit(code)

@@ -26,6 +26,8 @@ def check_folder(folder: Path, option: str) -> None:
 
 def check_file(path: Path, option: str, force: bool = False) -> None:
     """ValueError unless a file can be written at `path`, and none is there or `force` is said."""
+    if str(path) == "-":
+        raise ValueError(f"{option}: standard output is no place for this; name a file.")
     check_folder(path.parent, option)
     if path.is_dir():
         raise ValueError(f"{option}: {path} is a folder; name a file.")
@@ -56,11 +58,6 @@ def has_matplotlib() -> bool:
     return True
 
 
-def to_stdout(path: Path | None) -> bool:
-    """Whether an output option means standard output: left out, or "-"."""
-    return path is None or str(path) == "-"
-
-
 def write_csv(
     path: Path | None, names: Sequence[str], columns: Sequence[np.ndarray], force: bool
 ) -> None:
@@ -73,7 +70,7 @@ def write_csv(
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(names)
     writer.writerows(zip(*cells, strict=True))
-    if path is None or to_stdout(path):
+    if path is None:
         sys.stdout.write(text.getvalue())
     else:
         content = text.getvalue().encode()

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from rich.table import Table
 
-from jaxem.cli.components import print_table, say, show_components
+from jaxem.cli.components import print_table, printable, say, show_components
 from jaxem.display import counts
 from jaxem.status import Status
 
@@ -78,7 +78,9 @@ def show_sweep(swept: Any, title: str) -> None:
         status = np.asarray(row.fits.status)
         ended = counts(Status(code).name for code in status.tolist())
         reached = f"{row.best_count}/{status.size}"
-        table.add_row(str(row.n_components), row.covariance_type, *numbers, reached, ended)
+        table.add_row(
+            str(row.n_components), printable(row.covariance_type), *numbers, reached, ended
+        )
     print_table(table)
     say("BIC, AIC, ICL: lower is better. At best: sound starts that ended at the best one.")
 
@@ -89,7 +91,7 @@ _TITLES = {"bic": "BIC", "aic": "AIC", "icl": "ICL", "held_out": "held-out"}
 def show_best(swept: Any, fit: Any, names: list[str]) -> None:
     """The best fit of the best model of a sweep."""
     best = swept.best
-    kind = f"{best.covariance_type} covariance, " if best.covariance_type else ""
+    kind = f"{printable(best.covariance_type)} covariance, " if best.covariance_type else ""
     name = _TITLES[swept.criterion]
     say(f"\nBest {name}: K = {best.n_components}, {kind}{ending(fit)}")
     show_components(best.model, fit.params, names)

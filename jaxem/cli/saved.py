@@ -30,7 +30,7 @@ class Rows:
 
 def run_predict(job: Rows) -> None:
     """Label the rows of a table; ValueError for what the user can mend."""
-    if job.out is not None and not outputs.to_stdout(job.out):
+    if job.out is not None:
         outputs.check_file(job.out, "--out", job.force)
     chosen = choose(job.file, job.data_set)
     # Names are known from before; columns that the user names are taken in the order named.
@@ -72,7 +72,7 @@ def _hand_out(job: Rows, joint: np.ndarray) -> None:
             "log_likelihood": density.sum(), **({} if job.out else rows),
             "out": job.out and str(job.out),
         })  # fmt: skip
-    elif not outputs.to_stdout(job.out):
+    elif job.out is not None:
         parts = [f"{count} in component {k + 1}" for k, count in enumerate(numbers)]
         say(f"labels: {job.out} ({len(label)} rows; {', '.join(parts)})")
 
@@ -95,7 +95,7 @@ def run_sample(job: Draw) -> None:
     """Draw rows from a mixture; ValueError for what the user can mend."""
     if job.n < 1:
         raise ValueError(f"-n must be at least 1; got {job.n}.")
-    if job.out is not None and not outputs.to_stdout(job.out):
+    if job.out is not None:
         outputs.check_file(job.out, "--out", job.force)
     chosen = choose(job.file, job.data_set)
     check_density(job.file, chosen)
@@ -113,7 +113,7 @@ def run_sample(job: Draw) -> None:
             "file": str(job.file), "n_rows": job.n, "seed": job.seed, "columns": chosen.columns,
             **rows, "out": job.out and str(job.out),
         })  # fmt: skip
-    elif not outputs.to_stdout(job.out):
+    elif job.out is not None:
         say(f"rows: {job.out} ({job.n})")
 
 
