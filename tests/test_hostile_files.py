@@ -310,6 +310,7 @@ CHANGES = {
     "table": (lambda h: h["facts"].update(table=[[1]]), "table is not one"),
     "facts": (lambda h: h.update(facts=[]), "facts are not an object"),
     "beside": (lambda h: h.update(beside={"means": "x"}), "header is not one"),
+    "no versions": (lambda h: h.update(versions=[]), "header is not one"),
     "versions": (lambda h: h.update(versions={"jaxem": 3}), "header is not one"),
 }
 

@@ -163,7 +163,8 @@ def _read(path: Any, table: Mapping[str, type]) -> File:
     kind, beside, versions = header["kind"], header["beside"], header["versions"]
     if kind not in ("model", "params", "fit", "sweep"):
         raise ValueError(f"it holds a {kind!r:.80}, which this jaxem does not know")
-    if not isinstance(beside, list) or not _all_text(beside) or not _all_text(versions):
+    sound = isinstance(beside, list) and isinstance(versions, dict)
+    if not sound or not all(isinstance(one, str) for one in [*beside, *versions.values()]):
         raise ValueError("its header is not one that jaxem.save wrote")
     used = names_in([header["model"], header["thing"]])
     if sorted([*used, *beside]) != sorted(arrays):
@@ -173,9 +174,3 @@ def _read(path: Any, table: Mapping[str, type]) -> File:
     check_facts(header["facts"], d)
     file = File(kind, model, thing, header["facts"], versions)
     return File("model", model, model, file.facts, versions) if kind == "model" else file
-
-
-def _all_text(values: Any) -> bool:
-    """A list or object of texts."""
-    own = values.values() if isinstance(values, dict) else values
-    return isinstance(values, list | dict) and all(isinstance(one, str) for one in own)
