@@ -244,7 +244,10 @@ def test_of_many_starts_the_best_sound_one_is_chosen(here):
     fits.params.components.means[2] += 50
     jaxem.save("starts.npz", (CASES["full"].model, fits))
     assert "1 SINGULAR" in done("show", "starts.npz")
-    assert table(done("sample", "starts.npz", "-n", 50))["x0"].min() > 40
+    result = run("sample", "starts.npz", "-n", 50)
+    assert table(result.stdout)["x0"].min() > 40
+    assert result.stderr.startswith("note: the best of the 3 fits in starts.npz, taken as starts")
+    assert table(done("sample", "starts.npz", "-n", 50, "--data-set", 0))["x0"].min() < 40
     fits.status[:] = jaxem.Status.SINGULAR
     jaxem.save("bad.npz", (CASES["full"].model, fits))
     assert "No sound fit among 3" in told("predict", "bad.npz", "people.csv")

@@ -304,6 +304,7 @@ CHANGES = {
     "float": (lambda h: fields(h).update(exponent={"float": "1e9"}), "where a value should stand"),
     "array": (lambda h: fields(h).update(exponent={"array": "x"}), "arrays are not those"),
     "borrowed": (lambda h: fields(h).update(exponent={"array": "means"}), "arrays are not those"),
+    "a large number": (lambda h: fields(h).update(weight_prior=2**70), "more than 32 bits"),
     "names": (lambda h: h["facts"].update(columns=["a"]), "1 names of columns for 2"),
     "a name": (lambda h: h["facts"].update(columns="ab"), "columns must be a list"),
     "rows": (lambda h: h["facts"].update(n_rows="many"), "facts are not those"),

@@ -8,6 +8,7 @@ from typing import Any
 
 import jax
 import numpy as np
+import typer
 
 from jaxem import io
 from jaxem.cli import report
@@ -48,10 +49,21 @@ def choose(path: Path, data_set: int | None) -> Chosen:
         lanes = np.ndim(chosen.params.weights) - 1
         if lanes == 1 and chosen.fit is not None:
             fit = chosen.fit.best()
+            if file.kind == "fit":
+                _note_choice(path, len(chosen.fit.status))
             return Chosen(chosen.model, fit.params, fit, chosen.names)
         if lanes == 0:
             return chosen
     return _of_data_set(path, chosen, data_set)
+
+
+def _note_choice(path: Path, count: int) -> None:
+    """A fit does not know whether its axis is of starts or of data sets: say how it was taken."""
+    typer.echo(
+        f"note: the best of the {count} fits in {path}, taken as starts of one data set; where "
+        "they are of different data sets, choose with --data-set.",
+        err=True,
+    )
 
 
 def whole_of(path: object, file: io.File) -> Chosen:

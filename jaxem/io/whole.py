@@ -84,7 +84,8 @@ def _check_follows(follows: Any) -> None:
         last = np.where(row >= 0, row, own)
         for _ in range(rows.shape[1].bit_length()):
             last = last[last]
-        if (row[last] >= 0).any():  # where every path ends, nobody is followed
+        # Every path ends at a start that follows nobody, or itself, as those that never ran do.
+        if ((row[last] >= 0) & (row[last] != last)).any():
             raise ValueError("follows goes round in a circle")
 
 
@@ -119,6 +120,8 @@ def _blank(model: Any, d: int) -> Any:
 
 
 def _check_settings(model: Any, d: int) -> None:
+    if any(type(leaf) is int and abs(leaf) >= 2**31 for leaf in jax.tree.leaves(model)):
+        raise ValueError("the model makes no sense (a setting of more than 32 bits)")
     try:
         model.validate(np.empty((0, d)))
     except _NONSENSE as error:
