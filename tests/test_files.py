@@ -28,6 +28,7 @@ def assert_same(a, b):
         assert one.dtype == other.dtype and np.shape(one) == np.shape(other)
         assert np.asarray(one).tobytes() == np.asarray(other).tobytes()
         assert not isinstance(other, jax.Array)
+        assert isinstance(one, np.generic) == isinstance(other, np.generic)  # fit[i] has scalars
 
 
 def fit_of(params, lanes=(), dtype=np.float64, **changes):
