@@ -79,6 +79,14 @@ def test_fits_of_any_axes_come_back(tmp_path, lanes, dtype):
     assert io.read(path).facts == {"columns": ["a", "b"]}
 
 
+def test_one_of_many_fits_has_scalars_that_stay_scalars(tmp_path):
+    case = CASES["spherical"]
+    one = fit_of(case.truth, (4,))[2]
+    assert isinstance(one.status, np.int32) and isinstance(one.objective, np.float64)
+    jaxem.save(tmp_path / "one.npz", (case.model, one))
+    assert_same(one, jaxem.load(tmp_path / "one.npz")[1])
+
+
 def sweep_of(*kinds):
     rows = []
     for kind in kinds:
