@@ -17,6 +17,7 @@ QUESTIONS = (
     "compilation",
     "memory",
     "precision",
+    "resolution",
     "trap",
     "devices",
 )

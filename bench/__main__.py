@@ -1,12 +1,14 @@
-"""`python -m bench [QUESTION ...] [--quick] [--out DIR]`."""
+"""`python -m bench [QUESTION ...] [--quick] [--out DIR] [--trace DIR]`."""
 
 import argparse
 import importlib
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 from bench import QUESTIONS
+from bench.harness.device_tasks import TRACE
 from bench.harness.runner import answer
 
 RESULTS = Path(__file__).parent / "results"
@@ -23,6 +25,8 @@ def main(arguments: list[str] | None = None) -> int:
             print(f"{name:<14}{_question(name)}")
         return 0
     out = options.out or (RESULTS / "quick" if options.quick else RESULTS)
+    if options.trace:
+        os.environ[TRACE] = str(options.trace.resolve())
     names = options.questions or list(QUESTIONS)
     if len(names) == 1:
         answer(names[0], options.quick, out, not options.no_figures)
@@ -59,6 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--quick", action="store_true", help="small sizes: a smoke run")
     parser.add_argument("--out", type=Path, help="folder for JSON and figures")
     parser.add_argument("--no-figures", action="store_true", help="JSON only")
+    parser.add_argument("--trace", type=Path, help="folder for profiles (question devices)")
     parser.add_argument("--list", action="store_true", help="the questions")
     return parser
 

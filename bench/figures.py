@@ -232,13 +232,29 @@ def trap(figure: Any, rows: list[dict]) -> None:
 
 
 def devices(figure: Any, rows: list[dict]) -> None:
-    """Rate over d, by platform."""
-    axes = figure.subplots()
-    names = list(dict.fromkeys(r["what"] for r in rows))
-    _lines(axes, rows, "d", names)
-    axes.set_xlabel("d, features (full covariance)")
-    axes.set_title("The same step on each device")
-    axes.legend(fontsize=8)
+    """Rate of the step over d by device and kernel, and time of an iteration over n by device."""
+    rate, few = figure.subplots(1, 2)
+    steps = [r for r in rows if r["kind"] == "step"]
+    _lines(rate, steps, "d", list(dict.fromkeys(r["what"] for r in steps)))
+    rate.set(title="64 restarts, n = 50,000, K = 8", xlabel="d, features (full covariance)")
+    short = [r for r in rows if r["kind"] == "few" and r["seconds"]]
+    for platform, (colour, marker) in zip(_unique(short, "platform"), STYLES, strict=False):
+        own = [r for r in short if r["platform"] == platform]
+        times = [1e6 * r["seconds"] / r["iterations"] for r in own]
+        few.plot([r["n"] for r in own], times, color=colour, marker=marker, label=platform)
+    few.set(xscale="log", yscale="log", xlabel="n, rows", ylabel="µs per iteration")
+    few.set_title("8 restarts, d = 4, K = 8")
+    _plain_numbers(few.yaxis)
+    sizes = sorted({r["n"] for r in short})
+    few.set_xticks(sizes, [f"{n:,}" for n in sizes])
+    few.set_xticks([], minor=True)
+    for axes in (rate, few):
+        axes.legend(fontsize=7)
+        axes.grid(alpha=0.3)
+
+
+def _unique(rows: list[dict], field: str) -> list[Any]:
+    return list(dict.fromkeys(r[field] for r in rows))
 
 
 FIGURES = {

@@ -20,6 +20,8 @@ from jaxem.families.gaussian.priors import NormalInverseGamma as NormalInverseGa
 from jaxem.families.gaussian.priors import NormalInverseWishart as NormalInverseWishart
 from jaxem.fit import fit as fit
 from jaxem.infer import standard_errors as standard_errors
+from jaxem.io import load as load
+from jaxem.io import save as save
 from jaxem.loop import em as em
 from jaxem.many import fit_many as fit_many
 from jaxem.models import Mixture as Mixture

@@ -1,18 +1,13 @@
 """Work that survives a kill: the store written atomically while it runs, and read back.
 
-One NPZ file without pickles: a header (format, fingerprint of the problem, counters) and the leaves
-of the runs. The fingerprint covers data, model, settings and versions, so that a checkpoint never
+One file of `jaxem.npz`: a header (format, fingerprint of the problem, counters) and the leaves of
+the runs. The fingerprint covers data, model, settings and versions, so that a checkpoint never
 goes on with another problem.
 """
 
 import hashlib
-import io
-import json
-import os
-import tempfile
 import time
 import warnings
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,12 +16,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxem import distributed
+from jaxem import distributed, npz
 from jaxem._version import __version__
 from jaxem.place import Place
 from jaxem.schedule import Store
 
-FORMAT = 1
+FORMAT = 2
 
 #: Seconds between two writes.
 INTERVAL = 10.0
@@ -90,20 +85,10 @@ def writer(path: Any, mark: str) -> Callable[..., None]:
 
 def save(path: Any, store: Store, mark: str) -> None:
     """Write the store beside `path`, then put it in place in one step."""
-    path = Path(path)
-    handle, name = tempfile.mkstemp(prefix=path.name, suffix=".part", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            _write(file, store, mark)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    npz.write(path, *_contents(store, mark))
 
 
-def _write(file: Any, store: Store, mark: str) -> None:
+def _contents(store: Store, mark: str) -> tuple[dict[str, Any], dict[str, Any]]:
     header = {
         "format": FORMAT,
         "mark": mark,
@@ -116,7 +101,7 @@ def _write(file: Any, store: Store, mark: str) -> None:
     arrays["flight"] = np.zeros(0, int) if store.flight is None else store.flight[0]
     arrays["alive"] = np.zeros(0, int) if store.alive is None else store.alive
     arrays["follows"] = np.zeros(0, int) if store.follows is None else store.follows
-    np.savez(file, header=np.array(json.dumps(header)), **arrays)
+    return header, arrays
 
 
 def load(path: Any, store: Store, mark: str) -> bool:
@@ -125,10 +110,10 @@ def load(path: Any, store: Store, mark: str) -> bool:
     if not Path(path).exists():
         return False
     try:
-        with open(path, "rb") as raw, np.load(raw, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-        header = json.loads(str(arrays.pop("header")))
-    except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile) as error:
+        header, arrays = npz.read(path)
+        if not isinstance(header, dict) or not isinstance(header.get("mark"), str):
+            raise ValueError("written for another purpose")
+    except (ValueError, OSError) as error:
         raise ValueError(f"{path} is not a jaxem checkpoint ({error}); move it away.") from error
     if header["format"] > FORMAT:
         raise ValueError(f"{path} was written by a newer jaxem (format {header['format']}).")
@@ -165,14 +150,10 @@ def settle(store: Store, mark: str) -> None:
     source = 0 if place.in_step else stages.index(max(stages))
     if place.shared_out and len(set(stages)) == 1:
         return
-    file = io.BytesIO()
-    if me == source:
-        _write(file, store, mark)
-    told = distributed.exchange(file.getvalue())[source]
+    mine = npz.to_bytes(*_contents(store, mark)) if me == source else b""
+    told = distributed.exchange(mine)[source]
     if me != source and (place.in_step or stages[me] < stages[source]):
-        with np.load(io.BytesIO(told), allow_pickle=False) as read:
-            arrays = {name: read[name] for name in read.files}
         executed = store.executed
-        _restore(store, json.loads(str(arrays.pop("header"))), arrays)
+        _restore(store, *npz.from_bytes(told))
         if place.shared_out:  # the bucket in flight was the other's
             store.flight, store.executed = None, executed

@@ -229,8 +229,9 @@ def continued(model, raw: tuple, fits: Fit, settings: tuple, lanes: np.ndarray) 
     control = replace(control, max_iter=left)
     with _enable_x64(True):
         frame, data = framed(model, (x.astype(np.float64), weight, labels))
-        # Where float64 sums have no room on chip, even a kernel asked for gives way.
-        kernel = None if kernel == "fused" else kernel
+        if "fused" in (kernel, model.kernel):
+            # float64 sums may have no room on chip: there even a kernel asked for gives way.
+            model, kernel = replace(model, kernel="blocked"), None
         model = with_kernel(model, data, len(lanes), kernel, place.platform)
         plan = plan_for(model, data, len(lanes), limit, place=place)
         store = one_data_set(model, data, frame, len(lanes), control, plan, place)

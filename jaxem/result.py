@@ -117,7 +117,8 @@ class Fit:
         """The distinct optima that the starts of one data set reached (see `Optima`).
 
         Objectives within `gap` nats count as one optimum; None: 1e-3, or where larger ten times
-        the gain (tol × total weight) at which a run stops. A start that the race left behind
+        the gain (tol × total weight) at which a run stops, or what rounding leaves uncertain of a
+        sum of that size in the dtype of the fit. A start that the race left behind
         because it had joined another's path counts where that one ended.
         """
         if np.ndim(self.status) != 1:
@@ -128,7 +129,8 @@ class Fit:
             last = last_leaders(np.asarray(self.follows))
             ends, sound = ends[last], sound[last]
         if gap is None:
-            gap = max(1e-3, 10 * self.report.stopping_gain if self.report else 0.0)
+            stopping = 10 * self.report.stopping_gain if self.report else 0.0
+            gap = max(1e-3, stopping, _rounding(self.objective))
         return Optima.of(ends[sound], gap, ends.size)
 
     @property
@@ -143,6 +145,14 @@ class Fit:
 
     def _repr_html_(self) -> str:
         return summaries.fit_html(self)
+
+
+def _rounding(objective: Any) -> float:
+    """Eight units in the last place of the largest finite objective: twice what float32 runs that
+    end at one optimum were seen to differ by."""
+    values = np.asarray(objective)
+    size = np.abs(values[np.isfinite(values)]).max(initial=0.0)
+    return float(8 * np.finfo(values.dtype).eps * size)
 
 
 def last_leaders(follows: np.ndarray) -> np.ndarray:

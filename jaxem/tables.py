@@ -1,30 +1,59 @@
 """Tables from files: bundled data sets, CSV with or without a header, NPY and Parquet.
 
-Whatever cannot be read is a ValueError that names the file and, where there is one, the line and
-the column.
+"-" is CSV from standard input. Whatever cannot be read is a ValueError that names the file and,
+where there is one, the line and the column.
 """
 
 import csv
+import re
+import sys
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from jaxem import datasets
 
+#: What a user may ask for: a text of names or numbers, names that are known from before, or all.
+Columns = str | list[str] | None
+
+
+class Table(NamedTuple):
+    """Rows with the names of their columns, and where in the file each of them stands."""
+
+    x: np.ndarray  #: f64[n, d]
+    names: list[str]
+    unit: str  #: what `where` counts: "line" (from 1) or "row" (from 0)
+    where: np.ndarray  #: i[n]
+
+    def located(self, message: str) -> str:
+        """A message about "row 3" of x, with that row as the reader of the file counts."""
+        return re.sub(
+            r"\brow (\d+)", lambda found: f"{self.unit} {self.where[int(found[1])]}", message
+        )
+
 
 def read_table(
-    source: str, columns: str | None = None, header: bool | None = None
+    source: str, columns: Columns = None, header: bool | None = None
 ) -> tuple[np.ndarray, list[str]]:
-    """Rows f64[n, d] and column names of a bundled data set or a file.
+    """Rows f64[n, d] and column names of a bundled data set or a file; see `read_rows`."""
+    table = read_rows(source, columns, header)
+    return table.x, table.names
 
-    `columns` lists names, or numbers counted from 0, separated by commas; what it leaves out need
-    not be numeric. `header` says whether a CSV file opens with names; None looks.
+
+def read_rows(source: str, columns: Columns = None, header: bool | None = None) -> Table:
+    """The table of a bundled data set or a file.
+
+    `columns` is a text that lists names, or numbers counted from 0, separated by commas; what it
+    leaves out need not be numeric. As a list it holds names known from before: those columns are
+    taken, wherever they stand; a table without names has to have as many. `header` says whether a
+    CSV file opens with names; None looks.
     """
     if source in datasets.names():
-        x, names = datasets.load(source), datasets.columns(source)
-        return _choose(x, names, columns, source)
+        x, names = _choose(datasets.load(source), datasets.columns(source), columns, source)
+        return Table(x, names, "row", np.arange(len(x)))
     path = Path(source)
-    if not path.is_file():
+    if source != "-" and not path.is_file():
         known = ", ".join(datasets.names())
         raise ValueError(f"{source}: no such file, and not a bundled data set ({known}).")
     if path.suffix == ".npy":
@@ -47,9 +76,11 @@ def column_index(text: str, names: list[str], source: object) -> int:
     )
 
 
-def _wanted(columns: str | None, names: list[str], source: object) -> list[int]:
+def _wanted(columns: Columns, names: list[str], source: object) -> list[int]:
     if columns is None:
         return list(range(len(names)))
+    if isinstance(columns, list):
+        return _known(columns, names, source)
     wanted = [column_index(text, names, source) for text in columns.split(",")]
     twice = [names[j] for i, j in enumerate(wanted) if j in wanted[:i]]
     if twice:
@@ -57,12 +88,26 @@ def _wanted(columns: str | None, names: list[str], source: object) -> list[int]:
     return wanted
 
 
-def _choose(x: np.ndarray, names: list[str], columns: str | None, source: object):
+def _known(columns: list[str], names: list[str], source: object) -> list[int]:
+    """Positions of columns whose names are known from before."""
+    if all(name in names for name in columns):
+        return [names.index(name) for name in columns]
+    if names == _numbered(len(names)) and len(names) == len(columns):
+        return list(range(len(names)))
+    missing = [name for name in columns if name not in names]
+    have = "no names" if names == _numbered(len(names)) else f"{', '.join(names)}"
+    raise ValueError(
+        f"{source}: {len(columns)} columns are needed, {', '.join(columns)}; "
+        f"{missing[0]!r} is not among its {len(names)} ({have})."
+    )
+
+
+def _choose(x: np.ndarray, names: list[str], columns: Columns, source: object):
     wanted = _wanted(columns, names, source)
     return x[:, wanted], [names[j] for j in wanted]
 
 
-def _read_npy(path: Path, columns: str | None) -> tuple[np.ndarray, list[str]]:
+def _read_npy(path: Path, columns: Columns) -> Table:
     try:
         x = np.load(path, allow_pickle=False)
     except (ValueError, EOFError, OSError) as error:
@@ -74,7 +119,7 @@ def _read_npy(path: Path, columns: str | None) -> tuple[np.ndarray, list[str]]:
     return _finite(x, names, path, "row", np.arange(len(x)))
 
 
-def _read_parquet(path: Path, columns: str | None) -> tuple[np.ndarray, list[str]]:
+def _read_parquet(path: Path, columns: Columns) -> Table:
     try:
         import pyarrow.parquet as parquet  # type: ignore[import-not-found]
     except ImportError as error:
@@ -96,7 +141,7 @@ def _read_parquet(path: Path, columns: str | None) -> tuple[np.ndarray, list[str
     return _finite(x, [names[j] for j in wanted], path, "row", np.arange(len(x)))
 
 
-def _read_csv(path: Path, columns: str | None, header: bool | None):
+def _read_csv(path: Path, columns: Columns, header: bool | None) -> Table:
     lines, rows = _cells(path)
     if not rows:
         raise ValueError(f"{path}: the file is empty.")
@@ -124,7 +169,7 @@ def _read_csv(path: Path, columns: str | None, header: bool | None):
 def _cells(path: Path) -> tuple[list[int], list[list[str]]]:
     """Line numbers (from 1) and the cells of every line that is not blank."""
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = sys.stdin.read() if str(path) == "-" else path.read_text(encoding="utf-8-sig")
         lines = (line.strip(" ") + "\n" for line in text.splitlines())
         reader = csv.reader(lines, delimiter=_delimiter(text), skipinitialspace=True)
         kept = [(reader.line_num, row) for row in reader if any(map(str.strip, row))]
@@ -164,8 +209,8 @@ def _bad_cell(path: Path, lines: list[int], rows: list[list[str]], names: list[s
     return f"{path}: holds a cell that is not a number."
 
 
-def _finite(x: np.ndarray, names: list[str], path: Path, unit: str, where: np.ndarray):
-    """x and its names, or a ValueError for the first NaN or infinity."""
+def _finite(x: np.ndarray, names: list[str], path: Path, unit: str, where: np.ndarray) -> Table:
+    """The table, or a ValueError for the first NaN or infinity."""
     bad = np.argwhere(~np.isfinite(x))
     if len(bad):
         i, j = bad[0]
@@ -173,7 +218,7 @@ def _finite(x: np.ndarray, names: list[str], path: Path, unit: str, where: np.nd
             f"{path}, {unit} {where[i]}, column {names[j]!r}: {x[i, j]} is not a finite number; "
             "drop or impute it."
         )
-    return x, names
+    return Table(x, names, unit, where)
 
 
 def _numbered(d: int) -> list[str]:

@@ -10,7 +10,6 @@ os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=1")
 
 import hypothesis
 import jax
-import pytest
 
 jax.config.update("jax_num_cpu_devices", 8)
 jax.config.update("jax_enable_x64", os.environ.get("JAXEM_TEST_X64", "1") == "1")
@@ -30,13 +29,26 @@ def pytest_configure(config):
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items):
-    """Tests that share compiled programs run in one worker: a case of the laws, else a file."""
-    for item in items:
-        callspec = getattr(item, "callspec", None)
-        case = callspec.params.get("case") if callspec else None
-        item.add_marker(pytest.mark.xdist_group(case or item.path.stem))
+def _group(nodeid: str) -> str:
+    """Tests that share compiled programs: those of a case of the laws, else those of a file."""
+    from cases import CASES  # it computes: only after the settings above
+
+    file, _, rest = nodeid.partition("::")
+    name = rest.partition("[")[2].removesuffix("]")
+    known = [case for case in CASES if name == case or name.startswith(f"{case}-")]
+    return max(known, key=len, default=file)
+
+
+def pytest_xdist_make_scheduler(config, log):
+    """A group runs in one worker. (xdist's own groups rewrite the names of tests, which pytest 9.2
+    ignores; this asks for nothing but the names.)"""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Grouped(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return _group(nodeid)
+
+    return Grouped(config, log)
 
 
 _groups: list[str] = []
@@ -44,7 +56,7 @@ _groups: list[str] = []
 
 def pytest_runtest_setup(item):
     """Forget compiled programs now and then, or a worker grows to several gigabytes."""
-    group = item.get_closest_marker("xdist_group").args[0]
+    group = _group(item.nodeid)
     if group not in _groups[-1:]:
         _groups.append(group)
         if len(_groups) % 6 == 0:

@@ -11,6 +11,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import bench
 from bench.__main__ import main
+from bench.devices import crossover
 from bench.harness.isolated import Isolated
 from bench.harness.rows import FIELDS
 from bench.harness.timing import Timing, clocked, interleaved, paired_ratio, peak_memory
@@ -53,6 +54,17 @@ def test_every_question_opens_with_its_question_and_its_last_answer(question):
     text = (Path(bench.__file__).parent / f"{question}.py").read_text().split('"""')[1]
     assert text.partition("\n")[0].endswith("?")
     assert "\nLast answer:" in text
+
+
+def test_the_crossover_of_two_devices_lies_between_the_sizes_it_was_seen_at():
+    def few(platform, n, seconds):
+        return dict(kind="few", platform=platform, n=n, seconds=seconds)
+
+    rows = [few("cpu", n, n * 1e-6) for n in (10, 100, 1000)]
+    rows += [few("cuda", 10, 1e-3), few("cuda", 100, 1e-3), few("cuda", 1000, 1e-4)]
+    # Behind by ln 10 at 100, ahead by ln 10 at 1000: half way in logarithms.
+    assert crossover(rows, "cuda") == pytest.approx(100 * 10**0.5)
+    assert crossover(rows[:5], "cuda") is None
 
 
 def test_variants_are_timed_in_turn_and_failures_left_out():

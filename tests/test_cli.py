@@ -89,7 +89,7 @@ def test_families_of_counts_and_codes(here):
     assert "rate of each column" in result.stdout and "x0" in result.stdout
     (here / "bad.csv").write_text("calls\n1\n-2\n")
     line = _line(_run("fit", "bad.csv", "--family", "poisson", "-k", 1))
-    assert line.startswith("error: bad.csv: ") and "row 1" in line
+    assert line.startswith("error: bad.csv: ") and "line 3: [-2.]" in line
     assert "--trials" in _line(_run("fit", "calls.csv", "--family", "binomial"))
     line = _line(_run("fit", "calls.csv", "--family", "poisson", "--covariance", "full"))
     assert "--covariance is for --family gaussian" in line

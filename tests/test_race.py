@@ -185,6 +185,14 @@ def test_optima_counts_the_sound_fits_only():
     assert fits.optima().best_count == 2
 
 
+@pytest.mark.parametrize(("dtype", "distinct"), [(np.float32, 2), (np.float64, 3)])
+def test_optima_do_not_split_what_rounding_cannot_tell_apart(dtype, distinct):
+    objective = np.array([-33806.05, -33806.05 - 0.012, -33810.0], dtype)  # three units apart
+    status = np.full(3, Status.CONVERGED)
+    fits = jaxem.Fit(None, objective, objective, status, np.zeros(3, int))
+    assert fits.optima().values.size == distinct
+
+
 def test_optima_of_all_starts():
     optima = fit(SEPARATE, 3, race=False, tol=1e-9).optima()
     assert optima.counts.sum() == 128

@@ -13,6 +13,7 @@ from jaxem.clock import compilations
 from jaxem.engine import Control
 from jaxem.fit import host_data, one_data_set, plan_for
 from jaxem.frame import frame_of, standardize
+from jaxem.loop import with_kernel
 
 #: No lane ends by itself: neither the tolerance nor the number of iterations can be reached.
 ENDLESS = Control(-1.0, 1_000_000_000)
@@ -52,11 +53,15 @@ class OwnStep:
         return {jaxem.Status(int(c)).name: int(np.sum(codes == c)) for c in np.unique(codes)}
 
 
-def own_step(x: np.ndarray, k: int, n_starts: int, covariance_type: str = "full") -> OwnStep:
-    """Lanes at their starts plus two iterations, ready to be timed."""
-    model = jaxem.Mixture(jaxem.Gaussian(covariance_type), n_components=k)
+def own_step(
+    x: np.ndarray, k: int, n_starts: int, kernel: str | None = None, precision: str = "float32"
+) -> OwnStep:
+    """Lanes at their starts plus two iterations, ready to be timed; the kernel is the one that
+    `jaxem.fit` would take on this device, or the one named."""
+    model = jaxem.Mixture(jaxem.Gaussian("full"), n_components=k, precision=precision)
     frame = frame_of(model.family, x, None)
     data = host_data(standardize(x, frame), None, None)
+    model = with_kernel(model, data, n_starts, kernel)
     plan = plan_for(model, data, n_starts, None)
     store = one_data_set(model, data, frame, n_starts, ENDLESS, plan)
     schedule.seed(store, jax.random.key(0), "random_from_data", plan.at_once)

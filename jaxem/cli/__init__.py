@@ -1,4 +1,4 @@
-"""The command line: `jaxem fit` and `jaxem demo`."""
+"""The command line: fit, sweep, predict, sample, show, demo and bench."""
 
 
 def main() -> None:

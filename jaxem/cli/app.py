@@ -1,100 +1,206 @@
-"""Arguments and exit codes: 0 done, 1 no sound fit, 2 something the user can mend."""
+"""The commands and their arguments. Exit codes: 0 done, 1 no sound fit, 2 something to mend."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from jaxem._version import __version__
+from jaxem.cli import options as o
+from jaxem.cli.bench import run_bench
 from jaxem.cli.demo import list_examples, run_examples
-from jaxem.cli.fit import Job, run_job
+from jaxem.cli.errors import NO_SOUND_FIT, fail, mendable
+from jaxem.cli.fit import run_job
+from jaxem.cli.job import Job
+from jaxem.cli.saved import Draw, Rows, run_predict, run_sample
+from jaxem.cli.show import run_show
+from jaxem.cli.sweep import run_sweep
+from jaxem.demo import EXAMPLES
 
 app = typer.Typer(
     help="Mixtures by EM, many starts at once.",
+    epilog="Exit codes: 0 done, 1 no sound fit, 2 something you can mend, told on stderr.",
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 
-@contextmanager
-def _mendable() -> Iterator[None]:
-    """A ValueError becomes one line on stderr and exit code 2."""
-    try:
-        yield
-    except ValueError as error:
-        typer.echo(f"error: {' '.join(str(error).split())}", err=True)
-        raise typer.Exit(2) from error
+def _say_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"jaxem {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def main_command(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_say_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    """Mixtures by EM, many starts at once."""
+
+
+def _file(out: Path | None) -> Path | None:
+    """None for "-": standard output."""
+    return None if str(out) == "-" else out
 
 
 @app.command("fit")
 def fit_command(
-    source: Annotated[
-        str,
-        typer.Argument(
-            metavar="FILE_OR_NAME",
-            help="CSV, NPY or Parquet file, or a bundled data set: old_faithful, galaxies, "
-            "diabetes.",
-        ),
-    ],
-    k: Annotated[str, typer.Option("-k", help="Number of components: 3, or 1:9 for each.")] = "1:4",
-    family: Annotated[
-        str,
-        typer.Option(help="gaussian, poisson, bernoulli, binomial, exponential or categorical."),
-    ] = "gaussian",
-    covariance: Annotated[
-        str | None, typer.Option(help="full (default), tied, diag, spherical, or an mclust code.")
-    ] = None,
-    trials: Annotated[int | None, typer.Option(help="Trials of a binomial count.")] = None,
-    starts: Annotated[int, typer.Option(help="Random starts for each K.")] = 100,
-    seed: Annotated[int, typer.Option(help="Seed of the random starts.")] = 0,
-    tol: Annotated[
-        float, typer.Option(help="Stop when the mean log-likelihood of a row gains less.")
-    ] = 1e-6,
-    max_iter: Annotated[int, typer.Option(help="Most iterations of a start.")] = 1000,
-    race: Annotated[
-        bool | None,
-        typer.Option(
-            "--race/--no-race",
-            help="Run all starts for a few iterations and the best to the end (from 64 starts on "
-            "unless you say).",
-        ),
-    ] = None,
-    columns: Annotated[
-        str | None, typer.Option(help="Columns to fit: names, or numbers from 0: a,b or 0,3.")
-    ] = None,
-    sample_weight: Annotated[
-        str | None, typer.Option(help="The column that holds the weight of each row.")
-    ] = None,
-    header: Annotated[
-        bool | None, typer.Option("--header/--no-header", help="CSV opens with names, or not.")
-    ] = None,
-    plot: Annotated[Path | None, typer.Option(help="Write a picture: .png, .pdf, .svg.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Write the winner's parameters: .npz.")] = None,
-) -> None:
-    """Fit a mixture for every K from many starts, and show the one of lowest BIC."""
+    source: o.Source, k: o.K = "1:4", family: o.Family = "gaussian",
+    covariance: o.Covariance = None, trials: o.Trials = None, starts: o.Starts = 100,
+    seed: o.Seed = 0, tol: o.Tol = 1e-6, max_iter: o.MaxIter = 1000, race: o.Race = None,
+    columns: o.Columns = None, sample_weight: o.SampleWeight = None, header: o.Header = None,
+    plot: o.Plot = None, out: o.Out = None, force: o.Force = False, json: o.Json = False,
+) -> None:  # fmt: skip
+    """Fit every K from many starts.
+
+    Shows the mixture of lowest BIC.
+    --out keeps it for `jaxem show`, `predict` and `sample`, and for jaxem.load in Python.
+    """
     job = Job(
         source=source, k=k, family=family, covariance=covariance, trials=trials, starts=starts,
         seed=seed, tol=tol, max_iter=max_iter, columns=columns, sample_weight=sample_weight,
-        header=header, race=race, plot=plot, out=out,
+        header=header, race=race, plot=plot, out=out, force=force, json=json,
     )  # fmt: skip
-    with _mendable():
+    with mendable():
         found = run_job(job)
     if not found:
-        typer.echo("error: no start of any K gave a sound fit; see the statuses above.", err=True)
-        raise typer.Exit(1)
+        fail("no start of any K gave a sound fit; see the statuses above.", NO_SOUND_FIT)
+
+
+@app.command("sweep")
+def sweep_command(
+    source: o.Source, k: o.K = "1:9", family: o.Family = "gaussian",
+    covariance: o.Covariances = None, trials: o.Trials = None, criterion: o.Criterion = "bic",
+    folds: o.Folds = 0, starts: o.Starts = 50, seed: o.Seed = 0, tol: o.Tol = 1e-6,
+    max_iter: o.MaxIter = 1000, race: o.Race = None, columns: o.Columns = None,
+    sample_weight: o.SampleWeight = None, header: o.Header = None, plot: o.Plot = None,
+    out: o.Out = None, force: o.Force = False, json: o.Json = False,
+) -> None:  # fmt: skip
+    """Choose among K and covariance types.
+
+    Fits every number of components with every covariance type, and shows the best by a criterion.
+    --out keeps all starts of all models, --plot draws the criterion with the spread of the starts.
+    """
+    job = Job(
+        source=source, k=k, family=family, covariance=covariance, trials=trials, starts=starts,
+        seed=seed, tol=tol, max_iter=max_iter, columns=columns, sample_weight=sample_weight,
+        header=header, race=race, plot=plot, out=out, force=force, json=json, criterion=criterion,
+        folds=folds,
+    )  # fmt: skip
+    with mendable():
+        found = run_sweep(job)
+    if not found:
+        fail("no start of any model gave a sound fit; see the statuses above.", NO_SOUND_FIT)
+
+
+@app.command("predict")
+def predict_command(
+    file: o.Saved,
+    data: Annotated[
+        str,
+        typer.Argument(
+            metavar="DATA", help="CSV, NPY or Parquet file, a bundled data set, or - for stdin."
+        ),
+    ],
+    proba: Annotated[
+        bool, typer.Option("--proba", help="Add p1, p2, ...: the probability of each component.")
+    ] = False,
+    score: Annotated[bool, typer.Option("--score", help="Add each row's log density.")] = False,
+    columns: o.Columns = None,
+    header: o.Header = None,
+    data_set: o.DataSet = None,
+    out: o.CsvOut = None,
+    force: o.Force = False,
+    json: o.Json = False,
+) -> None:
+    """Label the rows of a table.
+
+    Says which component each row most probably belongs to: CSV, one line a row.
+    Components are numbered from 1, as `jaxem show` lists them. Columns are found by the names that
+    the file has kept; a table without names needs as many columns, --columns names others.
+    """
+    with mendable():
+        run_predict(
+            Rows(file, data, columns, header, proba, score, data_set, _file(out), force, json)
+        )
+
+
+@app.command("sample")
+def sample_command(
+    file: o.Saved,
+    n: Annotated[int, typer.Option("-n", help="Rows to draw.")] = 100,
+    seed: o.Seed = 0,
+    component: Annotated[
+        bool, typer.Option("--component", help="Add the component that each row came from.")
+    ] = False,
+    data_set: o.DataSet = None,
+    out: o.CsvOut = None,
+    force: o.Force = False,
+    json: o.Json = False,
+) -> None:
+    """Draw rows from a fitted mixture.
+
+    CSV with the names of its columns.
+    """
+    with mendable():
+        run_sample(Draw(file, n, seed, component, data_set, _file(out), force, json))
+
+
+@app.command("show")
+def show_command(file: o.Saved, json: o.Json = False) -> None:
+    """Show what a file holds.
+
+    Weights and parameters, likelihoods, criteria, and how the fits ended.
+    """
+    with mendable():
+        run_show(file, json)
 
 
 @app.command("demo")
 def demo_command(
-    names: Annotated[list[str] | None, typer.Argument(help="Examples to run, or all.")] = None,
-    out: Annotated[Path, typer.Option(help="Folder for the pictures.")] = Path("."),
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(help="Examples to run, or all.", autocompletion=o.among(*EXAMPLES, "all")),
+    ] = None,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the pictures.")] = Path("."),
+    force: o.Force = False,
+    json: o.Json = False,
 ) -> None:
-    """List the textbook examples, or run some of them and save their pictures."""
-    with _mendable():
+    """Textbook examples of EM, told.
+
+    Lists them, or runs some and saves their pictures.
+    """
+    with mendable():
         if names:
-            run_examples(names, out)
+            run_examples(names, out, force, json)
         else:
-            list_examples()
+            list_examples(json)
+
+
+@app.command("bench")
+def bench_command(
+    questions: Annotated[
+        list[str] | None, typer.Argument(help="Questions to answer; all without, --list names them")
+    ] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Small sizes: a smoke run.")] = False,
+    listed: Annotated[bool, typer.Option("--list", help="Name the questions.")] = False,
+    figures: Annotated[bool, typer.Option("--figures/--no-figures", help="Draw, too.")] = True,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Folder for JSON, figures.")
+    ] = None,
+    json: o.Json = False,
+) -> None:
+    """Run the benchmarks of a checkout.
+
+    Their answers are JSON files.
+    """
+    flags = {"--quick": quick, "--list": listed, "--no-figures": not figures}
+    with mendable():
+        status = run_bench([*(questions or []), *[f for f, on in flags.items() if on]], out, json)
+    if status:
+        raise typer.Exit(2 if status == 2 else 1)

@@ -4,20 +4,23 @@ from pathlib import Path
 
 import numpy as np
 
-from jaxem.cli.outputs import check_folder, has_matplotlib
+from jaxem.cli.outputs import check_file, check_folder, has_matplotlib, print_json
 from jaxem.demo import EXAMPLES
 from jaxem.fit import precision_of
 
 
-def list_examples() -> None:
+def list_examples(as_json: bool = False) -> None:
     """Print one line for each example."""
+    if as_json:
+        print_json({name: example.title for name, example in EXAMPLES.items()})
+        return
     print("Textbook examples of EM; run one with `jaxem demo NAME`, every one with `all`:\n")
     width = max(map(len, EXAMPLES))
     for name, example in EXAMPLES.items():
         print(f"  {name:{width}}  {example.title}")
 
 
-def run_examples(names: list[str], folder: Path) -> None:
+def run_examples(names: list[str], folder: Path, force: bool, as_json: bool = False) -> None:
     """Tell each example iteration by iteration and save its pictures in `folder`."""
     wanted = list(EXAMPLES) if "all" in names else names
     for name in wanted:
@@ -26,21 +29,32 @@ def run_examples(names: list[str], folder: Path) -> None:
     drawing = has_matplotlib()
     if drawing:
         check_folder(folder, "--out")
+        for name in wanted:  # found before the work; `_save` looks at all of them
+            check_file(folder / f"{name.replace('-', '_')}.png", "--out", force)
+    told = []
     with precision_of(np.dtype(np.float64)):
         for name in wanted:
-            example = EXAMPLES[name]
-            print(f"== {name}: {example.title} ==\n")
-            result = example.run(print)
-            if drawing:
-                _save(example.draw(result), folder)
-            print()
-    if not drawing:
+            lines: list[str] = []
+            say = lines.append if as_json else print
+            say(f"== {name}: {EXAMPLES[name].title} ==\n")
+            result = EXAMPLES[name].run(say)
+            pictures = _save(EXAMPLES[name].draw(result), folder, force) if drawing else []
+            told.append({"name": name, "title": EXAMPLES[name].title, "text": lines[1:],
+                         "pictures": pictures})  # fmt: skip
+            for picture in pictures:
+                say(f"picture: {picture}")
+            say("")
+    if as_json:
+        print_json({"examples": told})
+    elif not drawing:
         print("Pictures need matplotlib: pip install 'jaxem[plot]'")
 
 
-def _save(figures: dict, folder: Path) -> None:
+def _save(figures: dict, folder: Path, force: bool) -> list[str]:
     from jaxem.plot import save
 
+    for file_name in figures:
+        check_file(folder / file_name, "--out", force)
     for file_name, figure in figures.items():
         save(figure, folder / file_name)
-        print(f"picture: {folder / file_name}")
+    return [str(folder / file_name) for file_name in figures]

@@ -1,109 +1,48 @@
 """`jaxem fit`: read, check everything that can be checked, fit every K, print and write."""
 
 import time
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from jaxem import io
 from jaxem.cli import outputs, report
-from jaxem.cli.sweep import Row, build_family, fit_one, parse_range
+from jaxem.cli.job import Job, check_job, check_rows, read_data
+from jaxem.cli.one import Row, build_family, fit_one, parse_range
 from jaxem.clock import compilations
 from jaxem.fit import precision_of
 from jaxem.models import Mixture
 from jaxem.select import padding
-from jaxem.tables import column_index, read_table
-
-
-@dataclass(frozen=True)
-class Job:
-    """What was asked for, as typed."""
-
-    source: str
-    k: str = "1:4"
-    family: str = "gaussian"
-    covariance: str | None = None
-    trials: int | None = None
-    starts: int = 100
-    seed: int = 0
-    tol: float = 1e-6
-    max_iter: int = 1000
-    race: bool | None = None
-    columns: str | None = None
-    sample_weight: str | None = None
-    header: bool | None = None
-    plot: Path | None = None
-    out: Path | None = None
+from jaxem.tables import Table
 
 
 def run_job(job: Job) -> bool:
     """Do the whole job; False when no K has a sound fit, ValueError for what the user can mend."""
     ks = parse_range(job.k)
-    _check_numbers(job)
-    if job.plot is not None:
-        outputs.check_picture(job.plot)
-    if job.out is not None:
-        outputs.check_file(job.out, "--out")
-    x, weight, names = _read(job)
-    family = build_family(job.family, job.covariance, job.trials, x)
-    _check_rows(job, family, x, ks)
+    check_job(job)
+    table, weight = read_data(job)
+    family = build_family(job.family, job.covariance, job.trials, table.x)
+    check_rows(job, family, table, ks)
     began = time.perf_counter()
-    with precision_of(x.dtype), compilations() as compiled:
-        rows = _fit_all(job, family, x, weight, ks)
-        report.show_table(job, x, rows)
+    with precision_of(table.x.dtype), compilations() as compiled:
+        rows = _fit_all(job, family, table.x, weight, ks)
         best = min((row for row in rows if row.criteria is not None), key=_bic, default=None)
+        if not job.json:
+            report.show_table(job, table.x, rows)
+            if best is not None:
+                report.show_winner(best, table.names)
         if best is not None:
-            report.show_winner(best, names)
-            _write(job, best, rows, x, weight, names)
-    report.show_time(time.perf_counter() - began, compiled.seconds)
+            _write(job, best, rows, table, weight)
+    seconds = time.perf_counter() - began
+    if job.json:
+        outputs.print_json(_document(job, best, rows, table, seconds, compiled.seconds))
+    else:
+        report.show_time(seconds, compiled.seconds)
     return best is not None
 
 
 def _bic(row: Row) -> float:
     return np.inf if row.criteria is None else row.criteria.bic
-
-
-def _check_numbers(job: Job) -> None:
-    if job.starts < 1:
-        raise ValueError(f"--starts must be at least 1; got {job.starts}.")
-    if job.max_iter < 1:
-        raise ValueError(f"--max-iter must be at least 1; got {job.max_iter}.")
-    if not job.tol >= 0:
-        raise ValueError(f"--tol must not be negative; got {job.tol}.")
-
-
-def _read(job: Job) -> tuple[np.ndarray, np.ndarray | None, list[str]]:
-    """Rows, their weights if a column was named for them, and the names of the columns."""
-    if job.sample_weight is None:
-        x, names = read_table(job.source, job.columns, job.header)
-        return x, None, names
-    if job.columns is None:
-        x, names = read_table(job.source, None, job.header)
-        j = column_index(job.sample_weight, names, job.source)
-        weight, x = x[:, j], np.delete(x, j, axis=1)
-        names = names[:j] + names[j + 1 :]
-    else:
-        both = f"{job.columns},{job.sample_weight}"
-        x, names = read_table(job.source, both, job.header)
-        weight, x, names = x[:, -1], x[:, :-1], names[:-1]
-    if not names:
-        raise ValueError(f"{job.source}: no column is left beside the weights.")
-    if weight.min() < 0 or weight.max() <= 0:
-        raise ValueError(
-            f"{job.source}, column {job.sample_weight!r}: weights must not be negative, "
-            "and one must be positive."
-        )
-    return x, weight, names
-
-
-def _check_rows(job: Job, family: Any, x: np.ndarray, ks: list[int]) -> None:
-    if ks[-1] > len(x):
-        raise ValueError(f"-k goes up to {ks[-1]}, but {job.source} has only {len(x)} rows.")
-    try:
-        family.validate(x)
-    except ValueError as error:
-        raise ValueError(f"{job.source}: {error} (rows count from 0)") from error
 
 
 def _fit_all(job: Job, family: Any, x: np.ndarray, weight: Any, ks: list[int]) -> list[Row]:
@@ -119,25 +58,41 @@ def _fit_all(job: Job, family: Any, x: np.ndarray, weight: Any, ks: list[int]) -
     return rows
 
 
-def _write(
-    job: Job, best: Row, rows: list[Row], x: np.ndarray, weight: Any, names: list[str]
-) -> None:
+def _write(job: Job, best: Row, rows: list[Row], table: Table, weight: Any) -> None:
+    """The files asked for, of the winner and the table over K."""
     sound = [row for row in rows if row.criteria is not None]
     if job.out is not None:
-        params = best.fit.params
-        scores = [row.criteria for row in sound]
-        table = {name: [getattr(c, name) for c in scores] for name in ("bic", "aic", "icl")}
-        table["k"] = [row.k for row in sound]
-        content: dict[str, Any] = {"weights": params.weights, **vars(params.components), **table}
-        content |= {"family": job.family, "covariance_type": best.covariance_type}
-        content |= {"columns": names, "status": best.fit.status}
-        content |= {"log_likelihood": best.fit.log_likelihood}
-        with open(job.out, "wb") as file:
-            np.savez(file, **content)
-        report.say(f"parameters: {job.out}")
+        facts = {"columns": table.names, "source": job.source, "n_rows": len(table.x)}
+        facts["table"] = [{"n_components": row.k, **vars(row.criteria)} for row in sound]
+        # For other programs: the table over K and the names as arrays.
+        beside: dict[str, Any] = {
+            name: [getattr(row.criteria, name) for row in sound] for name in ("bic", "aic", "icl")
+        }
+        beside |= {"k": [row.k for row in sound], "columns": table.names}
+        beside |= {"family": job.family, "covariance_type": best.covariance_type or "none"}
+        io.write(job.out, (best.model, best.fit), facts, beside, force=job.force)
     if job.plot is not None:
         from jaxem.plot import fit_figure, save
 
         curve = {row.k: row.criteria.bic for row in sound if row.criteria}
-        save(fit_figure(best.model, best.fit.params, x, names, curve, weight), job.plot)
-        report.say(f"picture: {job.plot}")
+        figure = fit_figure(best.model, best.fit.params, table.x, table.names, curve, weight)
+        save(figure, job.plot)
+    if not job.json:
+        report.show_files(parameters=job.out, picture=job.plot)
+
+
+def _document(job: Job, best: Row | None, rows: list[Row], table: Table, *seconds: float) -> dict:
+    """What was found, for machines."""
+    return {
+        "source": job.source, "n_rows": len(table.x), "columns": table.names,
+        "family": job.family, "covariance_type": rows[0].covariance_type or None,
+        "n_starts": job.starts, "criterion": "bic",
+        "models": [
+            {"n_components": row.k, **report.criteria_document(row.criteria),
+             "best_count": row.reached, "statuses": row.statuses}
+            for row in rows
+        ],
+        "best": None if best is None else report.fit_document(best.model, best.fit),
+        "out": job.out and str(job.out), "plot": job.plot and str(job.plot),
+        "seconds": seconds[0], "compile_seconds": seconds[1],
+    }  # fmt: skip

@@ -1,7 +1,19 @@
-"""Places to write to, looked at before the long work starts."""
+"""Places to write to, looked at before the long work starts; CSV and JSON written there."""
 
+import csv
+import dataclasses
+import io
+import json
+import math
 import os
+import sys
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jaxem import npz
 
 
 def check_folder(folder: Path, option: str) -> None:
@@ -12,18 +24,22 @@ def check_folder(folder: Path, option: str) -> None:
         raise ValueError(f"{option}: the folder {folder} cannot be written to.")
 
 
-def check_file(path: Path, option: str) -> None:
-    """ValueError unless a file can be written at `path`."""
+def check_file(path: Path, option: str, force: bool = False) -> None:
+    """ValueError unless a file can be written at `path`, and none is there or `force` is said."""
+    if str(path) == "-":
+        raise ValueError(f"{option}: standard output is no place for this; name a file.")
     check_folder(path.parent, option)
     if path.is_dir():
         raise ValueError(f"{option}: {path} is a folder; name a file.")
+    if path.exists() and not force:
+        raise ValueError(f"{option}: {path} exists; name another file, or say --force.")
     if path.exists() and not os.access(path, os.W_OK):
         raise ValueError(f"{option}: {path} cannot be written to.")
 
 
-def check_picture(path: Path, option: str = "--plot") -> None:
+def check_picture(path: Path, option: str = "--plot", force: bool = False) -> None:
     """ValueError unless matplotlib is here and can write a picture at `path`."""
-    check_file(path, option)
+    check_file(path, option, force)
     if not has_matplotlib():
         raise ValueError(f"{option} needs matplotlib: pip install 'jaxem[plot]'")
     from matplotlib.backend_bases import FigureCanvasBase
@@ -40,3 +56,49 @@ def has_matplotlib() -> bool:
     except ImportError:
         return False
     return True
+
+
+def write_csv(
+    path: Path | None, names: Sequence[str], columns: Sequence[np.ndarray], force: bool
+) -> None:
+    """Columns of equal length under their names, to a file in one step or to standard output.
+
+    Numbers have all the digits they need to be read back as they were, whole ones no point.
+    """
+    cells = [_cells(column) for column in columns]
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(names)
+    writer.writerows(zip(*cells, strict=True))
+    if path is None:
+        sys.stdout.write(text.getvalue())
+    else:
+        content = text.getvalue().encode()
+        npz.in_one_step(path, lambda file: file.write(content), force)
+
+
+def _cells(column: np.ndarray) -> Iterable[str]:
+    whole = column.dtype.kind in "iu" or bool((column == np.round(column)).all())
+    if whole and np.abs(column).max(initial=0) < 2**53:
+        return map(str, column.astype(np.int64).tolist())
+    return map(str, column)
+
+
+def print_json(document: Mapping[str, Any]) -> None:
+    """One JSON document on standard output; what is not a finite number is null."""
+    print(json.dumps(_plain(document), allow_nan=False, indent=2))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _plain(one) for key, one in value.items()}
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: _plain(getattr(value, field.name))
+                for field in dataclasses.fields(value)}  # fmt: skip
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if hasattr(value, "__array__"):
+        return _plain(np.asarray(value).tolist())
+    return value if value is None or isinstance(value, bool | int | str) else str(value)

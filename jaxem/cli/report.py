@@ -1,128 +1,107 @@
-"""What `jaxem fit` prints: the table over K, the winner's parameters, the time; and progress."""
+"""What the commands print: tables over models, the winner, files, the time; and progress.
+
+Each has a twin for machines: a document that `outputs.print_json` prints.
+"""
 
 import sys
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 from rich.table import Table
 
+from jaxem.cli.components import print_table, printable, say, show_components
+from jaxem.display import counts
 from jaxem.status import Status
 
-#: Covariance matrices of more columns than this are left to --out.
-WIDEST = 8
 
-
-def say(text: str) -> None:
-    """One line, printed as it is."""
-    print(text)
+def size_text(x: np.ndarray) -> str:
+    """Rows and columns in words."""
+    n, d = x.shape
+    return f"{n} rows, {d} column{'s' * (d > 1)}"
 
 
 def show_table(job: Any, x: np.ndarray, rows: list[Any]) -> None:
     """One line for each K; the lowest BIC is marked."""
-    n, d = x.shape
     kind = rows[0].covariance_type
     what = f"{kind} covariance" if kind else job.family
-    say(
-        f"{job.source}: {n} rows, {d} column{'s' * (d > 1)}, {what}, {job.starts} starts for each K"
-    )
+    say(f"{job.source}: {size_text(x)}, {what}, {job.starts} starts for each K")
     table = Table("K", "log-likelihood", "BIC", "AIC", "ICL", "at best", "ended")
-    for column in table.columns[:-1]:
-        column.justify, column.no_wrap = "right", True
+    _numbers_right(table)
     lowest = min((row.criteria.bic for row in rows if row.criteria), default=None)
     for row in rows:
-        c = row.criteria
-        numbers = ["-"] * 4
-        if c is not None:
-            numbers = [f"{v:.2f}" for v in (c.log_likelihood, c.bic, c.aic, c.icl)]
-            numbers[1] += "*" if c.bic == lowest and len(rows) > 1 else ""
+        numbers = _criteria(row.criteria)
+        if row.criteria is not None and row.criteria.bic == lowest and len(rows) > 1:
+            numbers[1] += "*"
         ended = ", ".join(f"{count} {name}" for name, count in row.statuses.items())
         table.add_row(str(row.k), *numbers, f"{row.reached}/{job.starts}", ended)
-    _print(table)
+    print_table(table)
     say("BIC, AIC, ICL: lower is better. At best: sound starts that ended at the best one.")
 
 
+def _numbers_right(table: Table) -> None:
+    for column in table.columns[:-1]:
+        column.justify, column.no_wrap = "right", True
+
+
+def _criteria(c: Any) -> list[str]:
+    if c is None:
+        return ["-"] * 4
+    return [f"{value:.2f}" for value in (c.log_likelihood, c.bic, c.aic, c.icl)]
+
+
 def show_winner(row: Any, names: list[str]) -> None:
-    """Components, heaviest first: weights, and the parameters of each column."""
-    params = row.fit.params
-    ended = Status(int(row.fit.status)).name
-    say(f"\nLowest BIC: K = {row.k}, {ended} after {int(row.fit.n_iter)} iterations")
-    if hasattr(params, "means"):
-        _show_gaussians(row, names)
-    elif hasattr(params, "rates"):
-        _show_cells(params, np.asarray(params.rates), "rate", names)
-    else:
-        _show_probabilities(params, names)
+    """The fit of lowest BIC."""
+    say(f"\nLowest BIC: K = {row.k}, {ending(row.fit)}")
+    show_components(row.model, row.fit.params, names)
 
 
-def _show_gaussians(row: Any, names: list[str]) -> None:
-    from jaxem.plot.gaussians import covariance_matrices
-
-    params = row.fit.params
-    matrices = covariance_matrices(row.model, params)
-    means = np.asarray(params.means)
-    sds = np.sqrt(np.diagonal(matrices, axis1=1, axis2=2))
-    cells = [
-        [f"{_digits(m, s)} ± {_digits(s, s)}" for m, s in zip(means[k], sds[k], strict=True)]
-        for k in range(len(means))
-    ]
-    _components("mean ± sd", params.weights, cells, names)
-    if row.covariance_type in ("full", "tied") and 1 < len(names) <= WIDEST:
-        _show_covariances(row, matrices, names)
+def ending(fit: Any) -> str:
+    """How one fit ended."""
+    return f"{Status(int(fit.status)).name} after {int(fit.n_iter)} iterations"
 
 
-def _show_covariances(row: Any, matrices: np.ndarray, names: list[str]) -> None:
-    shared = row.covariance_type == "tied"
-    table = Table("component", "covariance", *names)
-    _right(table, 2)
-    for k, matrix in enumerate(matrices[:1] if shared else matrices):
-        table.add_section()
-        for i, name in enumerate(names):
-            first = ("all" if shared else str(k + 1)) if i == 0 else ""
-            table.add_row(first, name, *[f"{v:.4g}" for v in matrix[i]])
-    _print(table)
+def show_sweep(swept: Any, title: str) -> None:
+    """One line for each model of a sweep; the best by its criterion is marked."""
+    say(title)
+    scored = any(row.held_out is not None for row in swept.rows)
+    found = any(row.criteria is not None for row in swept.rows)
+    best = swept.best if found else None
+    head = ["K", "type", "log-likelihood", "BIC", "AIC", "ICL", *["held-out"] * scored]
+    table = Table(*head, "at best", "ended")
+    _numbers_right(table)
+    for row in swept.rows:
+        numbers = _criteria(row.criteria)
+        numbers += ["-" if row.held_out is None else f"{row.held_out:.5f}"] * scored
+        where = head.index(_TITLES[swept.criterion]) - 2
+        numbers[where] += "*" if row is best and len(swept.rows) > 1 else ""
+        status = np.asarray(row.fits.status)
+        ended = counts(Status(code).name for code in status.tolist())
+        reached = f"{row.best_count}/{status.size}"
+        table.add_row(
+            str(row.n_components), printable(row.covariance_type), *numbers, reached, ended
+        )
+    print_table(table)
+    say("BIC, AIC, ICL: lower is better. At best: sound starts that ended at the best one.")
 
 
-def _show_probabilities(params: Any, names: list[str]) -> None:
-    values = np.asarray(params.probabilities)
-    if values.ndim == 3:
-        names = [f"{name}={c}" for name in names for c in range(values.shape[2])]
-    _show_cells(params, values.reshape(len(values), -1), "probability", names)
+_TITLES = {"bic": "BIC", "aic": "AIC", "icl": "ICL", "held_out": "held-out"}
 
 
-def _show_cells(params: Any, values: np.ndarray, what: str, names: list[str]) -> None:
-    cells = [[f"{v:.4g}" for v in line] for line in values]
-    _components(what, params.weights, cells, names)
+def show_best(swept: Any, fit: Any, names: list[str]) -> None:
+    """The best fit of the best model of a sweep."""
+    best = swept.best
+    kind = f"{printable(best.covariance_type)} covariance, " if best.covariance_type else ""
+    name = _TITLES[swept.criterion]
+    say(f"\nBest {name}: K = {best.n_components}, {kind}{ending(fit)}")
+    show_components(best.model, fit.params, names)
 
 
-def _components(what: str, weights: Any, cells: list[list[str]], names: list[str]) -> None:
-    """Components as rows; as columns where there are many features."""
-    say(f"weight of each component, and {what} of each column:")
-    shares = [f"{weight:.4f}" for weight in np.asarray(weights)]
-    if len(names) <= WIDEST:
-        table = Table("component", "weight", *names)
-        for k, share in enumerate(shares):
-            table.add_row(str(k + 1), share, *cells[k])
-    else:
-        table = Table("column", *[f"component {k + 1}" for k in range(len(cells))])
-        table.add_row("weight", *shares)
-        for j, name in enumerate(names):
-            table.add_row(name, *[line[j] for line in cells])
-    _right(table, 1)
-    _print(table)
-
-
-def _right(table: Table, first: int) -> None:
-    for column in table.columns[first:]:
-        column.justify = "right"
-
-
-def _digits(value: float, scale: float) -> str:
-    """`value` to three significant digits of `scale`."""
-    if not (np.isfinite(scale) and scale > 0):
-        return f"{value:.4g}"
-    places = int(np.clip(2 - np.floor(np.log10(scale)), 0, 12))
-    return f"{value:.{places}f}"
+def show_files(**paths: Any) -> None:
+    """A line for each file that was written."""
+    for what, path in paths.items():
+        if path is not None:
+            say(f"{what}: {path}")
 
 
 def show_time(total: float, compiling: float) -> None:
@@ -137,7 +116,44 @@ def show_progress(text: str) -> None:
         sys.stderr.flush()
 
 
-def _print(table: Table) -> None:
-    """On a terminal as wide as it is; in a file or pipe as wide as the table needs."""
-    width = None if sys.stdout.isatty() else 200
-    Console(width=width, markup=False, emoji=False).print(table)
+# For machines --------------------------------------------------------------------------------
+
+
+def criteria_document(c: Any) -> dict[str, Any]:
+    """Criteria by name, null where no fit is sound."""
+    names = ("log_likelihood", "n_parameters", "bic", "aic", "icl")
+    return {name: None if c is None else getattr(c, name) for name in names}
+
+
+def params_document(model: Any, params: Any) -> dict[str, Any]:
+    """The model in words, and its parameters by name."""
+    own = {"weights": params.weights, **vars(params.components)}
+    return {"model": repr(model), "n_components": model.n_components, **own}
+
+
+def fit_document(model: Any, fit: Any) -> dict[str, Any]:
+    """One fit: how it ended, and its parameters by name."""
+    return {
+        "status": Status(int(fit.status)).name, "n_iter": fit.n_iter,
+        "log_likelihood": fit.log_likelihood, **params_document(model, fit.params),
+    }  # fmt: skip
+
+
+def statuses(codes: Iterable[int]) -> dict[str, int]:
+    """How many fits ended how."""
+    values, numbers = np.unique(np.asarray(codes), return_counts=True)
+    return {Status(v).name: int(n) for v, n in zip(values, numbers, strict=True)}
+
+
+def sweep_document(swept: Any, found: bool) -> dict[str, Any]:
+    """All models of a sweep, and the best one's best fit."""
+    models = [
+        {**line, "statuses": statuses(row.fits.status)}
+        for line, row in zip(swept.table(), swept.rows, strict=True)
+    ]
+    best = swept.best if found else None
+    return {
+        "criterion": swept.criterion, "models": models,
+        "best": best and {"covariance_type": best.covariance_type or None,
+                          **fit_document(best.model, best.fits.best())},
+    }  # fmt: skip

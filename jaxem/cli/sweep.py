@@ -1,100 +1,97 @@
-"""One K of `jaxem fit`: many starts, the best of them, and its criteria."""
+"""`jaxem sweep`: numbers of components × covariance types × starts, and the best by a criterion."""
 
-from dataclasses import dataclass, replace
+import time
 from typing import Any
 
 import jax
-import numpy as np
 
 import jaxem
+from jaxem import io
+from jaxem.cli import outputs, report
+from jaxem.cli.job import Job, check_job, check_rows, read_data
+from jaxem.cli.one import build_family, parse_range
+from jaxem.clock import compilations
+from jaxem.fit import precision_of
+from jaxem.models import Mixture
+from jaxem.select import CRITERIA, Sweep
+from jaxem.tables import Table
 
-FAMILIES = ("gaussian", "poisson", "bernoulli", "binomial", "exponential", "categorical")
-COVARIANCES = ("full", "tied", "diag", "spherical", "VVV", "EEE", "VVI", "VII")
-
-
-@dataclass(frozen=True)
-class Row:
-    """The fits of one K; `fit` is the best sound one, None when there is none."""
-
-    k: int
-    model: Any
-    fit: Any
-    reached: int  # sound starts that ended at the best one's likelihood
-    statuses: dict[str, int]
-    criteria: jaxem.Criteria | None = None
-
-    @property
-    def covariance_type(self) -> str:
-        """ "full" and so on; empty for families without covariances."""
-        name = type(self.model.family).__name__
-        return name.removesuffix("Gaussian").lower() if name.endswith("Gaussian") else ""
+TYPES = "full,tied,diag,spherical"
 
 
-def parse_range(text: str) -> list[int]:
-    """ "3" or "1:9" (both ends included) as a list; ValueError for anything else."""
-    parts = text.split(":")
-    if not all(part.isdecimal() for part in parts) or len(parts) > 2:
-        raise ValueError(f"-k takes a number like 3 or a range like 1:9; got {text!r}.")
-    low, high = int(parts[0]), int(parts[-1])
-    if low < 1 or high < low:
-        raise ValueError(f"-k must run from at least 1 upwards; got {text!r}.")
-    return list(range(low, high + 1))
+def run_sweep(job: Job) -> bool:
+    """Do the whole job; False when no model has a sound fit, ValueError for what can be mended."""
+    ks = parse_range(job.k)
+    check_job(job)
+    if job.criterion not in CRITERIA or (job.criterion == "held_out") > (job.folds >= 2):
+        raise ValueError(
+            f"--criterion must be one of {', '.join(CRITERIA)}, held_out with --folds 2 or more; "
+            f"got {job.criterion!r} with --folds {job.folds}."
+        )
+    table, weight = read_data(job)
+    families = _families(job, table)
+    check_rows(job, next(iter(families.values())), table, ks)
+    if job.folds == 1 or not 0 <= job.folds <= len(table.x):
+        raise ValueError(f"--folds must be 0, or from 2 to the number of rows; got {job.folds}.")
+    began = time.perf_counter()
+    with precision_of(table.x.dtype), compilations() as compiled:
+        report.show_progress(f"{len(ks) * len(families)} models, {job.starts} starts each")
+        swept = jaxem.sweep(
+            table.x, ks, tuple(families), key=jax.random.key(job.seed), n_starts=job.starts,
+            criterion=job.criterion, folds=job.folds, sample_weight=weight, tol=job.tol,
+            max_iter=job.max_iter, race=job.race,
+            models=lambda k, kind: Mixture(families[kind], n_components=k),
+        )  # fmt: skip
+        report.show_progress("")
+        found = any(row.criteria is not None for row in swept.rows)
+        _tell(job, swept, table, found)
+        _write(job, swept, table, weight, found)
+    seconds = time.perf_counter() - began
+    if job.json:
+        outputs.print_json(_document(job, swept, table, found, seconds, compiled.seconds))
+    else:
+        report.show_time(seconds, compiled.seconds)
+    return found
 
 
-def build_family(name: str, covariance: str | None, trials: int | None, x: np.ndarray) -> Any:
-    """The component family of an option, with what it needs; ValueError says what is missing."""
-    if name not in FAMILIES:
-        raise ValueError(f"--family must be one of {', '.join(FAMILIES)}; got {name!r}.")
-    if covariance is not None and name != "gaussian":
-        raise ValueError(f"--covariance is for --family gaussian, not {name}.")
-    if trials is not None and name != "binomial":
-        raise ValueError(f"--trials is for --family binomial, not {name}.")
-    if name == "gaussian":
-        if covariance not in (None, *COVARIANCES):
-            known = ", ".join(COVARIANCES)
-            raise ValueError(f"--covariance must be one of {known}; got {covariance!r}.")
-        return jaxem.Gaussian(covariance or "full")
-    if name == "binomial":
-        if trials is None or trials < 1:
-            raise ValueError("--family binomial needs --trials, the number of trials of a count.")
-        return jaxem.Binomial(trials)
-    if name == "categorical":
-        return jaxem.Categorical(max(2, int(x.max()) + 1))
+def _families(job: Job, table: Table) -> dict[str, Any]:
+    """The family of each covariance type; a single one, without a type, that is not Gaussian."""
+    if job.family != "gaussian":
+        return {"": build_family(job.family, job.covariance, job.trials, table.x)}
+    kinds = (job.covariance or TYPES).split(",")
+    built = [build_family("gaussian", kind.strip(), job.trials, table.x) for kind in kinds]
+    return {family.covariance_type: family for family in built}
+
+
+def _tell(job: Job, swept: Sweep, table: Table, found: bool) -> None:
+    if job.json:
+        return
+    report.show_sweep(swept, f"{job.source}: {report.size_text(table.x)}, {job.starts} starts each")
+    if found:
+        best = swept.best
+        report.show_best(swept, best.fits.best(), table.names)
+
+
+def _write(job: Job, swept: Sweep, table: Table, weight: Any, found: bool) -> None:
+    if job.out is not None:
+        facts = {"columns": table.names, "source": job.source, "n_rows": len(table.x)}
+        io.write(job.out, swept, facts, force=job.force)
+    if job.plot is not None and found:
+        from jaxem.plot import criterion, new_figure, save
+
+        figure = new_figure(6.4, 4.4)
+        criterion(figure.add_subplot(), swept, job.criterion, table.x, weight)
+        save(figure, job.plot)
+    if not job.json:
+        report.show_files(sweep=job.out, picture=job.plot if found else None)
+
+
+def _document(job: Job, swept: Sweep, table: Table, found: bool, *seconds: float) -> dict:
+    """What was found, for machines."""
     return {
-        "poisson": jaxem.Poisson, "bernoulli": jaxem.Bernoulli, "exponential": jaxem.Exponential,
-    }[name]()  # fmt: skip
-
-
-def fit_one(
-    family: Any, x: np.ndarray, weight: Any, k: int, starts: int, seed: int, tol: float,
-    max_iter: int, race: bool | None = None, pad_to: int | None = None,
-) -> Row:  # fmt: skip
-    """Fit one K from all starts and take stock."""
-    model = jaxem.Mixture(family, n_components=k)
-    fits = jaxem.fit(
-        model, x, key=jax.random.key(seed), n_starts=starts, sample_weight=weight, tol=tol,
-        max_iter=max_iter, race=race, pad_to=pad_to,
-    )  # fmt: skip
-    fits = jax.tree.map(np.asarray, fits)
-    codes, counts = np.unique(np.asarray(fits.status), return_counts=True)
-    statuses = {jaxem.Status(c).name: int(n) for c, n in zip(codes, counts, strict=True)}
-    if not fits.sound.any():
-        return Row(k, model, None, 0, statuses)
-    best = fits.best()
-    best = replace(best, params=heaviest_first(family, best.params))
-    total = float(len(x) if weight is None else np.sum(weight))
-    # What a start may still gain when its last step gained less than tol a row.
-    reached = fits.optima(gap=0.01 + 100 * tol * total).best_count
-    return Row(k, model, best, reached, statuses, jaxem.criteria(model, best, x, weight))
-
-
-def heaviest_first(family: Any, params: Any) -> Any:
-    """The same mixture with its components in order of falling weight."""
-    order = np.argsort(-np.asarray(params.weights), kind="stable")
-    parts = {
-        name: value if name in family.shared else value[order]
-        for name, value in vars(params.components).items()
-    }
-    return replace(
-        params, weights=params.weights[order], components=replace(params.components, **parts)
-    )
+        "source": job.source, "n_rows": len(table.x), "columns": table.names,
+        "family": job.family, "n_starts": job.starts,
+        **report.sweep_document(swept, found),
+        "out": job.out and str(job.out), "plot": job.plot and str(job.plot),
+        "seconds": seconds[0], "compile_seconds": seconds[1],
+    }  # fmt: skip

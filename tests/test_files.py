@@ -1,0 +1,286 @@
+"""What is saved comes back: the same values, bit for bit, in any JAX mode; nothing is overwritten
+unasked, and a write that fails leaves no trace."""
+
+import dataclasses
+import json
+import os
+import zipfile
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from cases import CASES
+
+import jaxem
+from jaxem import Status, io, npz
+from jaxem.pytree import pytree, static
+from jaxem.select import Row
+
+
+def assert_same(a, b):
+    """Equal classes, static fields, and leaves: bits, dtypes and shapes."""
+    assert jax.tree.structure(a) == jax.tree.structure(b)
+    for one, other in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True):
+        if not hasattr(one, "dtype"):
+            assert type(one) is type(other) and one == other
+            continue
+        assert one.dtype == other.dtype and np.shape(one) == np.shape(other)
+        assert np.asarray(one).tobytes() == np.asarray(other).tobytes()
+        assert not isinstance(other, jax.Array)
+        assert isinstance(one, np.generic) == isinstance(other, np.generic)  # fit[i] has scalars
+
+
+def fit_of(params, lanes=(), dtype=np.float64, **changes):
+    """A made-up fit of these parameters, repeated along lane axes."""
+    draw = np.random.default_rng(3)
+    params = jax.tree.map(
+        lambda leaf: np.broadcast_to(np.asarray(leaf, dtype), (*lanes, *np.shape(leaf))).copy(),
+        params,
+    )
+    numbers = {
+        name: draw.normal(size=lanes).astype(dtype) for name in ("log_likelihood", "objective")
+    }
+    status = np.full(lanes, int(Status.CONVERGED), np.int32)
+    fit = jaxem.Fit(params, **numbers, status=status, n_iter=np.full(lanes, 7, np.int32))
+    return dataclasses.replace(fit, **changes)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_every_model_and_its_parameters_come_back(tmp_path, case):
+    model, params = CASES[case].model, CASES[case].truth
+    path = tmp_path / "params.npz"
+    jaxem.save(path, (model, params))
+    again, got = jaxem.load(path)
+    assert_same(params, got)
+    assert_same(model, again)
+    assert repr(again) == repr(jax.tree.map(np.asarray, model))
+
+
+@pytest.mark.parametrize("lanes", [(), (5,), (3, 2)], ids=["em", "fit", "fit_many"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_fits_of_any_axes_come_back(tmp_path, lanes, dtype):
+    case = CASES["tied"]
+    report = jaxem.Report(executed=9, needed=4, kernel="blocked", stopping_gain=1e-4)
+    fit = fit_of(case.truth, lanes, dtype, report=report)
+    fit.params.components.means[..., 0, 0] = np.nan  # as a lane that failed leaves it
+    if lanes:
+        follows = np.full(lanes, -1, np.int32)
+        follows[..., 0] = lanes[-1] - 1
+        if len(lanes) == 2:
+            follows[0] = 0  # a data set that could not be fitted
+        fit = dataclasses.replace(fit, follows=follows, trace=np.ones((*lanes, 4), dtype))
+    path = tmp_path / "fit.npz"
+    jaxem.save(path, (case.model, fit), columns=("a", "b"))
+    model, got = jaxem.load(path)
+    assert_same(fit, got)
+    assert dataclasses.asdict(got.report) == dataclasses.asdict(report)
+    assert_same(case.model, model)
+    assert io.read(path).facts == {"columns": ["a", "b"]}
+
+
+def test_one_of_many_fits_has_scalars_that_stay_scalars(tmp_path):
+    case = CASES["spherical"]
+    one = fit_of(case.truth, (4,))[2]
+    assert isinstance(one.status, np.int32) and isinstance(one.objective, np.float64)
+    jaxem.save(tmp_path / "one.npz", (case.model, one))
+    assert_same(one, jaxem.load(tmp_path / "one.npz")[1])
+
+
+def sweep_of(*kinds):
+    rows = []
+    for kind in kinds:
+        case = CASES[kind]
+        fits = fit_of(case.truth, (4,), report=jaxem.Report())
+        fits.log_likelihood[0] = -np.inf
+        scored = jaxem.Criteria(-12.5, 5, 33.0, float("nan"), 36.0)
+        rows.append(Row(3, kind, case.model, fits, scored, -4.25))
+    return jaxem.Sweep(tuple(rows), "icl", jaxem.Report(needed=3))
+
+
+def test_a_sweep_comes_back(tmp_path):
+    sweep = sweep_of("full", "diag-map")
+    jaxem.save(tmp_path / "sweep.npz", sweep)
+    got = jaxem.load(tmp_path / "sweep.npz")
+    assert type(got) is jaxem.Sweep and got.criterion == "icl" and got.report.needed == 3
+    for one, other in zip(sweep.rows, got.rows, strict=True):
+        assert_same((one.model, one.fits), (other.model, other.fits))
+        assert one.criteria.aic != one.criteria.aic and other.criteria.aic != other.criteria.aic
+        assert dataclasses.replace(one.criteria, aic=0) == dataclasses.replace(
+            other.criteria, aic=0
+        )
+        assert (one.n_components, one.covariance_type, one.held_out) == (
+            other.n_components, other.covariance_type, other.held_out)  # fmt: skip
+    assert got[3, "diag-map"].fits.log_likelihood[0] == -np.inf
+    assert repr(got) == repr(sweep)
+
+
+@pytest.mark.parametrize("what", ["fit", "params", "model"])
+def test_without_its_model_a_thing_comes_back_alone(tmp_path, what):
+    case = CASES["poisson-map"]
+    thing = {"fit": fit_of(case.truth, (2,)), "params": case.truth, "model": case.model}[what]
+    jaxem.save(tmp_path / "one", thing)  # no ending is added
+    assert os.listdir(tmp_path) == ["one"]
+    assert_same(thing, jaxem.load(tmp_path / "one"))
+
+
+def test_float64_comes_back_where_jax_knows_float32_only(tmp_path):
+    case, path = CASES["full-map"], tmp_path / "fit.npz"
+    fit = fit_of(case.truth)
+    jaxem.save(path, (case.model, fit))
+    with jax.enable_x64(False):
+        model, got = jaxem.load(path)
+    assert got.params.means.dtype == np.float64 and model.family.prior.mean.dtype == np.float64
+    assert_same(fit, got)
+
+
+def test_the_format_is_what_is_documented(tmp_path):
+    case, path = CASES["full-map"], tmp_path / "fit.npz"
+    jaxem.save(path, (case.model, fit_of(case.truth, (2,))))
+    with np.load(path) as file:  # NumPy reads it, without pickles
+        assert file["means"].shape == (2, 3, 2) and file["log_likelihood"].shape == (2,)
+        np.testing.assert_array_equal(file["model.family.prior.mean"], [1, 2])
+        header = json.loads(file["header.json"])
+    assert header["format"] == io.FORMAT == 1 and header["kind"] == "fit"
+    assert header["model"]["class"] == "Mixture"
+    assert header["model"]["fields"]["family"]["class"] == "FullGaussian"
+    assert header["versions"]["jaxem"] == jaxem.__version__
+    with zipfile.ZipFile(path) as archive:
+        assert {info.compress_type for info in archive.infolist()} == {zipfile.ZIP_STORED}
+    before = path.read_bytes()
+    jaxem.save(path, (case.model, fit_of(case.truth, (2,))), force=True)
+    assert path.read_bytes() == before  # the same content is the same bytes
+
+
+# Your own family ------------------------------------------------------------------------------
+
+
+@pytree
+class LevelParams:
+    level: jax.Array
+
+
+@pytree
+class Levels:
+    width: float = static(default=1.0)
+    shared = ()
+
+    def validate(self, x):
+        """Anything goes."""
+
+    def blank(self, k, d, dtype):
+        return LevelParams(jnp.zeros((k, d), dtype))
+
+
+def test_your_own_family_is_named_to_load(tmp_path):
+    model = jaxem.Mixture(Levels(2.5), n_components=2)
+    params = jaxem.MixtureParams(np.full(2, 0.5), LevelParams(np.arange(6.0).reshape(2, 3)))
+    path = tmp_path / "own.npz"
+    jaxem.save(path, (model, params))
+    with pytest.raises(ValueError, match=r"own\.npz .*'Levels'.*families=\[\.\.\.\]"):
+        jaxem.load(path)
+    again, got = jaxem.load(path, families=[Levels, LevelParams])
+    assert_same((model, params), (again, got))
+    with pytest.raises(ValueError, match=r"must hold classes made by .*; got 3"):
+        jaxem.load(path, families=[3])
+    impostor = dataclasses.make_dataclass("Poisson", [])
+    with pytest.raises(ValueError, match="Poisson is the name of a class of jaxem"):
+        jaxem.load(path, families=[impostor])
+    with pytest.raises(ValueError, match="your class Poisson has the name of one of jaxem's"):
+        jaxem.save(path, (jaxem.Mixture(impostor(), n_components=2), params), force=True)
+
+
+# Refused --------------------------------------------------------------------------------------
+
+
+def refused():
+    case = CASES["full"]
+    model, params, fit = case.model, case.truth, fit_of(case.truth, (2,))
+    half = jax.tree.map(lambda leaf: leaf.astype(jnp.bfloat16), params)
+    other = jaxem.Mixture(jaxem.Gaussian("full"), n_components=2)
+    diag = jaxem.Mixture(jaxem.Gaussian("diag"), n_components=3)
+    odd = dataclasses.replace(fit, n_iter=np.zeros(3, int))
+    return {
+        "a dict": ({"weights": 1}, "save takes a sweep, a pair"),
+        "another pair": ((model, "fit"), "got a pair of Mixture and str"),
+        "components": ((other, params), r"shapes \[3\], .* are not those of Mixture.*=2"),
+        "covariances": ((diag, fit), "not those of Mixture"),
+        "lanes": ((model, odd), r"n_iter int64\[3\] is not of fits \[2\]"),
+        "half precision": ((model, half), "weights has dtype bfloat16"),
+        "settings": ((jaxem.Mixture(jaxem.Gaussian(), 3, assignment="firm"), fit), "firm"),
+        "a function": (jaxem.Mixture(print, n_components=3), "model.family is a builtin"),
+    }
+
+
+@pytest.mark.parametrize("what", refused())
+def test_what_a_file_cannot_hold_is_said(tmp_path, what):
+    thing, message = refused()[what]
+    with pytest.raises(ValueError, match=message):
+        jaxem.save(tmp_path / "file.npz", thing)
+    assert os.listdir(tmp_path) == []
+
+
+def test_columns_and_traced_values_are_refused(tmp_path):
+    case, path = CASES["full"], tmp_path / "file.npz"
+    for columns, message in (
+        (["a"], "1 names of columns for 2 columns"),
+        (["a", "a"], "same name"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            jaxem.save(path, (case.model, case.truth), columns=columns)
+
+    @jax.jit
+    def inside(params):
+        jaxem.save(path, (case.model, params))
+
+    with pytest.raises(ValueError, match="outside of jit"):
+        inside(case.truth)
+    assert os.listdir(tmp_path) == []
+
+
+def test_nothing_is_overwritten_unasked(tmp_path):
+    case, path = CASES["full"], tmp_path / "file.npz"
+    path.write_text("mine")
+    with pytest.raises(FileExistsError, match=r"file\.npz exists, and was left as it is"):
+        jaxem.save(path, case.model)
+    assert path.read_text() == "mine"
+    link = tmp_path / "link.npz"
+    link.symlink_to(path)
+    with pytest.raises(FileExistsError):
+        jaxem.save(link, case.model)
+    jaxem.save(link, case.model, force=True)  # the file it points to, not the link
+    assert link.is_symlink()
+    assert_same(case.model, jaxem.load(path))
+    with pytest.raises(ValueError, match="not a plain file"):
+        jaxem.save(tmp_path, case.model, force=True)
+    with pytest.raises(FileNotFoundError):
+        jaxem.save(tmp_path / "nowhere" / "file.npz", case.model)
+
+
+def test_a_file_made_in_the_meantime_is_not_overwritten(tmp_path):
+    path = tmp_path / "labels.csv"
+
+    def fill(file):
+        file.write(b"ours")
+        path.write_text("theirs")
+
+    with pytest.raises(FileExistsError):
+        npz.in_one_step(path, fill, force=False)
+    assert path.read_text() == "theirs" and os.listdir(tmp_path) == ["labels.csv"]
+
+
+@pytest.mark.parametrize("force", [False, True])
+@pytest.mark.parametrize("call", ["fsync", "replace"])
+def test_a_write_that_fails_leaves_what_was_there(tmp_path, monkeypatch, call, force):
+    path = tmp_path / "file.npz"
+    if force:
+        path.write_text("mine")
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, call, full)
+    with pytest.raises(OSError, match="No space left"):
+        jaxem.save(path, CASES["full"].model, force=force)
+    assert os.listdir(tmp_path) == (["file.npz"] if force else [])
+    assert not force or path.read_text() == "mine"
