@@ -124,6 +124,14 @@ def test_without_its_model_a_thing_comes_back_alone(tmp_path, what):
     assert_same(thing, jaxem.load(tmp_path / "one"))
 
 
+def test_where_the_rows_lay_is_not_stored(tmp_path):
+    case = CASES["full"]
+    model = jaxem.shard_rows(case.model, jax.devices()[:2])
+    jaxem.save(tmp_path / "model.npz", (model, case.truth))
+    assert model.mesh is not None
+    assert jaxem.load(tmp_path / "model.npz")[0].mesh is None
+
+
 def test_float64_comes_back_where_jax_knows_float32_only(tmp_path):
     case, path = CASES["full-map"], tmp_path / "fit.npz"
     fit = fit_of(case.truth)

@@ -44,7 +44,8 @@ def save(path: Any, thing: Any, *, columns: Iterable[str] | None = None, force: 
     parameters alone can be saved too, but only with their model can they predict. `columns` names
     the columns of the data, d of them. The file is NPZ with a JSON header, never a pickle, and is
     put in place in one step. FileExistsError for a file that exists, unless `force`; ValueError
-    for what a file cannot hold, or parameters that are not the model's.
+    for what a file cannot hold, or parameters that are not the model's. A model whose rows are
+    spread over devices is saved as one for a single device.
 
     >>> x = datasets.load("old_faithful")
     >>> model = jaxem.Mixture(jaxem.Gaussian("full"), n_components=2)

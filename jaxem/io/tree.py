@@ -32,6 +32,8 @@ def encode(value: Any, arrays: dict[str, np.ndarray], path: tuple[str, ...] = ()
         return value
     if type(value) is float:
         return value if math.isfinite(value) else {"float": str(value)}
+    if isinstance(value, jax.sharding.Mesh):
+        return None  # where the rows lay is no part of a model: it is loaded for one device
     if isinstance(value, np.ndarray | np.generic | jax.Array):
         kind = "scalar" if isinstance(value, np.generic) else "array"
         return {kind: _keep(value, arrays, path)}
