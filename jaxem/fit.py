@@ -113,7 +113,8 @@ def fit(
             if array.dtype == np.float32 and place.platform != "tpu":
                 settings = control, memory_limit, kernel, place
                 again = partial(continued, model, raw, result, settings)
-                result = refine(result, condition, again)
+                weight = float(np.max(store.grid.prepared.weight))
+                result = refine(result, condition, weight, again)
         return timed(result, [result.report], compiled, begun)
 
 
@@ -221,11 +222,15 @@ def _followers(store: Store) -> np.ndarray:
     return np.where(pruned, follows, -1).astype(np.int32)
 
 
-def continued(model, raw: tuple, fits: Fit, settings: tuple, lanes: np.ndarray) -> Fit:
-    """These lanes of a float32 `fits`, gone on in float64 from where they stand."""
+def continued(
+    model, raw: tuple, fits: Fit, settings: tuple, lanes: np.ndarray, most: int | None = None
+) -> Fit:
+    """These lanes of a float32 `fits`, gone on in float64 from where they stand: as far as they
+    would have gone, or by at most so many iterations."""
     x, weight, labels = raw
     control, limit, kernel, place = settings
     left = max(0, int(control.max_iter) - int(np.max(fits.n_iter[lanes])))
+    left = left if most is None else min(left, most)
     control = replace(control, max_iter=left)
     with _enable_x64(True):
         frame, data = framed(model, (x.astype(np.float64), weight, labels))
@@ -243,7 +248,13 @@ def continued(model, raw: tuple, fits: Fit, settings: tuple, lanes: np.ndarray) 
 
 @jax.jit
 def _standardize_lanes(model, params, frame):
-    return jax.vmap(lambda params: standardized_params(model, params, frame))(params)
+    """float32 weights sum to 1 only to rounding: a likelihood that is n roundings too high, from
+    which the first step would fall."""
+
+    def one(params):
+        return standardized_params(model, model.normalized(params), frame)
+
+    return jax.vmap(one)(params)
 
 
 def timed(result: Fit, reports: list, compiled: Any, begun: float) -> Fit:

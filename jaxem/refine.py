@@ -4,7 +4,8 @@ The quadratic form loses digits where a component is narrow and far from the cen
 its error is the unit roundoff times max_k μ_kᵀ Λ_k μ_k in the standardised frame. Lanes beyond a
 limit, and those that float32 ended as SINGULAR or DECREASED, go on in float64 from where they
 stood; so do the lanes that may be the best, so that the likelihood reported of a winner has all the
-digits of float32.
+digits of float32. Where that error could put any of the many lanes at the same optimum first, all
+of them are evaluated in float64 where they stand.
 """
 
 from collections.abc import Callable
@@ -25,6 +26,9 @@ CONTENDERS = 4
 
 #: Objectives within this (relative) are one to float32.
 TIE = 4e-6
+
+#: Error of an objective (relative, as the condition bounds it) from which ties need float64.
+DOUBT = 5e-6
 
 
 def worthwhile(fits: Fit, condition: np.ndarray) -> np.ndarray:
@@ -60,7 +64,36 @@ def merge(fits: Fit, refined: Fit, lanes: np.ndarray) -> Fit:
     return replace(fits, n_iter=n_iter, **new)
 
 
-def refine(fits: Fit, condition: np.ndarray, again: Callable[[np.ndarray], Fit]) -> Fit:
-    """`fits` with the lanes worth it replaced by `again(lanes)`, their float64 continuation."""
+def undecided(fits: Fit, condition: np.ndarray, weight: float, refined: np.ndarray) -> np.ndarray:
+    """Numbers of the lanes, beside the refined ones, that rounding may have put before the best."""
+    value, doubt = np.asarray(fits.objective, np.float64), condition * weight
+    doubt = doubt * float(np.finfo(fits.objective.dtype).eps)
+    sound = np.isin(fits.status, SOUND)
+    if not refined.size or not sound[refined].any():
+        return np.zeros(0, int)
+    best = value[refined][sound[refined]].max()
+    size = 1 + abs(best)
+    near = sound & (doubt > DOUBT * size) & (value + doubt >= best - TIE * size)
+    near[refined] = False
+    return np.flatnonzero(near)
+
+
+def refine(fits: Fit, condition: np.ndarray, weight: float, again: Callable[..., Fit]) -> Fit:
+    """`fits` with the lanes worth it replaced by `again(lanes)`, their float64 continuation, and
+    the objectives of undecided ones by those of `again(lanes, 0)`, without an iteration.
+
+    `condition` f[lanes] as the models give it, `weight` the sum of the rows' weights.
+    """
     lanes = worthwhile(fits, condition)
-    return fits if lanes.size == 0 else merge(fits, again(lanes), lanes)
+    if lanes.size == 0:
+        return fits
+    out = merge(fits, again(lanes), lanes)
+    rest = undecided(out, condition, weight, lanes)
+    if rest.size == 0:
+        return out
+    exact = again(rest, 0)
+    good = np.isfinite(exact.objective)
+    values = {name: np.array(getattr(out, name)) for name in ("log_likelihood", "objective")}
+    for name, value in values.items():
+        value[rest[good]] = np.asarray(getattr(exact, name))[good]
+    return replace(out, **values)

@@ -1,0 +1,59 @@
+"""float32 fits that need more digits get them: narrow components, lost lanes, winners and ties."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import jaxem
+from jaxem import Status, refine
+
+
+def _narrow(n=600, ratio=0.03):
+    """Two broad clusters and one whose deviation is `ratio` of the cloud's."""
+    rng = np.random.default_rng(0)
+    means = np.array([[-1.0, 0.0], [1.0, 0.5], [0.3, -1.2]])
+    label = np.arange(n) % 3
+    scales = np.array([0.5, 0.5, ratio])[label, None]
+    return (means[label] + scales * rng.normal(size=(n, 2))).astype(np.float32)
+
+
+def _exactly(params, x):
+    """Log-likelihood in float64 of parameters as they are."""
+    model = jaxem.Mixture(jaxem.Gaussian("full"), n_components=3)
+    wide = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float64), params)
+    return float(jnp.sum(model.log_prob(wide, jnp.asarray(x, jnp.float64))))
+
+
+def test_every_start_at_the_best_optimum_reports_the_likelihood_of_its_parameters():
+    x = _narrow()
+    model = jaxem.Mixture(jaxem.Gaussian("full"), n_components=3)
+    fits = jaxem.fit(model, x, key=jax.random.key(0), n_starts=16, tol=1e-7, race=False)
+    top = np.flatnonzero(fits.objective > float(fits.best().objective) - 0.05)
+    assert top.size > refine.CONTENDERS  # some were only evaluated, not gone on with
+    for i in top.tolist():
+        assert fits.log_likelihood.dtype == np.float32
+        want = _exactly(fits[i].params, x)
+        np.testing.assert_allclose(fits.log_likelihood[i], want, rtol=1e-6)
+
+
+def _fits(objective, status):
+    value = np.asarray(objective, np.float32)
+    return jaxem.Fit(None, value, value, np.asarray(status), np.zeros(value.size, int))
+
+
+def test_contenders_narrow_and_lost_lanes_go_on():
+    done = Status.CONVERGED
+    status = [done, done, done, done, done, done, Status.SINGULAR, Status.PRUNED, Status.DEGENERATE]
+    fits = _fits([-100, -100, -100, -100, -100, -150, -90, -120, -50], status)
+    condition = np.array([1, 1, 1, 1, 1, 1e5, 1, 1e9, 1e9])
+    # Four of the five that lead, the narrow one, and the lost one: no pruned or degenerate ones.
+    np.testing.assert_array_equal(refine.worthwhile(fits, condition), [0, 1, 2, 3, 5, 6])
+
+
+def test_ties_are_undecided_where_rounding_is_larger_than_their_distance():
+    fits = _fits([-1000, -1000.01, -999.9, -1010, -999.5], [Status.CONVERGED] * 4 + [Status.PRUNED])
+    refined, weight = np.array([0]), 500.0
+    quiet, loud = np.full(5, 1.0), np.full(5, 1e3)  # 6e-5 and 0.06 nats
+    assert refine.undecided(fits, quiet, weight, refined).size == 0
+    np.testing.assert_array_equal(refine.undecided(fits, loud, weight, refined), [1, 2])
+    assert refine.undecided(fits, loud, weight, np.zeros(0, int)).size == 0
