@@ -4,9 +4,7 @@ A lane is one fit: a data set of the grid, a start. Inside one shared data set x
 so the E-steps of all lanes are one matrix product and x is never copied.
 """
 
-import functools
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import jax
@@ -14,6 +12,7 @@ import jax.numpy as jnp
 from jax.sharding import Mesh, PartitionSpec
 
 from jaxem import budget, engine
+from jaxem.compiler import program
 from jaxem.frame import restore
 from jaxem.kernels import whole
 from jaxem.loop import finish
@@ -70,13 +69,13 @@ def prepare(grid: Grid, rows: int) -> Grid:
         raise MemoryError(message) from error
 
 
-@partial(jax.jit, static_argnames=("shared", "rows"))
+@program(static_argnames=("shared", "rows"))
 def _prepare(model, data, shared, rows):
     one = lambda model, data: model.prepare(data, rows)  # noqa: E731
     return one(model, data) if shared else jax.vmap(one)(model, data)
 
 
-@partial(jax.jit, static_argnames="mesh")
+@program(static_argnames="mesh")
 def begin(grid: Grid, groups, params: Any, control: engine.Control, mesh=None) -> engine.Run:
     """Runs that start at the given parameters."""
 
@@ -91,25 +90,12 @@ def begin(grid: Grid, groups, params: Any, control: engine.Control, mesh=None) -
     return grid.whole(spread(grid, groups, params, control))
 
 
+@program(static_argnames="mesh")
 def advance(
     grid: Grid, groups, control: engine.Control, limit, stop_at, stride, runs, mesh=None
 ) -> tuple[engine.Run, jax.Array]:
     """Step the live lanes until `stop_at` or fewer live on a device, or `stride` steps; and the
     steps that each device made i[devices]."""
-    platform = jax.default_backend() if mesh is None else mesh.devices.flat[0].platform
-    program = advance_program(platform)
-    return program(grid, groups, control, limit, stop_at, stride, runs, mesh=mesh)
-
-
-@functools.cache
-def advance_program(backend: str) -> Callable:
-    """The compiled function behind `advance`, for the devices of a platform."""
-    # XLA's choice for CPUs is half the width of their registers.
-    options = {"xla_cpu_prefer_vector_width": 512} if backend == "cpu" else None
-    return jax.jit(_advance_lanes, static_argnames="mesh", compiler_options=options)
-
-
-def _advance_lanes(grid: Grid, groups, control, limit, stop_at, stride, runs, mesh=None):
     own = (False, True, False, False, False, False, True)
     spread = _over_devices(mesh, _advance_own, own)
     return grid.whole(spread(grid, groups, control, limit, stop_at, stride, runs))
@@ -136,7 +122,7 @@ def _advance_own(grid: Grid, groups, control, limit, stop_at, stride, runs):
     return runs, count[None]
 
 
-@partial(jax.jit, static_argnames="mesh")
+@program(static_argnames="mesh")
 def conclude(grid: Grid, groups: jax.Array, runs: engine.Run, mesh=None) -> Any:
     """The `Fit` of each lane, in the units of the data, and how many roundings its quadratic form
     can lose."""
@@ -150,7 +136,7 @@ def conclude(grid: Grid, groups: jax.Array, runs: engine.Run, mesh=None) -> Any:
     return grid.whole(_over_devices(mesh, lanes, (False, True, True))(grid, groups, runs))
 
 
-@partial(jax.jit, static_argnames="mesh")
+@program(static_argnames="mesh")
 def spurious(grid: Grid, groups: jax.Array, runs: engine.Run, mesh=None) -> jax.Array:
     """b[lanes]: where a lane stands is, or leads to, a spurious maximum."""
 
@@ -168,7 +154,7 @@ def keys(key: jax.Array, names: jax.Array, starts: jax.Array) -> jax.Array:
     return fold(names, starts)
 
 
-@partial(jax.jit, static_argnames=("init", "at_once", "mesh"))
+@program(static_argnames=("init", "at_once", "mesh"))
 def seed(grid: Grid, groups, keys, active, init, at_once: int, mesh=None) -> Any:
     """Starting parameters, components from `active` on switched off. `at_once` lanes of a device
     together, so that n × k × lanes responsibilities never exist."""

@@ -5,11 +5,16 @@
 
 import os
 
-# Most of the time of these tests is LLVM's; child processes inherit the flag.
-os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=1")
-
 import hypothesis
 import jax
+import jaxlib
+
+# Most of the time of these tests is the compiler's; child processes inherit the flags. XLA ends a
+# process that names a flag it does not know, so the second is for versions that are known to.
+_FLAGS = ["--xla_backend_optimization_level=0"]
+if jaxlib.version.__version_info__ < (0, 11):
+    _FLAGS.append("--xla_cpu_use_fusion_emitters=false")
+os.environ.setdefault("XLA_FLAGS", " ".join(_FLAGS))
 
 jax.config.update("jax_num_cpu_devices", 8)
 jax.config.update("jax_enable_x64", os.environ.get("JAXEM_TEST_X64", "1") == "1")

@@ -36,21 +36,24 @@ def _rows(n=60, d=2):
     return np.random.default_rng(0).normal(size=(n, d))
 
 
+# Most fits here have 256 rows, 2 columns, 3 components and 4 starts: one program for each type.
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("kind", ["full", "tied", "diag"])
 @pytest.mark.parametrize("value", [0.0, 0.1, 1e6])
 def test_a_constant_column(kind, value, dtype):
-    x = np.c_[_rows(), np.full(60, value)].astype(dtype)
-    fits = _fit(_mixture(kind, 2), x)
+    x = np.c_[_rows(256, 1), np.full(256, value)].astype(dtype)
+    fits = _fit(_mixture(kind, 3), x)
     _check(fits, UNSOUND)
     with pytest.raises(ValueError, match=r"No sound fit among 4.*SINGULAR"):
         fits.best()
 
 
 def test_a_constant_column_is_fine_where_variances_are_pooled_or_a_prior_helps():
-    x = np.c_[_rows(), np.full(60, 0.1)].astype(np.float32)
-    prior = jaxem.NormalInverseWishart(np.zeros(3), 0.1, 5.0, np.eye(3))
-    for model in (_mixture("spherical", 2), _mixture("full", 2, prior=prior)):
+    x = np.c_[_rows(256, 1), np.full(256, 0.1)].astype(np.float32)
+    prior = jaxem.NormalInverseWishart(np.zeros(2), 0.1, 5.0, np.eye(2))
+    for model in (_mixture("spherical", 3), _mixture("full", 3, prior=prior)):
         best = _fit(model, x).best()
         chex.assert_tree_all_finite(best.params)
         assert best.params.means.dtype == np.float32
@@ -59,9 +62,9 @@ def test_a_constant_column_is_fine_where_variances_are_pooled_or_a_prior_helps()
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("kind", TYPES)
 def test_as_many_distinct_rows_as_components(kind, dtype):
-    # 20 copies of each of 3 rows: the likelihood is unbounded, every good start collapses.
-    x = np.repeat([[0.0, 0.1], [3.0, 1.0], [1.0, 7.0]], 20, axis=0).astype(dtype)
-    fits = _fit(_mixture(kind, 3), x, n_starts=8)
+    # Copies of 3 rows: the likelihood is unbounded, every good start collapses.
+    x = np.resize([[0.0, 0.1], [3.0, 1.0], [1.0, 7.0]], (256, 2)).astype(dtype)
+    fits = _fit(_mixture(kind, 3), x)
     status = np.asarray(fits.status)
     _check(fits, (*UNSOUND, Status.CONVERGED, Status.MAX_ITER, Status.STALLED))
     assert np.isin(status, UNSOUND).any()
@@ -84,11 +87,11 @@ def _wide(params):
 
 @pytest.mark.parametrize("kind", TYPES)
 def test_all_rows_the_same(kind):
-    fits = _fit(_mixture(kind, 2), np.ones((10, 2)))
+    fits = _fit(_mixture(kind, 3), np.ones((256, 2)))
     _check(fits, UNSOUND)
 
 
-@pytest.mark.parametrize("kind", TYPES)
+@pytest.mark.parametrize("kind", ["full", "tied"])
 def test_one_row(kind):
     fits = _fit(_mixture(kind, 1), np.asarray([[1.0, 2.0]]), n_starts=2)
     _check(fits, UNSOUND)
@@ -255,8 +258,8 @@ def test_a_falling_objective_is_refused_and_named():
 
 
 def test_best_ignores_failed_starts_and_says_so_when_all_failed():
-    fits = _fit(_mixture("full", 2), np.c_[np.zeros(30), np.arange(30.0)], n_starts=3)
-    with pytest.raises(ValueError, match=r"No sound fit among 3: 3 SINGULAR.*fewer components"):
+    fits = _fit(_mixture("full", 3), np.c_[np.zeros(256), np.arange(256.0)])
+    with pytest.raises(ValueError, match=r"No sound fit among 4: 4 SINGULAR.*fewer components"):
         fits.best()
     mixed = jaxem.Fit(
         params=jnp.arange(3.0),

@@ -29,14 +29,21 @@ def programs(limit, accelerate=None, n=N):
     number = np.zeros(plan.bucket, int)
     control = Control(1e-6, 500, True, "log_likelihood", accelerate)
     keys = jax.eval_shape(lambda key: jax.random.split(key, plan.bucket), KEY)
-    seed = lambda grid, keys: lanes.seed(grid, number, keys, None, "k-means++", plan.at_once)  # noqa: E731
-    params = jax.eval_shape(seed, grid, keys)
-    runs = jax.eval_shape(lanes.begin, grid, number, params, control)
+    how = None, "k-means++", plan.at_once
+    seed = lanes.seed.on("cpu").lower(grid, number, keys, *how)
+    begin = lanes.begin.on("cpu").lower(grid, number, shapes(seed), control)
+    runs = shapes(begin)
     return plan, {
-        "advance": lanes.advance_program("cpu").lower(grid, number, control, 500, 0, 64, runs),
-        "seed": jax.jit(seed).lower(grid, keys),
-        "conclude": lanes.conclude.lower(grid, number, runs),
+        "advance": lanes.advance.on("cpu").lower(grid, number, control, 500, 0, 64, runs),
+        "seed": seed,
+        "conclude": lanes.conclude.on("cpu").lower(grid, number, runs),
     }
+
+
+def shapes(lowered):
+    """Shapes and dtypes of what a program returns."""
+    struct = lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype)  # noqa: E731
+    return jax.tree.map(struct, lowered.out_info)
 
 
 def temporary(lowered):
