@@ -228,6 +228,8 @@ def _assemble(model, parts, fate, n_starts, sets, dtype) -> Fit:
 
     result = jax.tree.map(empty, replace(like, report=None))
     result.status[...] = fate[:, None]
+    if result.follows is not None:
+        result.follows[...] = -1
     leaves = jax.tree.leaves(result)
     for own, fits in parts:
         for kept, leaf in zip(leaves, jax.tree.leaves(fits), strict=True):

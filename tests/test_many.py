@@ -180,6 +180,7 @@ def test_bad_groups_fail_alone(many, where):
             assert (fits.status[row] == Status.EMPTY_COMPONENT).all()
             assert np.isnan(fits.log_likelihood[row]).all()
         assert not fits.sound[row].any()
+        assert (fits.follows[row] == -1).all()
     if where == 2:  # those in front keep their numbers, hence their keys
         assert_same(fits[:2], many[:2])
     good = np.r_[0 : where + 1, where + 6 : 8]
