@@ -19,5 +19,6 @@ QUESTIONS = (
     "precision",
     "resolution",
     "trap",
+    "generators",
     "devices",
 )

@@ -8,25 +8,29 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh
 
-#: For CPUs: vectors as wide as the registers, where XLA's choice is half of that; and its older
-#: code generator, which takes two thirds of the time for programs that run as fast
-#: (`python -m bench compilation`).
-CPU_OPTIONS = {"xla_cpu_prefer_vector_width": 512, "xla_cpu_use_fusion_emitters": False}
+#: For CPUs: vectors as wide as the registers, where XLA's choice is half of that.
+WIDE = {"xla_cpu_prefer_vector_width": 512}
+
+#: Where all lanes share their data: XLA's older code generator, which compiles in 0.65 to 1.02 of
+#: the newer's time to steps as fast (0.93 to 1.15). With data of each lane's own, its steps take
+#: 1.6 to 2 times as long (`python -m bench generators`).
+SHARED = {**WIDE, "xla_cpu_use_fusion_emitters": False}
 
 
 def program(**static: Any) -> Callable:
-    """`jax.jit(function, **static)` with the options of the platform of the mesh it is given, else
-    of JAX's default platform. Not for use inside another program: options are for whole ones."""
+    """`jax.jit(function, **static)` of a function of a grid, with options for the platform of the
+    mesh it is given, else JAX's default, and for whether the grid's lanes share their data. Not
+    for use inside another program: options are for whole ones."""
 
     def decorate(function: Callable) -> Callable:
         @functools.cache
-        def on(platform: str) -> Callable:
-            return jax.jit(function, compiler_options=_options(platform), **static)
+        def on(platform: str, shared: bool = True) -> Callable:
+            return jax.jit(function, compiler_options=_options(platform, shared), **static)
 
         @functools.wraps(function)
-        def call(*args: Any, **kwargs: Any) -> Any:
+        def call(grid: Any, *args: Any, **kwargs: Any) -> Any:
             meshes = [one for one in (*args, *kwargs.values()) if isinstance(one, Mesh)]
-            return on(_platform(*meshes))(*args, **kwargs)
+            return on(_platform(*meshes), grid.shared)(grid, *args, **kwargs)
 
         call.on = on  # type: ignore[attr-defined]
         return call
@@ -39,13 +43,15 @@ def _platform(mesh: Mesh | None = None) -> str:
 
 
 @functools.cache
-def _options(platform: str) -> dict[str, Any] | None:
+def _options(platform: str, shared: bool) -> dict[str, Any] | None:
     """Options that this XLA knows: they only save time, and names come and go with versions."""
     if platform != "cpu":
         return None
-    return {name: value for name, value in CPU_OPTIONS.items() if _known(name, value)} or None
+    options = SHARED if shared else WIDE
+    return {name: value for name, value in options.items() if _known(name, value)} or None
 
 
+@functools.cache
 def _known(name: str, value: Any) -> bool:
     try:
         nothing = jax.jit(lambda x: x, compiler_options={name: value})

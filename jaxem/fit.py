@@ -13,7 +13,6 @@ import numpy as np
 from jaxem import budget, distributed, schedule
 from jaxem.checkpoint import fingerprint, load, own_path, settle, writer
 from jaxem.clock import compilations
-from jaxem.compiler import program
 from jaxem.data import Data, check_data
 from jaxem.frame import Frame, frame_of, standardize, standardized_model, standardized_params
 from jaxem.kernels import row_layout
@@ -247,7 +246,7 @@ def continued(
         return schedule.conclude(store)[0]
 
 
-@program()
+@jax.jit
 def _standardize_lanes(model, params, frame):
     """float32 weights sum to 1 only to rounding: a likelihood that is n roundings too high, from
     which the first step would fall."""

@@ -5,6 +5,7 @@ so the E-steps of all lanes are one matrix product and x is never copied.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
@@ -69,7 +70,7 @@ def prepare(grid: Grid, rows: int) -> Grid:
         raise MemoryError(message) from error
 
 
-@program(static_argnames=("shared", "rows"))
+@partial(jax.jit, static_argnames=("shared", "rows"))
 def _prepare(model, data, shared, rows):
     one = lambda model, data: model.prepare(data, rows)  # noqa: E731
     return one(model, data) if shared else jax.vmap(one)(model, data)

@@ -1,6 +1,7 @@
 """`fit_many`: one model, many data sets of different length, many starts each."""
 
 import time
+from functools import partial
 from typing import Any
 
 import jax
@@ -9,7 +10,6 @@ import numpy as np
 
 from jaxem import ragged, schedule
 from jaxem.clock import compilations
-from jaxem.compiler import program
 from jaxem.data import Data
 from jaxem.fit import (
     mark_of,
@@ -167,7 +167,7 @@ def many_data_sets(model, data, frame, n_starts, control, plan, own, place: Plac
     return replace_sets(store, np.repeat(own, n_starts))
 
 
-@program(static_argnames="rows")
+@partial(jax.jit, static_argnames="rows")
 def _prepare_each(model, frame, data, rows):
     def one(frame, data):
         inner = cast(standardized_model(model, frame), data.x.dtype)
@@ -196,7 +196,7 @@ def _inits(model, init, own, count, frame, dtype) -> Any:
     return _standardize_each(model, given, frame)
 
 
-@program()
+@jax.jit
 def _standardize_each(model, given, frame):
     one = lambda params, frame: standardized_params(model, params, frame)  # noqa: E731
     return jax.vmap(one)(given, frame)
