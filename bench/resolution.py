@@ -6,7 +6,10 @@ float64 mean of per-row differences of float32 log-densities, and exactly (both 
 evaluated in float64). Errors are root mean squares over a hundred steps. Then whole fits of float32
 data with a tolerance of 1e-8 per row.
 
-Last answer: not asked in full yet.
+Last answer: errors of 1e-7 to 1e-6 as the engine measures it, 6e-8 to 3e-7 by per-row differences:
+neither tells 1e-8, because all rows share the rounding of the coefficients. Whole fits do: lanes at
+the best optimum go on in float64, and every winner converged at 1e-8. Two cores of an AMD EPYC with
+AVX-512, jax 0.10.2, November 2026.
 """
 
 from functools import partial
@@ -31,7 +34,7 @@ def run(quick: bool) -> list[dict[str, Any]]:
     rows = []
     for name, (x, k) in _problems(quick).items():
         rows += _gains(name, x.astype(np.float32), k, 50 if quick else 300)
-        rows.append(_fits(name, x.astype(np.float32), k, 4 if quick else 32))
+        rows.append(_fits(name, x.astype(np.float32), k, 4 if quick else 8))
     return rows
 
 
@@ -42,7 +45,7 @@ def _problems(quick: bool) -> dict[str, tuple[np.ndarray, int]]:
         "old_faithful K=3": (bundled("old_faithful"), 3),
         "overlapping n=1000 d=2 K=3": (overlapping(1000, 2, 3), 3),
         "overlapping n=8000 d=4 K=8": (overlapping(8000, 4, 8), 8),
-        "overlapping n=50000 d=8 K=8": (overlapping(50000, 8, 8), 8),
+        "overlapping n=20000 d=8 K=8": (overlapping(20_000, 8, 8), 8),
         "overlapping n=5000 d=16 K=4": (overlapping(5000, 16, 4), 4),
     }
 

@@ -85,7 +85,8 @@ class Fit:
         return np.isin(np.asarray(self.status), SOUND)
 
     def best(self) -> "Fit":
-        """The sound fit of highest objective, its last lane axis dropped.
+        """The sound fit of highest objective, its last lane axis dropped; among those that rounding
+        could have put first (32 units in the last place), one that converged if there is one.
 
         Of `fit_many` with axes [data sets, starts]: the best start of every data set; a data set
         without a sound fit gives its first one, whose status tells why. Of a single axis without
@@ -98,11 +99,19 @@ class Fit:
             return self
         if sound.ndim == 1 and not sound.any():
             raise ValueError(f"No sound fit among {sound.size}: {self.summary()}")
-        winner = np.where(sound, np.asarray(self.objective), -np.inf).argmax(axis=-1)
+        winner = self._leader(sound)
         if sound.ndim == 1:
             return self[int(winner)]
         grid = np.ogrid[tuple(slice(0, size) for size in sound.shape[:-1])]
         return self[(*grid, winner)]
+
+    def _leader(self, sound: np.ndarray) -> np.ndarray:
+        value = np.where(sound, np.asarray(self.objective), -np.inf)
+        top = value.max(axis=-1, keepdims=True)
+        near = 32 * np.finfo(value.dtype).eps * np.abs(np.where(np.isfinite(top), top, 0))
+        settled = (value >= top - near) & np.asarray(self.converged)
+        chosen = np.where(settled.any(axis=-1, keepdims=True), settled, True)
+        return np.where(chosen, value, -np.inf).argmax(axis=-1)
 
     def summary(self) -> str:
         """How many fits ended how, with the remedy for each kind of failure."""

@@ -57,3 +57,17 @@ def test_ties_are_undecided_where_rounding_is_larger_than_their_distance():
     assert refine.undecided(fits, quiet, weight, refined).size == 0
     np.testing.assert_array_equal(refine.undecided(fits, loud, weight, refined), [1, 2])
     assert refine.undecided(fits, loud, weight, np.zeros(0, int)).size == 0
+
+
+def test_among_ties_the_winner_is_one_that_converged():
+    value = np.array([-1000, -1000.001, -1000.002, -1001], np.float32)  # a unit is 6e-5
+    status = [Status.STALLED, Status.CONVERGED, Status.CONVERGED, Status.CONVERGED]
+    assert float(_fits(value, status).best().objective) == value[1]
+    assert float(_fits(value, [Status.STALLED] * 4).best().objective) == value[0]
+    wide = _fits(value, status)
+    apart = jaxem.Fit(None, wide.objective.astype(float), wide.objective.astype(float),
+                      wide.status, wide.n_iter)  # fmt: skip
+    assert apart.best().status == Status.STALLED  # float64 tells them apart
+    rows = jaxem.Fit(None, *(np.stack([value, value[::-1]]) for _ in range(2)),
+                     np.stack([status, status[::-1]]), np.zeros((2, 4), int))  # fmt: skip
+    np.testing.assert_array_equal(rows.best().objective, value[[1, 1]])
