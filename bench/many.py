@@ -4,8 +4,9 @@
 scikit-learn (`n_init=5`) over all cores, its seconds per data set times 5000 (a few hundred are
 timed). Likelihoods are compared data set by data set.
 
-Last answer: 13,800 fits per second, 45 times scikit-learn on both cores. Two cores of an AMD EPYC
-with AVX-512, jax 0.10.2, November 2026.
+Last answer: 8,500 fits per second, 38 times scikit-learn on both cores; a day before, on a quieter
+machine of the same kind, 13,800 and 45 times. Two cores of an AMD EPYC with AVX-512, jax 0.10.2,
+November 2026.
 """
 
 import time
