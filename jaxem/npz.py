@@ -35,10 +35,16 @@ _NPY = re.compile(
 )
 _MAGIC = b"\x93NUMPY\x01\x00"
 
-#: What the standard library raises on archives that are damaged or not archives.
+#: What the standard library raises on archives that are damaged or not archives; `read` turns it
+#: into a ValueError that says so.
 _DAMAGE = (
-    zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OverflowError, struct.error,
-)  # fmt: skip
+    zipfile.BadZipFile,
+    NotImplementedError,  # zipfile's, on a file that claims an unknown version or method
+    RuntimeError,  # zipfile's, on an entry that claims to be encrypted
+    EOFError,
+    OverflowError,  # an offset beyond what a seek takes
+    struct.error,
+)
 
 
 def write(path: Any, header: Any, arrays: dict[str, Any], force: bool = True) -> None:

@@ -210,3 +210,19 @@ assert not heavy, heavy
     command = [sys.executable, "-W", "error", "-c", program]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0 and not done.stdout, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("test", "group"),
+    [
+        ("tests/test_laws.py::test_a[full]", "full"),
+        ("tests/test_accelerate.py::test_b[full-weight-prior-squarem]", "full-weight-prior"),
+        ("tests/test_failures.py::test_c[float32]", "tests/test_failures.py"),
+        ("tests/test_many.py::test_d", "tests/test_many.py"),
+    ],
+)
+def test_tests_that_share_programs_run_in_one_worker(request, test, group):
+    conftest = str(Path(__file__).with_name("conftest.py"))
+    plugins = request.config.pluginmanager.get_plugins()
+    (plugin,) = [one for one in plugins if getattr(one, "__file__", "") == conftest]
+    assert plugin._group(test) == group

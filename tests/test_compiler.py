@@ -1,0 +1,55 @@
+"""The engine's programs get the options meant for them, and an XLA that knows none still works."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxem import compiler
+from jaxem.pytree import pytree, static
+
+
+@pytree
+class Grid:
+    """As much of a grid as `program` asks for."""
+
+    x: object
+    shared: bool = static()
+
+
+@pytest.fixture(autouse=True)
+def afresh():
+    """Options are remembered; these tests change them."""
+    compiler._options.cache_clear()
+    yield
+    compiler._options.cache_clear()
+
+
+def test_options_that_xla_does_not_know_are_left_out(monkeypatch):
+    unknown = {"xla_no_such_option": True}
+    monkeypatch.setattr(compiler, "SHARED", {**unknown, **compiler.WIDE})
+    monkeypatch.setattr(compiler, "WIDE", unknown)
+    assert compiler._options("cpu", True) == {"xla_cpu_prefer_vector_width": 512}
+    assert compiler._options("cpu", False) is None
+    double = compiler.program()(lambda grid: 2 * grid.x)
+    for shared in (True, False):
+        np.testing.assert_array_equal(double(Grid(jnp.arange(3.0), shared)), [0, 2, 4])
+
+
+def test_separate_data_keep_the_newer_generator_and_other_platforms_their_defaults():
+    assert compiler._options("cpu", True)["xla_cpu_use_fusion_emitters"] is False
+    assert "xla_cpu_use_fusion_emitters" not in compiler._options("cpu", False)
+    assert compiler._options("gpu", True) is None
+
+
+def test_a_program_asks_its_grid(monkeypatch):
+    asked = []
+
+    def options(*arguments):
+        asked.append(arguments)
+
+    monkeypatch.setattr(compiler, "_options", options)
+    options.cache_clear = lambda: None
+    add = compiler.program()(lambda grid, more: grid.x + more)
+    for shared in (True, False, True):
+        assert add(Grid(jnp.float64(1), shared), 2.0) == 3
+    assert asked == [("cpu", True), ("cpu", False)]  # compiled once each
