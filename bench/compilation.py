@@ -3,10 +3,11 @@
 `jaxem.fit` and `fit_many` of several shapes with empty caches; then again with another tolerance,
 other data of the same shape and another key, which must compile nothing.
 
-Last answer: a first call asks for 24 to 40 programs and compiles for 2.7 s (one lane, d = 2), 4 to
-8 s (many lanes, d up to 8), 12 s (d = 16), 25 s (d = 32). New numbers of the same shape compile
-nothing, or the programs of bucket sizes that the first call had not needed (at most 8, 4 s). Two
-cores of an AMD EPYC with AVX-512, jax 0.10.2, November 2026.
+Last answer: a first call compiles up to 47 programs, for 5.1 s (one lane, d = 2), 6 to 11 s (many
+lanes, d up to 8), 17 s (d = 16), 38 s (d = 32); beside other work, on a machine that ran all else
+1.6 to 2 times slower than the one that took 2.7, 4 to 8, 12 and 25 s a day before. New numbers of
+the same shape compile nothing, or the programs of bucket sizes that the first call had not needed
+(at most 8). Two cores of an AMD EPYC with AVX-512, jax 0.10.2, November 2026.
 """
 
 import time
