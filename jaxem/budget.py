@@ -15,8 +15,24 @@ CACHE = 1 << 22
 #: Bytes for the responsibilities of lanes that are initialised together, on a CPU.
 SEEDING = 1 << 27
 
-#: Columns (lanes × components) from which a CPU's matrix product runs at full speed.
-COLUMNS = 512
+#: Columns (lanes × components) from which a CPU's matrix product runs at full speed; and from which
+#: it runs at nine tenths of that.
+COLUMNS, NARROW = 512, 128
+
+#: Lanes from which a second bucket size is compiled so that the last ones do not wait for the
+#: slowest of a full one.
+MANY = 512
+
+#: Responsibilities of a step beside which dispatching it is small, on a CPU.
+STEP = 1 << 19
+
+#: Starts × responsibilities × (features + SOFTMAX) of a call on a CPU whose steps are worth a
+#: second program, for the full bucket beside the narrow one; 16 times that, a third for the last
+#: lanes.
+LONG = 1 << 30
+
+#: What a responsibility costs beside its two products, in features.
+SOFTMAX = 23
 
 #: Responsibilities per step that fill an accelerator, or amortise a CPU's dispatch.
 FULL = {"cpu": 1 << 21, "gpu": 1 << 28, "tpu": 1 << 27}
@@ -65,13 +81,14 @@ def plan(
             f"memory_limit of {limit} bytes is too small: one fit of this shape needs {least}."
         )
     if kind != "cpu":
-        wish = -(-full // (n * k))
+        bucket, smallest = _on_accelerator(-(-full // (n * k)), lanes, n * k, full)
     elif shared:
-        wish = -(-COLUMNS // k)
+        bucket, smallest = _shared_on_cpu(lanes, n, k, width)
     else:
         # Rows, features and logits of a bucket stay in cache from one iteration to the next.
         wish = _power_of_two(2 * CACHE // (n * (width + 3 * k) * itemsize)) // 2
-    bucket = min(_power_of_two(max(wish, 1)), _power_of_two(lanes))
+        bucket = min(max(wish, 1), _power_of_two(lanes))
+        smallest = bucket // 4 if lanes >= MANY else bucket
     while bucket > 1 and bucket * (state + own) > limit // 2:
         bucket //= 2
     block = min(limit // 4, CACHE if kind == "cpu" else limit // 4)
@@ -79,9 +96,29 @@ def plan(
     rows = max(1, min(n, max(block // (bucket * k * itemsize), 64), limit // 4 // per_row))
     seeding = min(limit // 4, SEEDING if kind == "cpu" else limit // 4)
     at_once = max(1, min(bucket, seeding // (n * (5 * k + 4) * itemsize)))
-    smallest = max(1, bucket // 16) if bucket * n * k > full // 64 else bucket
+    smallest = max(1, min(smallest, bucket))
     stride = max(1, min(64, (full << 9) // (bucket * n * k)))
     return Plan(bucket, rows, at_once, smallest, stride)
+
+
+def _on_accelerator(wish: int, lanes: int, size: int, full: int) -> tuple[int, int]:
+    """The bucket that fills the device, and the smallest one that still takes long enough."""
+    bucket = min(_power_of_two(wish), _power_of_two(lanes))
+    return bucket, bucket // 16 if bucket * size > full // 64 else bucket
+
+
+def _shared_on_cpu(lanes: int, n: int, k: int, width: int) -> tuple[int, int]:
+    """The bucket, and the smallest one. Each size is a program to compile, which takes as long as
+    most fits do: a short call has one, narrow enough that few lanes wait for the slowest."""
+    wide, narrow = _power_of_two(-(-COLUMNS // k)), _power_of_two(-(-NARROW // k))
+    work = lanes * n * k * (width + SOFTMAX)
+    if work > LONG:
+        bucket, smallest = wide, narrow if work <= 16 * LONG else narrow // 4
+    else:
+        steps = _power_of_two(-(-STEP // (n * k)))
+        bucket = max(narrow, min(wide, steps, _power_of_two(lanes // 16)))
+        smallest = bucket // 4 if MANY <= lanes < 16 * bucket else bucket
+    return min(bucket, _power_of_two(lanes)), smallest
 
 
 def memory(platform: str | None = None, devices: int = 1) -> int:

@@ -95,8 +95,8 @@ def begin(grid: Grid, groups, params: Any, control: engine.Control, mesh=None) -
 def advance(
     grid: Grid, groups, control: engine.Control, limit, stop_at, stride, runs, mesh=None
 ) -> tuple[engine.Run, jax.Array]:
-    """Step the live lanes until `stop_at` or fewer live on a device, or `stride` steps; and the
-    steps that each device made i[devices]."""
+    """Step the live lanes until `stop_at` or fewer live on a device, or `stride` steps; and, of
+    each device, the steps it made and its lanes that still live i[devices, 2]."""
     own = (False, True, False, False, False, False, True)
     spread = _over_devices(mesh, _advance_own, own)
     return grid.whole(spread(grid, groups, control, limit, stop_at, stride, runs))
@@ -120,7 +120,8 @@ def _advance_own(grid: Grid, groups, control, limit, stop_at, stride, runs):
         return _over_lanes(rows, one, carry[0]), carry[1] + 1
 
     runs, count = jax.lax.while_loop(going, body, (runs, jnp.zeros((), jnp.int32)))
-    return runs, count[None]
+    live = jnp.sum(is_live(runs, limit), dtype=jnp.int32)
+    return runs, jnp.stack([count, live])[None]
 
 
 @program(static_argnames="mesh")
@@ -148,28 +149,23 @@ def spurious(grid: Grid, groups: jax.Array, runs: engine.Run, mesh=None) -> jax.
     return grid.whole(_over_devices(mesh, lanes, (False, True, True))(grid, groups, runs))
 
 
-@jax.jit
-def keys(key: jax.Array, names: jax.Array, starts: jax.Array) -> jax.Array:
-    """A random key per lane: (key, the data set's name, restart) alone decide it."""
-    fold = jax.vmap(lambda name, start: jax.random.fold_in(jax.random.fold_in(key, name), start))
-    return fold(names, starts)
-
-
 @program(static_argnames=("init", "at_once", "mesh"))
-def seed(grid: Grid, groups, keys, active, init, at_once: int, mesh=None) -> Any:
-    """Starting parameters, components from `active` on switched off. `at_once` lanes of a device
-    together, so that n × k × lanes responsibilities never exist."""
+def seed(grid: Grid, groups, names, starts, key, active, init, at_once: int, mesh=None) -> Any:
+    """Starting parameters, components from `active` on switched off: (key, name of the data set,
+    number of the start) alone decide them. `at_once` lanes of a device together, so that
+    n × k × lanes responsibilities never exist."""
 
-    def lanes(grid, groups, keys, active):
+    def lanes(grid, groups, names, starts, key, active):
         def one(lane):
-            group, key = lane
+            group, name, start = lane
             row = grid.of(group)
-            return row.model.init(key, row.data.x, init, row.data.weight, active)
+            own = jax.random.fold_in(jax.random.fold_in(key, name), start)
+            return row.model.init(own, row.data.x, init, row.data.weight, active)
 
-        return jax.lax.map(one, (groups, keys), batch_size=at_once)
+        return jax.lax.map(one, (groups, names, starts), batch_size=at_once)
 
-    spread = _over_devices(mesh, lanes, (False, True, True, False))
-    return grid.whole(spread(grid, groups, keys, active))
+    spread = _over_devices(mesh, lanes, (False, True, True, True, False, False))
+    return grid.whole(spread(grid, groups, names, starts, key, active))
 
 
 def is_live(run: engine.Run, limit: Any) -> Any:

@@ -86,9 +86,9 @@ def seed(store: Store, key: jax.Array, init: Any, at_once: int) -> None:
 
     def one(part, groups):
         names = groups if store.sets is None else store.place.spread(store.sets[part])
-        own = lanes.keys(key, names, store.place.spread(store.starts[part]))
-        few = min(at_once, store.bucket)
-        params = lanes.seed(store.grid, groups, own, store.active, init, few, mesh=mesh)
+        starts = store.place.spread(store.starts[part])
+        how = key, store.active, init, min(at_once, store.bucket)
+        params = lanes.seed(store.grid, groups, names, starts, *how, mesh=mesh)
         return lanes.begin(store.grid, groups, params, store.control, mesh=mesh)
 
     store.runs = _by_bucket(store, one)
@@ -195,22 +195,22 @@ def _run_bucket(store, ids, size, limit, refill, on_look) -> None:
     own_stop, stride = (stop_at, store.stride) if devices == 1 else (0, min(store.stride, TOGETHER))
     fixed = store.grid, place.spread(store.groups[padded]), store.control, limit, own_stop, stride
     step = lambda runs: lanes.advance(*fixed, runs, place.mesh)  # noqa: E731
-    runs, count = step(place.spread(runs))
+    runs, tally = step(place.spread(runs))
     while True:
-        # Dispatched before the last one's flags are read; nothing left to do costs nothing.
+        # Dispatched before the last one's tally is read; nothing left to do costs nothing.
         ahead = step(runs)
-        store.executed += int(np.sum(count)) * size
-        live = int(np.sum(is_live(runs, limit)))
+        count, live = np.sum(np.asarray(tally), axis=0)
+        store.executed += int(count) * size
         if live > stop_at and on_look is not None:
             _put(store, ids, runs, at)
             store.flight = ids, size
             on_look(store)
         if live <= stop_at:
             break
-        runs, count = ahead
+        runs, tally = ahead
     if devices > 1:
-        runs, count = ahead
-        store.executed += int(np.sum(count)) * size
+        runs, tally = ahead
+        store.executed += int(np.sum(np.asarray(tally)[:, 0])) * size
     _put(store, ids, runs, at)
     if on_look is not None:
         store.flight = ids, size

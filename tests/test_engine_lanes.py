@@ -185,7 +185,7 @@ def test_little_is_wasted_on_a_thousand_starts(race):
 
 def test_a_second_call_compiles_nothing():
     first = fit(100, clouds(303))
-    assert 0 < first.report.programs <= 40
+    assert 0 < first.report.programs <= 20
     assert first.report.compile_seconds > 0
     for n_starts, seed in ((100, 1), (128, 0)):
         again = fit(n_starts, clouds(303, seed)).report

@@ -6,7 +6,7 @@ import pytest
 from problems import clouds, mixture
 
 import jaxem
-from jaxem import budget, lanes
+from jaxem import budget, lanes, schedule
 from jaxem.engine import Control
 from jaxem.fit import plan_for
 from jaxem.frame import Frame
@@ -28,9 +28,8 @@ def programs(limit, accelerate=None, n=N):
     grid = lanes.Grid(model, data, prepared, frame, shared=True)
     number = np.zeros(plan.bucket, int)
     control = Control(1e-6, 500, True, "log_likelihood", accelerate)
-    keys = jax.eval_shape(lambda key: jax.random.split(key, plan.bucket), KEY)
-    how = None, "k-means++", plan.at_once
-    seed = lanes.seed.on("cpu").lower(grid, number, keys, *how)
+    how = KEY, None, "k-means++", plan.at_once
+    seed = lanes.seed.on("cpu").lower(grid, number, number, number, *how)
     begin = lanes.begin.on("cpu").lower(grid, number, shapes(seed), control)
     runs = shapes(begin)
     return plan, {
@@ -137,3 +136,23 @@ def test_plans_fit(limit, shared):
 
 def test_without_a_limit_it_is_a_share_of_the_machine():
     assert 1 << 26 < budget.memory() < 1 << 50
+
+
+@pytest.mark.parametrize(
+    ("n", "d", "k", "lanes", "sizes"),
+    [
+        (300, 2, 3, 20, 1),
+        (1000, 8, 8, 100, 1),  # all its steps take a tenth of the time to compile one program
+        (1000, 2, 5, 1000, 2),  # the last of a thousand starts should not wait for one another
+        (5000, 4, 8, 1000, 2),
+        (100_000, 4, 8, 1000, 3),  # minutes
+    ],
+)
+def test_bucket_sizes_are_as_many_as_pay(n, d, k, lanes, sizes):
+    """Each is a program to compile, which takes longer than most fits."""
+    plan = budget.plan(n, 1 + d + d * (d + 1) // 2, k, lanes, 4, True, 1 << 32, platform="cpu")
+    ladder = [plan.bucket]
+    while ladder[-1] // schedule.RATIO >= plan.smallest:
+        ladder.append(ladder[-1] // schedule.RATIO)
+    assert len(ladder) == sizes
+    assert min(lanes, budget.NARROW // 2) <= plan.bucket * k

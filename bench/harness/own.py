@@ -42,7 +42,7 @@ class OwnStep:
     def variant(self, stride: int) -> Variant:
         """Timed `stride` iterations."""
         done = jax.block_until_ready(self.advance(stride))
-        made = [int(np.max(steps)) for _, steps in done]
+        made = [int(np.max(tally[:, 0])) for _, tally in done]
         if made != [stride] * len(made):
             raise RuntimeError(f"lanes ended by themselves after {made} of {stride} iterations")
         return clocked(lambda: self.advance(stride))

@@ -80,8 +80,13 @@ def _halved(a, floor):
     return w, log_det_top + log_det_low, ok_top & ok_low
 
 
+@jax.jit
 def _unrolled(a, floor):
-    """Gauss elimination on [Σ | I], batch minor f[d, d, b]: row j of w becomes row j of L⁻¹."""
+    """Gauss elimination on [Σ | I], batch minor f[d, d, b]: row j of w becomes row j of L⁻¹.
+
+    A program of its own only so that JAX traces it once for each shape: it is long, and a step
+    has several.
+    """
     d, _, b = a.shape
     log_det, ok = jnp.zeros((b,), a.dtype), jnp.ones((b,), bool)
     w = jnp.broadcast_to(jnp.eye(d, dtype=a.dtype)[:, :, None], (d, d, b))
