@@ -23,6 +23,7 @@
 | GPU, K · P > 8192 (float64: 4096), both | blocked | `tiles.plan`: beyond, sums spill out of the  |
 | padded                                  |         | registers, as the compiler tells             |
 
+The limits by instructions are those of `python -m bench kernel`, which reads the compiled code.
 The number of lanes enters no line: with few, one launch per step is as good as several. It is
 asked for because measurements may say otherwise. "reference" is the textbook's n × k: for tests.
 """
