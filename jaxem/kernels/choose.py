@@ -40,6 +40,7 @@ from jaxem.kernels.fused import fused_moments
 from jaxem.kernels.programs import Pairs
 from jaxem.kernels.reference import softmax_moments_reference
 from jaxem.kernels.tiles import plan
+from jaxem.numerics import check_precision
 
 KERNELS = ("reference", "blocked", "fused")
 
@@ -83,9 +84,11 @@ def softmax_moments(
 ) -> tuple[jax.Array, jax.Array]:
     """Moments f[k, p] and Σ w (logsumexp_k − reference) f[] by the named kernel.
 
-    `precision` of float32 products: "float32", or "tf32x3" where the device has it. `products`:
-    the features as pairs of the atoms [1, x], for the fused kernel; else it reads the features.
+    `precision` of float32 products: "float32", or where the device has them "tf32x3" or "bf16x3";
+    ValueError for another. `products`: the features as pairs of the atoms [1, x], for the fused
+    kernel; else it reads the features.
     """
+    check_precision(precision)
     if kernel == "blocked":
         return blocked_moments(features, beta, blocks, reference, exponent, hard, precision)
     if kernel == "fused":
