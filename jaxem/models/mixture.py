@@ -22,7 +22,7 @@ from jaxem.kernels import (
 )
 from jaxem.models import programs
 from jaxem.models.values import MixtureParams, Prepared
-from jaxem.numerics import NEGLIGIBLE, check_precision, safe_log
+from jaxem.numerics import NEGLIGIBLE, ROUNDOFF, check_precision, safe_log
 from jaxem.protocols import Statistics
 from jaxem.pytree import pytree, replace, static
 from jaxem.status import Status
@@ -221,10 +221,15 @@ class Mixture:
         return jnp.any(active & (few | sliver)) & (jnp.sum(active) > 1)
 
     def condition(self, params: MixtureParams) -> jax.Array:
-        """How many roundings the logits can lose f[]: 0 for families without squares."""
-        if not hasattr(self.family, "condition"):
-            return jnp.zeros((), params.weights.dtype)
-        return jnp.max(jnp.where(params.weights > 0, self.family.condition(params.components), 0))
+        """How many roundings of float32 the logits can lose f[]: 0 for families without squares,
+        unless a fast precision loses more."""
+        lost = jnp.zeros((), params.weights.dtype)
+        if hasattr(self.family, "condition"):
+            own = self.family.condition(params.components)
+            lost = jnp.max(jnp.where(params.weights > 0, own, 0))
+        unit = ROUNDOFF[self.precision]
+        # Where nothing cancels, the terms of a logit are still of this size.
+        return lost if unit == 1 else unit * (lost + 10)
 
     def log_joint(self, params: MixtureParams, x: Any) -> jax.Array:
         """log π_k p(x|k) f[n, k], computed in blocks of rows."""

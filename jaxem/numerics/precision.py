@@ -20,6 +20,9 @@ PRECISIONS = {
     "bf16x3": jax.lax.DotAlgorithmPreset.BF16_BF16_F32_X3,
 }
 
+#: Their unit roundoff, in that of float32.
+ROUNDOFF = {"float32": 1, "tf32x3": 4, "bf16x3": 128}
+
 #: Platforms whose matrix units take the fast ones; others compute exactly.
 FAST = {"tf32x3": ("cuda",), "bf16x3": ("cuda", "tpu")}
 
