@@ -21,4 +21,5 @@ QUESTIONS = (
     "trap",
     "generators",
     "devices",
+    "kernel",
 )

@@ -119,8 +119,8 @@ def load(path: Any, store: Store, mark: str) -> bool:
         raise ValueError(f"{path} was written by a newer jaxem (format {header['format']}).")
     if header["mark"] != mark:
         raise ValueError(
-            f"{path} belongs to another problem (other data, model, settings or versions); move it "
-            "away to start afresh."
+            f"{path} belongs to another problem (other data, model, settings, devices or "
+            "versions); move it away to start afresh."
         )
     _restore(store, header, arrays)
     return True

@@ -138,8 +138,10 @@ def _found(platform: str | None) -> list[Any]:
     """This process's devices of a platform; ValueError that names what is missing."""
     try:
         return jax.local_devices(backend=platform)
-    except RuntimeError as error:
-        raise ValueError(why_missing(platform, str(error), _installed())) from error
+    except (RuntimeError, AssertionError) as error:  # the latter, bare, for JAX_PLATFORMS=cuda
+        asked = jax.config.jax_platforms  # type: ignore[attr-defined]
+        text = why_missing(platform, str(error), _installed(), asked or "")
+        raise ValueError(text) from error
 
 
 def _installed() -> dict[str, str]:
@@ -153,18 +155,24 @@ def _installed() -> dict[str, str]:
     return found
 
 
-def why_missing(platform: str | None, error: str, installed: dict[str, str]) -> str:
-    """What is wrong, and what to do, where JAX finds no device of a platform."""
+def why_missing(
+    platform: str | None, error: str, installed: dict[str, str], asked: str = ""
+) -> str:
+    """What is wrong, and what to do, where JAX finds no device of a platform (None: of those that
+    JAX_PLATFORMS, `asked`, names)."""
     said = f" JAX says: {error.splitlines()[0]}" if error else ""
+    wish = f"devices={platform!r}"
+    if platform is None and asked.partition(",")[0] in ("gpu", "cuda"):
+        platform, wish = "cuda", f"JAX_PLATFORMS={asked}"
     if platform is None:
         return (
             "JAX could not start the devices that JAX_PLATFORMS asks for. Unset it to use what is "
             f"there, or repair the installation (see devices='gpu').{said}"
         )
     if platform not in ("gpu", "cuda"):
-        return f"devices={platform!r}: JAX finds no {platform} here.{said}"
+        return f"{wish}: JAX finds no {platform} here.{said}"
     plugins = {name: version for name, version in installed.items() if "cuda" in name}
-    head = f"devices={platform!r}: JAX finds no NVIDIA GPU here. "
+    head = f"{wish}: JAX finds no NVIDIA GPU here. "
     if not plugins:
         return head + (
             "Its CUDA plugin is not installed: pip install 'jaxem[cuda12]' (drivers from 525) or "

@@ -12,9 +12,11 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import bench
 from bench.__main__ import main
 from bench.devices import crossover
+from bench.harness import gpu_code
 from bench.harness.isolated import Isolated
 from bench.harness.rows import FIELDS
 from bench.harness.timing import Timing, clocked, interleaved, paired_ratio, peak_memory
+from bench.kernel import lowered_kernel
 
 
 @pytest.fixture(scope="module")
@@ -106,3 +108,38 @@ def test_an_isolated_variant_may_fail_or_stall():
     with Isolated(fails, limit=60.0) as broken, Isolated(sleeps, limit=0.2) as slow:
         assert broken() != broken() and "as asked" in broken.trouble
         assert slow() != slow() and "no result within" in slow.trouble
+
+
+def test_the_compiled_kernel_is_read_without_a_gpu():
+    pytest.importorskip("jaxlib.triton")
+    kernel, tile = lowered_kernel(500, 2, 3, 8, "float32")
+    each = tile.lanes * tile.rows  # rows of lanes in a turn of the loop
+    columns = each * tile.components
+    counts = kernel.counts
+    assert counts["exp"] == columns and counts["log"] == each  # one softmax, nothing twice
+    # φ has six entries, the constant among them: x's two come as they are.
+    assert 2 * 5 * columns <= counts["mul"] <= 2 * 6 * columns + 4 * each
+    assert counts["load"] == (2 + 1) * tile.rows
+    assert "store" not in counts  # no responsibility is written
+    assert kernel.programs == 8 // tile.lanes
+
+
+LISTING = """
+.L_x_1:
+        /*0000*/                   MOV R1, c[0x0][0x28] ;
+        /*0010*/              @!P0 BRA `(.L_x_2) ;
+.L_x_0:
+        /*0020*/                   LDG.E R2, [R4.64] ;
+        /*0030*/                   FFMA R5, R2, R3, R5 ;
+        /*0040*/                   FFMA.FTZ R6, R2, R3, R6 ;
+        /*0050*/                   MUFU.EX2 R7, R6 ;
+        /*0060*/               @P0 BRA `(.L_x_0) ;
+        /*0070*/                   EXIT ;
+.L_x_2:
+        /*0080*/                   BRA `(.L_x_2);
+"""
+
+
+def test_instructions_are_those_of_the_loop():
+    want = {"all": 5, "global": 1, "fma": 2, "special": 1, "other": 1}
+    assert gpu_code.listing(LISTING) == want

@@ -217,6 +217,21 @@ def test_a_wheel_for_the_wrong_cuda_is_named():
     text = place.why_missing("cuda", said, {"jaxlib": "0.10.2", "jax-cuda13-plugin": "0.10.2"})
     assert "driver for CUDA 13" in text and "CUDA_VISIBLE_DEVICES" in text
     assert "JAX_PLATFORMS" in place.why_missing(None, said, {})
+    text = place.why_missing(None, "", {}, "cuda,cpu")
+    assert text.startswith("JAX_PLATFORMS=cuda,cpu: JAX finds no NVIDIA GPU here. Its CUDA plugin")
+
+
+@pytest.mark.parametrize("error", [AssertionError(), RuntimeError("no such backend")], ids=repr)
+def test_a_platform_that_jax_cannot_start_is_named(error, monkeypatch):
+    """JAX fails by a bare assertion where JAX_PLATFORMS asks for CUDA without its plugin."""
+
+    def local_devices(backend=None):
+        raise error
+
+    monkeypatch.setattr(jax, "local_devices", local_devices)
+    for run in (fit, lambda: fit(devices="all")):
+        with pytest.raises(ValueError, match="could not start the devices that JAX_PLATFORMS"):
+            run()
 
 
 # Memory that runs out -------------------------------------------------------------------------

@@ -287,6 +287,8 @@ def test_a_name_that_is_no_kernel_and_a_size_that_is_too_large_are_refused():
     blocks = as_blocks(rows.T, weight, 8)
     with pytest.raises(ValueError, match="kernel must be one of reference, blocked, fused"):
         softmax_moments(_features_2, beta[0], blocks, reference[0], kernel="cuda")
+    with pytest.raises(ValueError, match="precision must be one of float32, tf32x3, bf16x3"):
+        softmax_moments(_features_2, beta[0], blocks, reference[0], precision="tf32")
     with pytest.raises(ValueError, match="kernel must be one of"):
         choose("cpu", 3, 6, 1, jnp.float32, "cuda")
     with pytest.raises(ValueError, match="no room on chip for 600 components"):
@@ -324,7 +326,7 @@ def test_chunks_cover_the_rows_and_waste_little(n):
     p=st.integers(1, 300),
     lanes=st.integers(1, 5000),
     dtype=st.sampled_from([np.float32, np.float64]),
-    precision=st.sampled_from(["float32", "tf32x3"]),
+    precision=st.sampled_from(["float32", "tf32x3", "bf16x3"]),
 )
 def test_tiles_hold_their_lanes(k, p, lanes, dtype, precision):
     tile = plan(k, p, lanes, dtype, precision)
@@ -408,7 +410,7 @@ def test_no_product_of_an_em_step_is_tf32(kind):
         assert line.count("HIGHEST") == 2 and "tf32" not in line
 
 
-@pytest.mark.parametrize("precision", ["float32", "tf32x3"])
+@pytest.mark.parametrize("precision", ["float32", "tf32x3", "bf16x3"])
 def test_the_products_of_the_fused_kernel_are_never_tf32_by_default(precision):
     pairs, *arrays = _problem(40, 5, 33, 2, jnp.float32)
     assert plan(33, len(pairs), 2, jnp.float32, precision).path == "dot"
@@ -416,10 +418,11 @@ def test_the_products_of_the_fused_kernel_are_never_tf32_by_default(precision):
         _lowered(lambda *a: _fused(pairs, *a, precision=precision), *arrays)
     )
     products = [line for line in kernel.splitlines() if "tt.dot " in line]
-    assert len(products) == 2
+    assert len(products) == (6 if precision == "bf16x3" else 2)
     for line in products:
         assert ("tf32x3" in line) == (precision == "tf32x3")
         assert "tf32" not in line.replace("tf32x3", "")
+        assert ("bf16" in line) == (precision == "bf16x3")
 
 
 @pytest.mark.parametrize("hard", [False, True])

@@ -6,6 +6,8 @@ import numpy as np
 
 import jaxem
 from jaxem import Status, refine
+from jaxem.kernels import blocked
+from jaxem.numerics import einsum
 
 
 def _narrow(n=600, ratio=0.03):
@@ -71,3 +73,31 @@ def test_among_ties_the_winner_is_one_that_converged():
     rows = jaxem.Fit(None, *(np.stack([value, value[::-1]]) for _ in range(2)),
                      np.stack([status, status[::-1]]), np.zeros((2, 4), int))  # fmt: skip
     np.testing.assert_array_equal(rows.best().objective, value[[1, 1]])
+
+
+def _kept(a, bits):
+    """float32 to so many bits of mantissa, cut off."""
+    mask = jnp.uint32(0xFFFFFFFF << (24 - bits) & 0xFFFFFFFF)
+    return jax.lax.bitcast_convert_type(jax.lax.bitcast_convert_type(a, jnp.uint32) & mask, a.dtype)
+
+
+def _split(spec, a, b, precision):
+    """Three products of short numbers, as matrix units take them."""
+    if a.dtype != jnp.float32:
+        return einsum(spec, a, b)
+    bits = {"tf32x3": 11, "bf16x3": 8}[precision]
+    (a, a_rest), (b, b_rest) = ((_kept(c, bits), _kept(c - _kept(c, bits), bits)) for c in (a, b))
+    return einsum(spec, a_rest, b) + einsum(spec, a, b_rest) + einsum(spec, a, b)
+
+
+def test_winners_of_a_fast_precision_report_what_float64_says(monkeypatch):
+    monkeypatch.setattr(blocked, "device_einsum", _split)
+    x = _narrow(240, 0.3)
+    model = jaxem.Mixture(jaxem.Gaussian("full"), n_components=3, precision="bf16x3")
+    options = dict(n_starts=16, tol=1e-5, race=False, accelerate=None)
+    fits = jaxem.fit(model, x, key=jax.random.key(0), **options)
+    best = fits.best()
+    np.testing.assert_allclose(best.log_likelihood, _exactly(best.params, x), rtol=1e-6)
+    # The step itself does lose digits: what is reported is not what it saw.
+    _, seen = model.e_step(best.params, x)
+    assert abs(float(seen) / _exactly(best.params, x) - 1) > 2e-6

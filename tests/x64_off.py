@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from test_lowered import engine_programs
 
 import jaxem
 
@@ -54,3 +55,8 @@ def test_integers_are_fitted():
     assert np.isfinite(jaxem.fit(model, counts, key=jax.random.key(0), n_starts=2).best().objective)
     params = model.init(jax.random.key(0), counts)
     assert jaxem.em(model, params, counts).params.rates.dtype == jnp.float32
+
+
+def test_float32_fits_hold_no_float64_for_devices_without_it():
+    for text in engine_programs("tpu", jaxem.Gaussian("full"), 4, "squarem")[1].values():
+        assert "f64" not in text and "xf32" in text

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from jaxem.cli import outputs
+from jaxem.place import place_of
 from jaxem.tables import Table, column_index, read_rows
 
 
@@ -36,7 +37,9 @@ class Job:
 
 
 def check_job(job: Job) -> None:
-    """ValueError for numbers that make no sense, and for files that cannot be written."""
+    """ValueError for numbers that make no sense, for files that cannot be written, and for devices
+    that JAX cannot start."""
+    place_of()
     if job.starts < 1:
         raise ValueError(f"--starts must be at least 1; got {job.starts}.")
     if job.max_iter < 1:

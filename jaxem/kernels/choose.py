@@ -23,6 +23,7 @@
 | GPU, K · P > 8192 (float64: 4096), both | blocked | `tiles.plan`: beyond, sums spill out of the  |
 | padded                                  |         | registers, as the compiler tells             |
 
+The limits by instructions are those of `python -m bench kernel`, which reads the compiled code.
 The number of lanes enters no line: with few, one launch per step is as good as several. It is
 asked for because measurements may say otherwise. "reference" is the textbook's n × k: for tests.
 """
@@ -39,6 +40,7 @@ from jaxem.kernels.fused import fused_moments
 from jaxem.kernels.programs import Pairs
 from jaxem.kernels.reference import softmax_moments_reference
 from jaxem.kernels.tiles import plan
+from jaxem.numerics import check_precision
 
 KERNELS = ("reference", "blocked", "fused")
 
@@ -82,9 +84,11 @@ def softmax_moments(
 ) -> tuple[jax.Array, jax.Array]:
     """Moments f[k, p] and Σ w (logsumexp_k − reference) f[] by the named kernel.
 
-    `precision` of float32 products: "float32", or "tf32x3" where the device has it. `products`:
-    the features as pairs of the atoms [1, x], for the fused kernel; else it reads the features.
+    `precision` of float32 products: "float32", or where the device has them "tf32x3" or "bf16x3";
+    ValueError for another. `products`: the features as pairs of the atoms [1, x], for the fused
+    kernel; else it reads the features.
     """
+    check_precision(precision)
     if kernel == "blocked":
         return blocked_moments(features, beta, blocks, reference, exponent, hard, precision)
     if kernel == "fused":

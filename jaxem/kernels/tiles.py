@@ -21,7 +21,7 @@ ROWS = 32
 #: 16 they are fed mostly padding); sums a thread can keep, for as many coefficients stand beside
 #: them in its 255 registers (120 of each spill); and warps that may split the components of a row,
 #: at the price of a barrier in the softmax.
-PLAIN_FEATURES = {"float32": 48, "tf32x3": 16}
+PLAIN_FEATURES = {"float32": 48, "tf32x3": 16, "bf16x3": 16}
 THREAD_SUMS = 90
 PLAIN_WARPS = 4
 

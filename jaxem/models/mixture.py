@@ -22,7 +22,7 @@ from jaxem.kernels import (
 )
 from jaxem.models import programs
 from jaxem.models.values import MixtureParams, Prepared
-from jaxem.numerics import NEGLIGIBLE, safe_log
+from jaxem.numerics import NEGLIGIBLE, ROUNDOFF, check_precision, safe_log
 from jaxem.protocols import Statistics
 from jaxem.pytree import pytree, replace, static
 from jaxem.status import Status
@@ -40,8 +40,9 @@ class Mixture:
     None for 1.
     `weight_prior` is the Dirichlet concentration of the weights, None for maximum likelihood.
     `frozen` names parameters that keep their start: "weights" or fields of the family.
-    `kernel` and `precision` are those of `jaxem.kernels.softmax_moments`, `mesh` the devices over
-    which rows are spread (see `jaxem.shard_rows`).
+    `kernel` is that of `jaxem.fit`. `precision` of float32 products: "float32", "tf32x3" or
+    "bf16x3", three products on matrix units of 21 and 16 bits together, on GPUs (bf16x3 also TPUs);
+    elsewhere exact. `mesh` are the devices over which rows are spread (see `jaxem.shard_rows`).
 
     >>> x = datasets.load("old_faithful")
     >>> model = jaxem.Mixture(jaxem.Gaussian("full"), n_components=2)
@@ -220,10 +221,15 @@ class Mixture:
         return jnp.any(active & (few | sliver)) & (jnp.sum(active) > 1)
 
     def condition(self, params: MixtureParams) -> jax.Array:
-        """How many roundings the logits can lose f[]: 0 for families without squares."""
-        if not hasattr(self.family, "condition"):
-            return jnp.zeros((), params.weights.dtype)
-        return jnp.max(jnp.where(params.weights > 0, self.family.condition(params.components), 0))
+        """How many roundings of float32 the logits can lose f[]: 0 for families without squares,
+        unless a fast precision loses more."""
+        lost = jnp.zeros((), params.weights.dtype)
+        if hasattr(self.family, "condition"):
+            own = self.family.condition(params.components)
+            lost = jnp.max(jnp.where(params.weights > 0, own, 0))
+        unit = ROUNDOFF[self.precision]
+        # Where nothing cancels, the terms of a logit are still of this size.
+        return lost if unit == 1 else unit * (lost + 10)
 
     def log_joint(self, params: MixtureParams, x: Any) -> jax.Array:
         """log π_k p(x|k) f[n, k], computed in blocks of rows."""
@@ -268,6 +274,7 @@ class Mixture:
         """Refuse, on the host, settings that no data f[n, d] could make sense of."""
         if self.assignment not in ("soft", "hard"):
             raise ValueError(f"assignment must be 'soft' or 'hard'; got {self.assignment!r}.")
+        check_precision(self.precision)
         if self.exponent is not None:
             positive("exponent", self.exponent)
         if self.weight_prior is not None:

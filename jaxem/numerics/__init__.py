@@ -5,6 +5,8 @@ from jaxem.numerics.factor import cholesky as cholesky
 from jaxem.numerics.factor import inverse_factor as inverse_factor
 from jaxem.numerics.precision import NEGLIGIBLE as NEGLIGIBLE
 from jaxem.numerics.precision import PRECISIONS as PRECISIONS
+from jaxem.numerics.precision import ROUNDOFF as ROUNDOFF
+from jaxem.numerics.precision import check_precision as check_precision
 from jaxem.numerics.precision import device_einsum as device_einsum
 from jaxem.numerics.precision import einsum as einsum
 from jaxem.numerics.precision import safe_divide as safe_divide

@@ -1,0 +1,110 @@
+"""What whole fits are lowered to for accelerators, read without one: precision, library calls."""
+
+import collections
+import re
+
+import jax
+import numpy as np
+import pytest
+
+import jaxem
+from jaxem import lanes
+from jaxem.engine import Control
+from jaxem.fit import plan_for
+from jaxem.frame import Frame
+from jaxem.loop import cast, with_kernel
+from jaxem.numerics import PRECISIONS, device_einsum
+
+F32 = np.float32
+
+
+def engine_programs(
+    platform, family, d, accelerate=None, init="k-means++", precision="float32", kernel=None
+):
+    """The kernel chosen there, and the engine's programs of 64 float32 fits as text; none runs."""
+    kind = {"cuda": "gpu"}.get(platform, platform)
+    model = cast(jaxem.Mixture(family, n_components=3, precision=precision), F32)
+    data = jaxem.Data(jax.ShapeDtypeStruct((2000, d), F32), jax.ShapeDtypeStruct((2000,), F32))
+    model = with_kernel(model, data, 64, kernel, kind)
+    plan = plan_for(model, data, 64, 1 << 28)
+    prepared = jax.eval_shape(lambda data: model.prepare(data, plan.rows), data)
+    frame = Frame(np.zeros(d, F32), np.ones(d, F32))
+    grid = lanes.Grid(model, data, prepared, frame, shared=True)
+    number = np.zeros(plan.bucket, np.int32)
+    control = Control(F32(1e-6), 500, True, "log_likelihood", accelerate)
+    keys = jax.eval_shape(lambda: jax.random.split(jax.random.key(0), plan.bucket))
+
+    def lower(program, *arguments):
+        traced = program.on(kind).trace(grid, number, *arguments)
+        return traced.lower(lowering_platforms=(platform,))
+
+    def shapes(lowered):
+        struct = lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype)  # noqa: E731
+        return jax.tree.map(struct, lowered.out_info)
+
+    seed = lower(lanes.seed, keys, None, init, plan.at_once)
+    begin = lower(lanes.begin, shapes(seed), control)
+    runs = shapes(begin)
+    programs = dict(seed=seed, begin=begin, conclude=lower(lanes.conclude, runs))
+    programs["advance"] = lower(lanes.advance, control, 500, 0, 64, runs)
+    return model.kernel, {name: program.as_text() for name, program in programs.items()}
+
+
+def calls(text):
+    """Calls of library routines and kernels."""
+    return collections.Counter(re.findall(r"custom_call @([\w$.]+)", text))
+
+
+def products(text):
+    """Lines of products of floating numbers."""
+    return [line for line in text.splitlines() if "dot_general" in line and "xf" in line]
+
+
+CASES = {
+    "full": (jaxem.Gaussian("full"), 8, None, "k-means++"),
+    "full, 16": (jaxem.Gaussian("full"), 16, "squarem", "kmeans"),
+    "tied": (jaxem.Gaussian("tied"), 8, "anderson", "random"),
+    "spherical": (jaxem.Gaussian("spherical"), 4, None, "random_from_data"),
+}
+
+
+@pytest.mark.parametrize("platform", ["cuda", "tpu"])
+@pytest.mark.parametrize("case", CASES)
+def test_no_tf32_no_library_call_per_matrix_and_no_float64(case, platform):
+    kernel, texts = engine_programs(platform, *CASES[case])
+    assert kernel == ("fused" if platform == "cuda" and case != "full, 16" else "blocked")
+    found = 0
+    for name, text in texts.items():
+        # No factorisation, no triangular solve, no sort: the kernel and nothing else.
+        assert set(calls(text)) <= {"__gpu$xla.gpu.triton"}, name
+        assert name != "advance" or bool(calls(text)) == (kernel == "fused")
+        assert not re.search(r"triangular_solve|stablehlo.cholesky", text)
+        assert not re.search(r"tensor<[\dx]+xf64>", text), name  # scalars are Python's numbers
+        for line in products(text):
+            assert line.count("HIGHEST") == 2 and "algorithm" not in line, line
+        found += len(products(text))
+    assert found > 3
+
+
+FAST = [("tf32x3", "tf32", ["cuda"]), ("bf16x3", "bf16", ["cuda", "tpu"])]
+
+
+@pytest.mark.parametrize("precision, type_, platforms", FAST)
+def test_a_fast_precision_is_that_of_the_two_products_of_the_step(precision, type_, platforms):
+    for platform in ("cuda", "tpu"):
+        how = dict(precision=precision, kernel="blocked")
+        _, texts = engine_programs(platform, jaxem.Gaussian("full"), 2, **how)
+        fast = [line for line in products(texts["advance"]) if "algorithm" in line]
+        assert len(fast) == (2 if platform in platforms else 0)
+        for line in fast:
+            assert f"lhs_precision_type = {type_}" in line
+            assert "num_primitive_operations = 3" in line
+        exact = [line for line in products(texts["advance"]) if line not in fast]
+        assert exact and all(line.count("HIGHEST") == 2 for line in exact)
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_where_a_device_has_no_fast_products_they_are_exact(precision):
+    a = np.random.default_rng(0).normal(size=(40, 40)).astype(F32)
+    got = jax.jit(lambda a: device_einsum("ij,jk->ik", a, a, precision=precision))(a)
+    np.testing.assert_allclose(got, a.astype(float) @ a, rtol=0, atol=2e-5)
