@@ -12,7 +12,7 @@ advance their share of the lanes, and then tell one another where these ended.
 
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -20,6 +20,7 @@ import jax
 import numpy as np
 
 from jaxem import budget, distributed, lanes
+from jaxem.abreast import Gate, abreast, dealt
 from jaxem.engine import Control
 from jaxem.lanes import Grid, is_live
 from jaxem.place import HERE, Place
@@ -58,6 +59,8 @@ class Store:
     place: Place = HERE
     rows: int = 0  # rows of a block
     stage: int = 0  # how often the processes have told one another of their lanes
+    lines: int = 1  # buckets in work at once on a device
+    gate: Gate = field(default_factory=Gate)
 
 
 #: Called between looks with the store, lanes in flight written back.
@@ -113,7 +116,13 @@ def advance(store: Store, chosen: np.ndarray, limit: int, on_look: OnLook | None
     """Run the chosen lanes until each has ended or made `limit` iterations; of several processes,
     each its share."""
     own = store.place.share(chosen)
-    within_memory(store, lambda: _advance(store, own, limit, on_look))
+    own = own[is_live(_rows(store.runs, own), limit)]
+
+    def all_lines():
+        work = partial(_advance, store, limit=limit, on_look=on_look)
+        abreast(work, dealt(own, store.bucket, store.lines), store.gate)
+
+    within_memory(store, all_lines)
     if store.place.shared_out:
         ended = distributed.join(chosen.size, _rows(store.runs, own))
         _put(store, chosen, ended, np.arange(chosen.size))

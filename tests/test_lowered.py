@@ -32,7 +32,6 @@ def engine_programs(
     grid = lanes.Grid(model, data, prepared, frame, shared=True)
     number = np.zeros(plan.bucket, np.int32)
     control = Control(F32(1e-6), 500, True, "log_likelihood", accelerate)
-    keys = jax.eval_shape(lambda: jax.random.split(jax.random.key(0), plan.bucket))
 
     def lower(program, *arguments):
         traced = program.on(kind).trace(grid, number, *arguments)
@@ -42,7 +41,7 @@ def engine_programs(
         struct = lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype)  # noqa: E731
         return jax.tree.map(struct, lowered.out_info)
 
-    seed = lower(lanes.seed, keys, None, init, plan.at_once)
+    seed = lower(lanes.seed, number, number, jax.random.key(0), None, init, plan.at_once)
     begin = lower(lanes.begin, shapes(seed), control)
     runs = shapes(begin)
     programs = dict(seed=seed, begin=begin, conclude=lower(lanes.conclude, runs))

@@ -1,0 +1,83 @@
+"""Several buckets at once on the cores of a CPU: lines of lanes, each in a thread of its own.
+
+XLA spreads large matrix products over the cores, but not the hundred small operations of a step,
+and it runs one after another what one thread dispatches. So the lanes of a call are dealt to as
+many lines as there are cores, which take turns at nothing: each has its own buckets, and a lane's
+numbers depend on its own start and data alone.
+"""
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from contextvars import copy_context
+from dataclasses import dataclass, field
+from typing import Any
+
+import jax
+import numpy as np
+
+try:
+    from jax import enable_x64 as enable_x64
+except ImportError:  # before jax 0.8
+    from jax.experimental import enable_x64 as enable_x64
+
+#: Lines that one CPU is given at most: the host's own work for each is done one at a time.
+MOST = 8
+
+
+@dataclass
+class Gate:
+    """What the lines of a store share: who compiles, who counts, and whether to go on."""
+
+    lock: Any = field(default_factory=threading.RLock)
+    halted: threading.Event = field(default_factory=threading.Event)
+    compiled: set[int] = field(default_factory=set)
+
+    @contextmanager
+    def first(self, size: int) -> Iterator[None]:
+        """Lets one line compile the program of a bucket size while the others wait for it."""
+        if size in self.compiled:
+            yield
+            return
+        with self.lock:
+            yield
+            self.compiled.add(size)
+
+
+def cores() -> int:
+    """Lines that pay on this machine."""
+    return min(MOST, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1)
+
+
+def dealt(chosen: np.ndarray, size: int, lines: int) -> list[np.ndarray]:
+    """The chosen lanes in up to so many parts of at least one bucket, neighbours together."""
+    return np.array_split(chosen, max(1, min(lines, -(-chosen.size // size))))
+
+
+def abreast(work: Callable[[Any], None], parts: list[Any], gate: Gate) -> None:
+    """`work` on all parts at once, with this thread's JAX settings. Where one fails, or Ctrl-C is
+    pressed, the gate is halted, the others end at their next look, and the error is raised."""
+    gate.halted.clear()
+    if len(parts) == 1:
+        return work(parts[0])
+    wide, device = jax.config.jax_enable_x64, jax.config.jax_default_device  # type: ignore[attr-defined]
+
+    def line(part: Any) -> None:
+        with enable_x64(bool(wide)), jax.default_device(device):
+            try:
+                work(part)
+            except BaseException:
+                gate.halted.set()
+                raise
+
+    with ThreadPoolExecutor(len(parts)) as pool:
+        lines = [pool.submit(copy_context().run, line, part) for part in parts]
+        try:
+            wait(lines)
+        except BaseException:
+            gate.halted.set()
+            raise
+    for one in lines:
+        one.result()
