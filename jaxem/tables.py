@@ -97,7 +97,7 @@ def _known(columns: list[str], names: list[str], source: object) -> list[int]:
     missing = [name for name in columns if name not in names]
     have = "no names" if names == _numbered(len(names)) else f"{', '.join(names)}"
     raise ValueError(
-        f"{source}: {len(columns)} columns are needed, {', '.join(columns)}; "
+        f"{source}: {len(columns)} column{'s' * (len(columns) > 1)} needed, {', '.join(columns)}; "
         f"{missing[0]!r} is not among its {len(names)} ({have})."
     )
 
