@@ -193,7 +193,7 @@ def from_tfp(mixture: Any) -> tuple[Mixture, MixtureParams]:
     """
     tfd: Any = _module(_TFP, "tensorflow-probability")
 
-    whole = isinstance(mixture, tfd.MixtureSameFamily) and not mixture.batch_shape
+    whole = isinstance(mixture, tfd.MixtureSameFamily) and not tuple(mixture.batch_shape)
     inner = mixture.components_distribution if whole else None
     if not isinstance(inner, tfd.MultivariateNormalLinearOperator):
         raise ValueError(
@@ -202,10 +202,10 @@ def from_tfp(mixture: Any) -> tuple[Mixture, MixtureParams]:
         )
     weights, means = mixture.mixture_distribution.probs_parameter(), inner.mean()
     if isinstance(inner, tfd.MultivariateNormalDiag):
-        kind, covariances = "diag", inner.variance()
+        kind, covariances = "diag", jnp.broadcast_to(inner.variance(), means.shape)
     else:
-        kind, covariances = "full", inner.covariance()
-    covariances = jnp.broadcast_to(covariances, (*means.shape, *covariances.shape[means.ndim :]))
+        shape = (*means.shape, means.shape[-1])
+        kind, covariances = "full", jnp.broadcast_to(inner.covariance(), shape)
     own = jaxem.GaussianParams(means, covariances)
     return Mixture(jaxem.Gaussian(kind), weights.size), MixtureParams(weights, own)
 
