@@ -39,3 +39,18 @@ from jaxem.select import sweep as sweep
 from jaxem.shard import place_rows as place_rows
 from jaxem.shard import shard_rows as shard_rows
 from jaxem.status import Status as Status
+
+#: Not offered by tab completion: the modules behind the names, which import as ever.
+_OFFERED = "convert", "datasets", "distributed", "families", "plot", "sklearn", "tools"
+
+
+def __dir__() -> list[str]:
+    """The public names, for tab completion."""
+    module = type(tools)
+    return sorted(
+        name
+        for name, value in globals().items()
+        if name.startswith("__")
+        or name in _OFFERED
+        or not (name.startswith("_") or isinstance(value, module))
+    )
