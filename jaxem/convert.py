@@ -194,7 +194,7 @@ def from_tfp(mixture: Any) -> tuple[Mixture, MixtureParams]:
     tfd: Any = _module(_TFP, "tensorflow-probability")
 
     whole = isinstance(mixture, tfd.MixtureSameFamily) and not tuple(mixture.batch_shape)
-    inner = mixture.components_distribution if whole else None
+    inner: Any = mixture.components_distribution if whole else None
     if not isinstance(inner, tfd.MultivariateNormalLinearOperator):
         raise ValueError(
             "from_tfp takes one MixtureSameFamily, unbatched, of multivariate normals; got "
