@@ -26,6 +26,7 @@ from jaxem.loop import em as em
 from jaxem.many import fit_many as fit_many
 from jaxem.models import Mixture as Mixture
 from jaxem.models import MixtureParams as MixtureParams
+from jaxem.names import __dir__ as __dir__
 from jaxem.priors import Beta as Beta
 from jaxem.priors import Dirichlet as Dirichlet
 from jaxem.priors import Gamma as Gamma
@@ -39,18 +40,3 @@ from jaxem.select import sweep as sweep
 from jaxem.shard import place_rows as place_rows
 from jaxem.shard import shard_rows as shard_rows
 from jaxem.status import Status as Status
-
-#: Not offered by tab completion: the modules behind the names, which import as ever.
-_OFFERED = "convert", "datasets", "distributed", "families", "plot", "sklearn", "tools"
-
-
-def __dir__() -> list[str]:
-    """The public names, for tab completion."""
-    module = type(tools)
-    return sorted(
-        name
-        for name, value in globals().items()
-        if name.startswith("__")
-        or name in _OFFERED
-        or not (name.startswith("_") or isinstance(value, module))
-    )
