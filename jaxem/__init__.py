@@ -26,6 +26,7 @@ from jaxem.loop import em as em
 from jaxem.many import fit_many as fit_many
 from jaxem.models import Mixture as Mixture
 from jaxem.models import MixtureParams as MixtureParams
+from jaxem.names import __dir__ as __dir__
 from jaxem.priors import Beta as Beta
 from jaxem.priors import Dirichlet as Dirichlet
 from jaxem.priors import Gamma as Gamma

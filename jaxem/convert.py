@@ -23,6 +23,8 @@ from jaxem.models import Mixture, MixtureParams
 from jaxem.numerics import cholesky
 from jaxem.result import Fit
 
+_TFP = "tensorflow_probability.substrates.jax.distributions"
+
 #: scikit-learn's name of each covariance type.
 _TYPES = {
     FullGaussian: "full",
@@ -100,7 +102,7 @@ def to_numpyro(model: Mixture, params: MixtureParams | Fit) -> Any:
     Raises ImportError without NumPyro, ValueError for other families (NumPyro mixes none whose
     support depends on parameters) and for parameters of several fits.
     """
-    dist: Any = import_module("numpyro.distributions")
+    dist: Any = _module("numpyro.distributions", "numpyro")
 
     own = _one(params)
     components = _components(model.family, own, dist)
@@ -132,7 +134,7 @@ def from_numpyro(mixture: Any) -> tuple[Mixture, MixtureParams]:
     package has: MultivariateNormal (full), and Normal, Poisson, Exponential or Bernoulli with
     `.to_event(1)`. Raises ValueError for any other.
     """
-    dist: Any = import_module("numpyro.distributions")
+    dist: Any = _module("numpyro.distributions", "numpyro")
 
     if not isinstance(mixture, dist.MixtureSameFamily) or mixture.batch_shape:
         raise ValueError(f"from_numpyro takes one MixtureSameFamily, unbatched; got {mixture}.")
@@ -148,7 +150,7 @@ def from_numpyro(mixture: Any) -> tuple[Mixture, MixtureParams]:
 
 def _family(base: Any, shape: tuple[int, ...], dist: Any) -> tuple[Any, Any]:
     """Family and parameters of independent features of this distribution, f[k, d]."""
-    discrete: Any = import_module("numpyro.distributions.discrete")
+    discrete: Any = _module("numpyro.distributions.discrete", "numpyro")
 
     def wide(value: Any) -> Any:
         return jnp.broadcast_to(value, shape)
@@ -167,9 +169,10 @@ def _family(base: Any, shape: tuple[int, ...], dist: Any) -> tuple[Any, Any]:
 
 def to_tfp(model: Mixture, params: MixtureParams | Fit) -> Any:
     """A Gaussian mixture as `MixtureSameFamily` of TensorFlow Probability on JAX, with the same
-    log_prob. Raises ImportError without TFP, ValueError for other families and several fits.
+    log_prob. Raises ImportError without a TFP that goes with this JAX (of the day, `tfp-nightly`,
+    where the last release is too old), ValueError for other families and several fits.
     """
-    tfd: Any = import_module("tensorflow_probability.substrates.jax.distributions")
+    tfd: Any = _module(_TFP, "tensorflow-probability")
 
     _gaussian(model, "to_tfp")
     own = _one(params)
@@ -181,6 +184,44 @@ def to_tfp(model: Mixture, params: MixtureParams | Fit) -> Any:
         root = jnp.broadcast_to(root, (*means.shape, means.shape[1]))
         components = tfd.MultivariateNormalTriL(means, scale_tril=root)
     return tfd.MixtureSameFamily(tfd.Categorical(probs=weights), components)
+
+
+def from_tfp(mixture: Any) -> tuple[Mixture, MixtureParams]:
+    """(model, params) of a Gaussian `MixtureSameFamily` of TensorFlow Probability on JAX without
+    batch axes: components MultivariateNormalDiag (diag), or any other multivariate normal (full).
+    Raises ImportError as `to_tfp`, ValueError for any other distribution.
+    """
+    tfd: Any = _module(_TFP, "tensorflow-probability")
+
+    whole = isinstance(mixture, tfd.MixtureSameFamily) and not tuple(mixture.batch_shape)
+    inner: Any = mixture.components_distribution if whole else None
+    if not isinstance(inner, tfd.MultivariateNormalLinearOperator):
+        raise ValueError(
+            "from_tfp takes one MixtureSameFamily, unbatched, of multivariate normals; got "
+            f"{mixture}."
+        )
+    weights, means = mixture.mixture_distribution.probs_parameter(), inner.mean()
+    if isinstance(inner, tfd.MultivariateNormalDiag):
+        kind, covariances = "diag", jnp.broadcast_to(inner.variance(), means.shape)
+    else:
+        shape = (*means.shape, means.shape[-1])
+        kind, covariances = "full", jnp.broadcast_to(inner.covariance(), shape)
+    own = jaxem.GaussianParams(means, covariances)
+    return Mixture(jaxem.Gaussian(kind), weights.size), MixtureParams(weights, own)
+
+
+def _module(name: str, package: str) -> Any:
+    """A module of another library; ImportError that says what to install."""
+    try:
+        return import_module(name)
+    except ImportError as error:
+        raise ImportError(f"this conversion needs {package}: pip install {package}") from error
+    except AttributeError as error:
+        # How TFP ends that was made for an older JAX.
+        raise ImportError(
+            f"the {package} installed here does not go with jax {jax.__version__} ({error}); "
+            f"install a newer one{', as tfp-nightly' if name == _TFP else ''}."
+        ) from error
 
 
 def _deviations(own: MixtureParams) -> Any:

@@ -100,8 +100,8 @@ def device_list(devices: Any) -> list[Any]:
         if not 1 <= devices <= len(chosen):
             raise ValueError(
                 f"devices={devices}, but this process has {len(chosen)} "
-                f"({chosen[0].platform}). On a CPU, jax.config.update('jax_num_cpu_devices', n) "
-                "before anything else makes more."
+                f"({chosen[0].platform}). A CPU counts as more with JAX_NUM_CPU_DEVICES=n in the "
+                "environment, or jax.config.update('jax_num_cpu_devices', n) before anything else."
             )
         chosen = chosen[: int(devices)]
     else:

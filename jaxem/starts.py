@@ -113,11 +113,20 @@ def check_shapes(model: Mixture, params: MixtureParams, d: int, sets: int | None
 def given_responsibilities(init: Any, n: int, k: int) -> np.ndarray:
     """Labels or responsibilities as f[n, k]; ValueError for anything else."""
     r = np.asarray(init)
-    if r.shape == (n,) and r.size and r.min() >= 0 and r.max() < k:
-        r = np.eye(k)[r.astype(int)]
-    if r.shape != (n, k) or not np.isfinite(r).all() or (r < 0).any():
+    wrong = _wrong(r, n, k)
+    if wrong:
         raise ValueError(
             f"init must be labels ({n},) from 0 to {k - 1}, responsibilities ({n}, {k}) that are "
-            f"finite and not negative, or parameters; got shape {r.shape}."
+            f"finite and not negative, or parameters; got {wrong}."
         )
-    return r
+    return r if r.ndim == 2 else np.eye(k)[r.astype(int)]
+
+
+def _wrong(r: np.ndarray, n: int, k: int) -> str:
+    """What keeps an array from being labels or responsibilities; empty when nothing does."""
+    if r.shape not in ((n,), (n, k)) or r.dtype.kind not in "buif":
+        return f"shape {r.shape}, {r.dtype}"
+    if r.ndim == 1 and not (r.size and r.min() >= 0 and r.max() < k):
+        return f"labels from {r.min()} to {r.max()}" if r.size else "no labels"
+    rows = np.flatnonzero(~(np.isfinite(r) & (r >= 0)).reshape(n, -1).all(axis=1))
+    return f"row {rows[0]}: {r[rows[0]]}" if rows.size else ""

@@ -97,7 +97,8 @@ def _known(columns: list[str], names: list[str], source: object) -> list[int]:
     missing = [name for name in columns if name not in names]
     have = "no names" if names == _numbered(len(names)) else f"{', '.join(names)}"
     raise ValueError(
-        f"{source}: {len(columns)} columns are needed, {', '.join(columns)}; "
+        f"{source}: {len(columns)} column{'s are' if len(columns) > 1 else ' is'} needed, "
+        f"{', '.join(columns)}; "
         f"{missing[0]!r} is not among its {len(names)} ({have})."
     )
 

@@ -56,6 +56,24 @@ def pytest_xdist_make_scheduler(config, log):
     return Grouped(config, log)
 
 
+#: Tests that are scikit-learn's own, as `counted` of tests/test_sklearn_suite.py tells them apart.
+COUNTED = {"test module": "tests of its test module", "check": "estimator checks"}
+
+
+def pytest_terminal_summary(terminalreporter):
+    """How many of scikit-learn's own tests and checks of its estimator ours has passed."""
+    found = {kind: [0, 0] for kind in COUNTED}
+    for outcome, good in (("passed", 1), ("failed", 0), ("error", 0), ("xfailed", 0)):
+        for report in terminalreporter.stats.get(outcome, []):
+            kind = dict(report.user_properties).get("scikit-learn")
+            if kind is not None:
+                found[kind][0] += good
+                found[kind][1] += 1
+    said = [f"{n} of {of} {COUNTED[kind]}" for kind, (n, of) in found.items() if of]
+    if said:
+        terminalreporter.write_line(f"scikit-learn's own, on jaxem.sklearn: {', '.join(said)} pass")
+
+
 _groups: list[str] = []
 
 

@@ -1,5 +1,6 @@
 """The command line in process, and once for real: contents, exit codes, error lines."""
 
+import json
 import os
 import subprocess
 import sys
@@ -112,6 +113,9 @@ def test_families_of_counts_and_codes(here):
         (["galaxies", "--family", "cauchy"], "--family must be one of gaussian, poisson"),
         (["galaxies", "--out", "missing/fit.npz"], "--out: the folder missing does not exist"),
         (["galaxies", "--out", "."], "--out: . is a folder"),
+        (["galaxies", "--out", "fit.csv"], "--out: fit.csv must end in .npz"),
+        (["galaxies", "--devices", "9"], "--devices 9: devices=9, but this process has 8 (cpu)"),
+        (["galaxies", "--devices", "some"], "--devices some: devices must be 'all', 'local' or"),
         (["galaxies", "--plot", "missing/fit.png"], "--plot: the folder missing does not exist"),
         (["galaxies", "--plot", "fit.doc"], "--plot: fit.doc must end in one of"),
         (["galaxies", "--sample-weight", "velocity"], "no column is left beside the weights"),
@@ -160,14 +164,32 @@ def test_ranges():
     assert parse_range("3") == [3] and parse_range("1:4") == [1, 2, 3, 4]
 
 
+@pytest.mark.parametrize(("devices", "count"), [("2", "2 devices"), ("all", "8 devices")])
+def test_starts_are_shared_out_over_devices(devices, count):
+    few = "galaxies", "-k", 2, "--starts", 4, "--covariance", "diag"
+    here, there = _run("fit", *few), _run("fit", *few, "--devices", devices)
+    assert f"4 starts for each K, on {count}" in there.stdout
+    assert "device" not in here.stdout
+    table, winner = (slice(1, 7), slice(7, -2))
+    for part in (table, winner):
+        assert here.stdout.splitlines()[part] == there.stdout.splitlines()[part]
+
+
+def test_a_sweep_over_devices():
+    few = "galaxies", "-k", "1:2", "--starts", 4, "--covariance", "diag", "--devices", 2
+    result = _run("sweep", *few)
+    assert result.exit_code == 0 and "4 starts each, on 2 devices" in result.stdout
+    document = json.loads(_run("sweep", *few, "--json").stdout)
+    assert document["devices"] == "2" and len(document["models"]) == 2
+
+
 def test_the_real_command(tmp_path):
     """Exit codes, stderr and stdout of a process in JAX's default float32 mode."""
-    program = "from jaxem.cli import main; main()"
     env = {**os.environ, "JAX_ENABLE_X64": "0"}
 
     def run(*arguments):
         return subprocess.run(
-            [sys.executable, "-c", program, *arguments],
+            [sys.executable, "-m", "jaxem", *arguments],
             capture_output=True, text=True, timeout=240, cwd=tmp_path, env=env,
         )  # fmt: skip
 

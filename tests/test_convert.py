@@ -117,4 +117,32 @@ def test_to_tensorflow_probability(name):
     case = CASES[name]
     want = case.model.log_prob(case.truth, X)
     with jax.numpy_rank_promotion("allow"):
-        same(convert.to_tfp(case.model, case.truth).log_prob(X), want)
+        mixture = convert.to_tfp(case.model, case.truth)
+        same(mixture.log_prob(X), want)
+        model, params = convert.from_tfp(mixture)
+        same(model.log_prob(params, X), want)
+        with pytest.raises(ValueError, match="takes one MixtureSameFamily"):
+            convert.from_tfp(mixture.components_distribution)
+
+
+@pytest.mark.parametrize(
+    ("module", "convert_", "says"),
+    [
+        (None, convert.to_numpyro, "pip install numpyro"),
+        (None, convert.to_tfp, "pip install tensorflow-probability"),
+        (
+            AttributeError("no 'xla'"),
+            convert.to_tfp,
+            "does not go with jax .*no 'xla'.*tfp-nightly",
+        ),
+    ],
+)
+def test_a_library_that_is_missing_or_too_old_says_what_to_install(
+    monkeypatch, module, convert_, says
+):
+    def absent(name):
+        raise module or ModuleNotFoundError(name)
+
+    monkeypatch.setattr(convert, "import_module", absent)
+    with pytest.raises(ImportError, match=says):
+        convert_(CASES["full"].model, CASES["full"].truth)

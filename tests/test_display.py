@@ -145,3 +145,9 @@ def test_names_complete():
     for name in ("best", "plot", "summary", "optima", "log_likelihood", "params"):
         assert name in dir(fits())
     assert "means" in dir(PARAMS) and "components" in dir(PARAMS)
+
+
+def test_tab_completion_offers_the_public_names_only():
+    assert {"fit", "sweep", "Mixture", "Status", "tools", "distributed"} <= set(dir(jaxem))
+    assert not {"engine", "schedule", "lanes", "loop"} & set(dir(jaxem))
+    assert jaxem.engine.Run  # there all the same

@@ -101,6 +101,8 @@ def test_the_best_of_several_starts_and_dtypes(dtype):
     if dtype == np.float64:
         assert_twins(peer, ours, rtol)
     np.testing.assert_allclose(ours.means_, peer.means_, rtol=rtol)
+    assert type(ours.lower_bound_) is type(peer.lower_bound_) is dtype
+    assert {type(bound) for bound in ours.lower_bounds_} == {dtype}
     assert ours.restarts_.status.shape == (4,)
     values = ours.restarts_.log_likelihood / len(X)
     np.testing.assert_allclose(values.max(), ours.score(X.astype(np.float64)), rtol=1e-6)

@@ -46,6 +46,15 @@ def swapped(monkeypatch):
         yield
 
 
+@pytest.fixture(autouse=True)
+def counted(request, record_property):
+    """Which of scikit-learn's a test is, for the count at the end (tests/conftest.py)."""
+    if request.node.name.startswith("test_estimator_checks"):
+        record_property("scikit-learn", "check")
+    elif request.node.name != "test_what_is_left_out_exists_and_is_little":
+        record_property("scikit-learn", "test module")
+
+
 @pytest.fixture(params=[np.float64, np.float32])
 def global_dtype(request):
     return request.param

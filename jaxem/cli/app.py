@@ -53,8 +53,9 @@ def fit_command(
     source: o.Source, k: o.K = "1:4", family: o.Family = "gaussian",
     covariance: o.Covariance = None, trials: o.Trials = None, starts: o.Starts = 100,
     seed: o.Seed = 0, tol: o.Tol = 1e-6, max_iter: o.MaxIter = 1000, race: o.Race = None,
-    columns: o.Columns = None, sample_weight: o.SampleWeight = None, header: o.Header = None,
-    plot: o.Plot = None, out: o.Out = None, force: o.Force = False, json: o.Json = False,
+    devices: o.Devices = None, columns: o.Columns = None, sample_weight: o.SampleWeight = None,
+    header: o.Header = None, plot: o.Plot = None, out: o.Out = None, force: o.Force = False,
+    json: o.Json = False,
 ) -> None:  # fmt: skip
     """Fit every K from many starts.
 
@@ -64,7 +65,7 @@ def fit_command(
     job = Job(
         source=source, k=k, family=family, covariance=covariance, trials=trials, starts=starts,
         seed=seed, tol=tol, max_iter=max_iter, columns=columns, sample_weight=sample_weight,
-        header=header, race=race, plot=plot, out=out, force=force, json=json,
+        header=header, race=race, devices=devices, plot=plot, out=out, force=force, json=json,
     )  # fmt: skip
     with mendable():
         found = run_job(job)
@@ -77,9 +78,9 @@ def sweep_command(
     source: o.Source, k: o.K = "1:9", family: o.Family = "gaussian",
     covariance: o.Covariances = None, trials: o.Trials = None, criterion: o.Criterion = "bic",
     folds: o.Folds = 0, starts: o.Starts = 50, seed: o.Seed = 0, tol: o.Tol = 1e-6,
-    max_iter: o.MaxIter = 1000, race: o.Race = None, columns: o.Columns = None,
-    sample_weight: o.SampleWeight = None, header: o.Header = None, plot: o.Plot = None,
-    out: o.Out = None, force: o.Force = False, json: o.Json = False,
+    max_iter: o.MaxIter = 1000, race: o.Race = None, devices: o.Devices = None,
+    columns: o.Columns = None, sample_weight: o.SampleWeight = None, header: o.Header = None,
+    plot: o.Plot = None, out: o.Out = None, force: o.Force = False, json: o.Json = False,
 ) -> None:  # fmt: skip
     """Choose among K and covariance types.
 
@@ -89,8 +90,8 @@ def sweep_command(
     job = Job(
         source=source, k=k, family=family, covariance=covariance, trials=trials, starts=starts,
         seed=seed, tol=tol, max_iter=max_iter, columns=columns, sample_weight=sample_weight,
-        header=header, race=race, plot=plot, out=out, force=force, json=json, criterion=criterion,
-        folds=folds,
+        header=header, race=race, devices=devices, plot=plot, out=out, force=force, json=json,
+        criterion=criterion, folds=folds,
     )  # fmt: skip
     with mendable():
         found = run_sweep(job)

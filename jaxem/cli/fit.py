@@ -8,7 +8,7 @@ import numpy as np
 from jaxem import io
 from jaxem.cli import outputs, report
 from jaxem.cli.job import Job, check_job, check_rows, read_data
-from jaxem.cli.one import Row, build_family, fit_one, parse_range
+from jaxem.cli.one import Row, build_family, devices_of, fit_one, parse_range
 from jaxem.clock import compilations
 from jaxem.fit import precision_of
 from jaxem.models import Mixture
@@ -51,7 +51,7 @@ def _fit_all(job: Job, family: Any, x: np.ndarray, weight: Any, ks: list[int]) -
     pad = padding(lambda k, _: Mixture(family, n_components=k), grid, len(x) * job.starts, {})
     for k in ks:
         report.show_progress(f"K = {k} of {job.k}: {job.starts} starts")
-        limits = job.tol, job.max_iter, job.race
+        limits = job.tol, job.max_iter, job.race, devices_of(job.devices)
         more = job.starts, job.seed, *limits, pad.get((k, ""))
         rows.append(fit_one(family, x, weight, k, *more))
     report.show_progress("")
@@ -86,7 +86,7 @@ def _document(job: Job, best: Row | None, rows: list[Row], table: Table, *second
     return {
         "source": job.source, "n_rows": len(table.x), "columns": table.names,
         "family": job.family, "covariance_type": rows[0].covariance_type or None,
-        "n_starts": job.starts, "criterion": "bic",
+        "n_starts": job.starts, "devices": job.devices, "criterion": "bic",
         "models": [
             {"n_components": row.k, **report.criteria_document(row.criteria),
              "best_count": row.reached, "statuses": row.statuses}

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from jaxem.cli import outputs
+from jaxem.cli.one import devices_of
 from jaxem.place import place_of
 from jaxem.tables import Table, column_index, read_rows
 
@@ -25,6 +26,7 @@ class Job:
     tol: float = 1e-6
     max_iter: int = 1000
     race: bool | None = None
+    devices: str | None = None
     columns: str | None = None
     sample_weight: str | None = None
     header: bool | None = None
@@ -46,10 +48,11 @@ def check_job(job: Job) -> None:
         raise ValueError(f"--max-iter must be at least 1; got {job.max_iter}.")
     if not job.tol >= 0:
         raise ValueError(f"--tol must not be negative; got {job.tol}.")
+    devices_of(job.devices)
     if job.plot is not None:
         outputs.check_picture(job.plot, "--plot", job.force)
     if job.out is not None:
-        outputs.check_file(job.out, "--out", job.force)
+        outputs.check_archive(job.out, "--out", job.force)
 
 
 def read_data(job: Job) -> tuple[Table, np.ndarray | None]:

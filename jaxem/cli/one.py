@@ -7,6 +7,7 @@ import jax
 import numpy as np
 
 import jaxem
+from jaxem.place import place_of
 
 FAMILIES = ("gaussian", "poisson", "bernoulli", "binomial", "exponential", "categorical")
 COVARIANCES = ("full", "tied", "diag", "spherical", "VVV", "EEE", "VVI", "VII")
@@ -40,6 +41,18 @@ def parse_range(text: str) -> list[int]:
     return list(range(low, high + 1))
 
 
+def devices_of(text: str | None) -> Any:
+    """What `devices` of `jaxem.fit` means by the option; ValueError for devices not there."""
+    if text is None:
+        return None
+    chosen = int(text) if text.isdecimal() else text
+    try:
+        place_of(chosen)
+    except ValueError as error:
+        raise ValueError(f"--devices {text}: {error}") from error
+    return chosen
+
+
 def build_family(name: str, covariance: str | None, trials: int | None, x: np.ndarray) -> Any:
     """The component family of an option, with what it needs; ValueError says what is missing."""
     if name not in FAMILIES:
@@ -66,13 +79,13 @@ def build_family(name: str, covariance: str | None, trials: int | None, x: np.nd
 
 def fit_one(
     family: Any, x: np.ndarray, weight: Any, k: int, starts: int, seed: int, tol: float,
-    max_iter: int, race: bool | None = None, pad_to: int | None = None,
+    max_iter: int, race: bool | None = None, devices: Any = None, pad_to: int | None = None,
 ) -> Row:  # fmt: skip
     """Fit one K from all starts and take stock."""
     model = jaxem.Mixture(family, n_components=k)
     fits = jaxem.fit(
         model, x, key=jax.random.key(seed), n_starts=starts, sample_weight=weight, tol=tol,
-        max_iter=max_iter, race=race, pad_to=pad_to,
+        max_iter=max_iter, race=race, devices=devices, pad_to=pad_to,
     )  # fmt: skip
     fits = jax.tree.map(np.asarray, fits)
     codes, counts = np.unique(np.asarray(fits.status), return_counts=True)

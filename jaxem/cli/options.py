@@ -76,6 +76,14 @@ Race = Annotated[
         "unless you say).",
     ),
 ]
+Devices = Annotated[
+    str | None,
+    typer.Option(
+        help="Share the starts out over devices: all, a number, or cpu, gpu, tpu (JAX's default "
+        "device unless you say).",
+        autocompletion=among("all", "cpu", "gpu", "tpu"),
+    ),
+]
 Columns = Annotated[
     str | None, typer.Option(help="Columns to take: names, or numbers from 0: a,b or 0,3.")
 ]

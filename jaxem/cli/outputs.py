@@ -37,6 +37,14 @@ def check_file(path: Path, option: str, force: bool = False) -> None:
         raise ValueError(f"{option}: {path} cannot be written to.")
 
 
+def check_archive(path: Path, option: str = "--out", force: bool = False) -> None:
+    """ValueError unless an archive can be written at `path`, and is named as one: under the name of
+    a table it would be taken for one."""
+    check_file(path, option, force)
+    if path.suffix.lower() != ".npz":
+        raise ValueError(f"{option}: {path} must end in .npz; jaxem predict writes labels as CSV.")
+
+
 def check_picture(path: Path, option: str = "--plot", force: bool = False) -> None:
     """ValueError unless matplotlib is here and can write a picture at `path`."""
     check_file(path, option, force)

@@ -11,7 +11,9 @@ import numpy as np
 from rich.table import Table
 
 from jaxem.cli.components import print_table, printable, say, show_components
+from jaxem.cli.one import devices_of
 from jaxem.display import counts
+from jaxem.place import place_of
 from jaxem.status import Status
 
 
@@ -21,11 +23,19 @@ def size_text(x: np.ndarray) -> str:
     return f"{n} rows, {d} column{'s' * (d > 1)}"
 
 
+def devices_text(job: Any) -> str:
+    """How many devices share the starts, where the user chose."""
+    if job.devices is None:
+        return ""
+    count = place_of(devices_of(job.devices)).devices
+    return f", on {count} device{'s' * (count > 1)}"
+
+
 def show_table(job: Any, x: np.ndarray, rows: list[Any]) -> None:
     """One line for each K; the lowest BIC is marked."""
     kind = rows[0].covariance_type
     what = f"{kind} covariance" if kind else job.family
-    say(f"{job.source}: {size_text(x)}, {what}, {job.starts} starts for each K")
+    say(f"{job.source}: {size_text(x)}, {what}, {job.starts} starts for each K{devices_text(job)}")
     table = Table("K", "log-likelihood", "BIC", "AIC", "ICL", "at best", "ended")
     _numbers_right(table)
     lowest = min((row.criteria.bic for row in rows if row.criteria), default=None)

@@ -9,7 +9,7 @@ import jaxem
 from jaxem import io
 from jaxem.cli import outputs, report
 from jaxem.cli.job import Job, check_job, check_rows, read_data
-from jaxem.cli.one import build_family, parse_range
+from jaxem.cli.one import build_family, devices_of, parse_range
 from jaxem.clock import compilations
 from jaxem.fit import precision_of
 from jaxem.models import Mixture
@@ -39,7 +39,7 @@ def run_sweep(job: Job) -> bool:
         swept = jaxem.sweep(
             table.x, ks, tuple(families), key=jax.random.key(job.seed), n_starts=job.starts,
             criterion=job.criterion, folds=job.folds, sample_weight=weight, tol=job.tol,
-            max_iter=job.max_iter, race=job.race,
+            max_iter=job.max_iter, race=job.race, devices=devices_of(job.devices),
             models=lambda k, kind: Mixture(families[kind], n_components=k),
         )  # fmt: skip
         report.show_progress("")
@@ -66,7 +66,8 @@ def _families(job: Job, table: Table) -> dict[str, Any]:
 def _tell(job: Job, swept: Sweep, table: Table, found: bool) -> None:
     if job.json:
         return
-    report.show_sweep(swept, f"{job.source}: {report.size_text(table.x)}, {job.starts} starts each")
+    starts = f"{job.starts} starts each{report.devices_text(job)}"
+    report.show_sweep(swept, f"{job.source}: {report.size_text(table.x)}, {starts}")
     if found:
         best = swept.best
         report.show_best(swept, best.fits.best(), table.names)
@@ -90,7 +91,7 @@ def _document(job: Job, swept: Sweep, table: Table, found: bool, *seconds: float
     """What was found, for machines."""
     return {
         "source": job.source, "n_rows": len(table.x), "columns": table.names,
-        "family": job.family, "n_starts": job.starts,
+        "family": job.family, "n_starts": job.starts, "devices": job.devices,
         **report.sweep_document(swept, found),
         "out": job.out and str(job.out), "plot": job.plot and str(job.plot),
         "seconds": seconds[0], "compile_seconds": seconds[1],

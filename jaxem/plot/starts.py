@@ -127,8 +127,9 @@ def traces(axis: Any, fits: Fit) -> None:
     """
     if fits.trace is None:
         raise ValueError(
-            "These fits kept no trace. Run jaxem.em(model, params, x, max_iter=m, trace=m), under "
-            "jax.vmap for several starts."
+            "These fits kept no trace. Those of many starts do with at = jaxem.fit(model, x, "
+            "key=key, n_starts=20, max_iter=0).params and fits = jax.vmap(lambda p: "
+            "jaxem.em(model, p, x, max_iter=200, trace=200))(at)."
         )
     trace = np.asarray(fits.trace, float)
     trace = trace.reshape(-1, trace.shape[-1])

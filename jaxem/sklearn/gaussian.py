@@ -133,7 +133,7 @@ class GaussianMixture(_Peer):
                 f"n_components is {self.n_components}, but the parameters are those of "
                 f"{len(here.weights)} components: call fit to begin anew."
             )
-        bound = self.score(X, sample_weight=sample_weight)
+        bound = dtype.type(self.score(X, sample_weight=sample_weight))
         with precision_of(np.float64):
             params = online.step(self._model(), here, X, weight, self.n_samples_seen_)
         self._place(params, dtype)
@@ -204,6 +204,7 @@ class GaussianMixture(_Peer):
         self._place(best.params, dtype)
         self.converged_ = converged
         self.n_iter_ = len(bounds)
+        bounds = list(np.asarray(bounds, dtype))
         self.lower_bounds_ = bounds
         self.lower_bound_ = bounds[-1] if bounds else -np.inf
         self.restarts_ = fits
