@@ -6,7 +6,6 @@ many lines as there are cores, which take turns at nothing: each has its own buc
 numbers depend on its own start and data alone.
 """
 
-import os
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -23,8 +22,8 @@ try:
 except ImportError:  # before jax 0.8
     from jax.experimental import enable_x64 as enable_x64
 
-#: Lines that one CPU is given at most: the host's own work for each is done one at a time.
-MOST = 8
+#: Arguments' shapes for which a program was called: JAX has it compiled, unless told to forget.
+_compiled: set[Any] = set()
 
 
 @dataclass
@@ -33,22 +32,19 @@ class Gate:
 
     lock: Any = field(default_factory=threading.RLock)
     halted: threading.Event = field(default_factory=threading.Event)
-    compiled: set[int] = field(default_factory=set)
 
     @contextmanager
-    def first(self, size: int) -> Iterator[None]:
-        """Lets one line compile the program of a bucket size while the others wait for it."""
-        if size in self.compiled:
+    def first(self, *arguments: Any) -> Iterator[None]:
+        """Lets one line compile the program for such arguments while the others wait for it: two
+        would compile it twice."""
+        leaves, structure = jax.tree.flatten(arguments)
+        shapes = structure, *((np.shape(leaf), getattr(leaf, "dtype", None)) for leaf in leaves)
+        if shapes in _compiled:
             yield
             return
         with self.lock:
             yield
-            self.compiled.add(size)
-
-
-def cores() -> int:
-    """Lines that pay on this machine."""
-    return min(MOST, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1)
+            _compiled.add(shapes)
 
 
 def dealt(chosen: np.ndarray, size: int, lines: int) -> list[np.ndarray]:
@@ -56,18 +52,19 @@ def dealt(chosen: np.ndarray, size: int, lines: int) -> list[np.ndarray]:
     return np.array_split(chosen, max(1, min(lines, -(-chosen.size // size))))
 
 
-def abreast(work: Callable[[Any], None], parts: list[Any], gate: Gate) -> None:
-    """`work` on all parts at once, with this thread's JAX settings. Where one fails, or Ctrl-C is
-    pressed, the gate is halted, the others end at their next look, and the error is raised."""
+def abreast(work: Callable[[Any], Any], parts: list[Any], gate: Gate) -> list[Any]:
+    """`work` of all parts at once, with this thread's JAX settings; what each returned. Where one
+    fails, or Ctrl-C is pressed, the gate is halted, the others end at their next look, and the
+    error is raised."""
     gate.halted.clear()
     if len(parts) == 1:
-        return work(parts[0])
+        return [work(parts[0])]
     wide, device = jax.config.jax_enable_x64, jax.config.jax_default_device  # type: ignore[attr-defined]
 
-    def line(part: Any) -> None:
+    def line(part: Any) -> Any:
         with enable_x64(bool(wide)), jax.default_device(device):
             try:
-                work(part)
+                return work(part)
             except BaseException:
                 gate.halted.set()
                 raise
@@ -79,5 +76,4 @@ def abreast(work: Callable[[Any], None], parts: list[Any], gate: Gate) -> None:
         except BaseException:
             gate.halted.set()
             raise
-    for one in lines:
-        one.result()
+    return [one.result() for one in lines]

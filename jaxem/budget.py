@@ -19,6 +19,9 @@ SEEDING = 1 << 27
 #: it runs at nine tenths of that.
 COLUMNS, NARROW = 512, 128
 
+#: Buckets in work at once on a CPU, at most: what the host does for them is done one at a time.
+MOST = 8
+
 #: Lanes from which a second bucket size is compiled so that the last ones do not wait for the
 #: slowest of a full one.
 MANY = 512
@@ -47,6 +50,7 @@ class Plan:
     at_once: int  # lanes that are initialised together
     smallest: int  # smallest bucket worth having
     stride: int  # iterations between two looks of the host: about a second of work
+    lines: int = 1  # buckets in work at once
 
 
 def plan(
@@ -89,16 +93,25 @@ def plan(
         wish = _power_of_two(2 * CACHE // (n * (width + 3 * k) * itemsize)) // 2
         bucket = min(max(wish, 1), _power_of_two(lanes))
         smallest = bucket // 4 if lanes >= MANY else bucket
-    while bucket > 1 and bucket * (state + own) > limit // 2:
+    lines = 1 if shared else _lines(kind, devices, -(-lanes // bucket))
+    while bucket > 1 and lines * bucket * (state + own) > limit // 2:
         bucket //= 2
     block = min(limit // 4, CACHE if kind == "cpu" else limit // 4)
-    per_row = (width + 3 * bucket * k) * itemsize
+    per_row = lines * (width + 3 * bucket * k) * itemsize
     rows = max(1, min(n, max(block // (bucket * k * itemsize), 64), limit // 4 // per_row))
     seeding = min(limit // 4, SEEDING if kind == "cpu" else limit // 4)
     at_once = max(1, min(bucket, seeding // (n * (5 * k + 4) * itemsize)))
     smallest = max(1, min(smallest, bucket))
     stride = max(1, min(64, (full << 9) // (bucket * n * k)))
-    return Plan(bucket, rows, at_once, smallest, stride)
+    return Plan(bucket, rows, at_once, smallest, stride, lines)
+
+
+def _lines(kind: str, devices: int, buckets: int) -> int:
+    """Buckets in work at once, for separate data: one a core, of a CPU that is one device. XLA
+    spreads large products over the cores by itself, but not many small ones."""
+    if kind != "cpu" or devices > 1:
+        return 1
+    return max(1, min(MOST, len(os.sched_getaffinity(0)), buckets))
 
 
 def _on_accelerator(wish: int, lanes: int, size: int, full: int) -> tuple[int, int]:

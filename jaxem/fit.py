@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxem import budget, distributed, schedule
+from jaxem.abreast import enable_x64
 from jaxem.checkpoint import fingerprint, load, own_path, settle, writer
 from jaxem.clock import compilations
 from jaxem.data import Data, check_data
@@ -29,11 +30,6 @@ from jaxem.schedule import Store
 from jaxem.shard import check_alike, check_enough, on_all, over_processes, spread_data
 from jaxem.starts import check_starts, control_for, padded, start, unpadded
 from jaxem.status import Status
-
-try:
-    from jax import enable_x64 as _enable_x64
-except ImportError:
-    from jax.experimental import enable_x64 as _enable_x64
 
 
 def fit(
@@ -157,7 +153,7 @@ def framed(model, raw: tuple) -> tuple[Frame, Data]:
 def precision_of(dtype: Any) -> Any:
     """A context in which float64 data are computed in float64, whatever JAX's global setting."""
     wide = dtype == np.float64 and not jax.config.jax_enable_x64  # type: ignore[attr-defined]
-    return _enable_x64(True) if wide else nullcontext()
+    return enable_x64(True) if wide else nullcontext()
 
 
 def raced(race: bool | None, n_starts: int) -> bool:
@@ -176,6 +172,7 @@ def run(
     write = None if path is None else writer(path, mark)
     looks = [look for look in (write, line) if look]
     if path is not None:
+        store.lines = 1  # a checkpoint knows of one bucket in flight
         load(path, store, mark)
         settle(store, mark)
 
@@ -232,7 +229,7 @@ def continued(
     left = max(0, int(control.max_iter) - int(np.max(fits.n_iter[lanes])))
     left = left if most is None else min(left, most)
     control = replace(control, max_iter=left)
-    with _enable_x64(True):
+    with enable_x64(True):
         frame, data = framed(model, (x.astype(np.float64), weight, labels))
         if "fused" in (kernel, model.kernel):
             # float64 sums may have no room on chip: there even a kernel asked for gives way.
@@ -295,9 +292,8 @@ def one_data_set(
     grid = schedule.placed(Grid(inner, data, None, frame, shared=True), place, plan.rows)
     starts = np.arange(n_starts)
     sizes = plan.bucket, plan.smallest
-    return Store(
-        grid, control, 0 * starts, starts, *sizes, stride=plan.stride, place=place, rows=plan.rows
-    )
+    how: Any = dict(stride=plan.stride, place=place, rows=plan.rows, lines=plan.lines)
+    return Store(grid, control, 0 * starts, starts, *sizes, **how)
 
 
 def host_data(x: np.ndarray, weight: Any, label: Any) -> Data:

@@ -162,7 +162,7 @@ def many_data_sets(model, data, frame, n_starts, control, plan, own, place: Plac
     grid = place.whole(Grid(models, data, prepared, frame, shared=False))
     groups = np.repeat(np.arange(len(own)), n_starts)
     starts = np.tile(np.arange(n_starts), len(own))
-    how: Any = dict(stride=plan.stride, place=place, rows=plan.rows)
+    how: Any = dict(stride=plan.stride, place=place, rows=plan.rows, lines=plan.lines)
     store = Store(grid, control, groups, starts, plan.bucket, plan.smallest, **how)
     return replace_sets(store, np.repeat(own, n_starts))
 

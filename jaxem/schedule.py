@@ -116,11 +116,11 @@ def advance(store: Store, chosen: np.ndarray, limit: int, on_look: OnLook | None
     """Run the chosen lanes until each has ended or made `limit` iterations; of several processes,
     each its share."""
     own = store.place.share(chosen)
-    own = own[is_live(_rows(store.runs, own), limit)]
 
     def all_lines():
+        live = own[is_live(_rows(store.runs, own), limit)]
         work = partial(_advance, store, limit=limit, on_look=on_look)
-        abreast(work, dealt(own, store.bucket, store.lines), store.gate)
+        abreast(work, dealt(live, store.bucket, store.lines), store.gate)
 
     within_memory(store, all_lines)
     if store.place.shared_out:
@@ -179,7 +179,7 @@ def _advance(store: Store, chosen: np.ndarray, limit: int, on_look: OnLook | Non
         (ids, size), store.flight = store.flight, None
         waiting = chosen[~np.isin(chosen, ids)]
         _run_bucket(store, ids, size, limit, bool(waiting.size), on_look)
-    while True:
+    while not store.gate.halted.is_set():
         ids = ids[is_live(_rows(store.runs, ids), limit)]
         free = size * devices - ids.size
         ids, waiting = np.concatenate([ids, waiting[:free]]), waiting[free:]
@@ -204,27 +204,39 @@ def _run_bucket(store, ids, size, limit, refill, on_look) -> None:
     own_stop, stride = (stop_at, store.stride) if devices == 1 else (0, min(store.stride, TOGETHER))
     fixed = store.grid, place.spread(store.groups[padded]), store.control, limit, own_stop, stride
     step = lambda runs: lanes.advance(*fixed, runs, place.mesh)  # noqa: E731
-    runs, tally = step(place.spread(runs))
+    with store.gate.first(fixed[0], fixed[2], runs):
+        runs, tally = step(place.spread(runs))
     while True:
         # Dispatched before the last one's tally is read; nothing left to do costs nothing.
         ahead = step(runs)
         count, live = np.sum(np.asarray(tally), axis=0)
-        store.executed += int(count) * size
-        if live > stop_at and on_look is not None:
-            _put(store, ids, runs, at)
-            store.flight = ids, size
-            on_look(store)
-        if live <= stop_at:
+        _count(store, int(count) * size)
+        if live <= stop_at or store.gate.halted.is_set():
             break
+        _look(store, ids, size, runs, at, on_look)
         runs, tally = ahead
     if devices > 1:
         runs, tally = ahead
-        store.executed += int(np.sum(np.asarray(tally)[:, 0])) * size
+        _count(store, int(np.sum(np.asarray(tally)[:, 0])) * size)
     _put(store, ids, runs, at)
-    if on_look is not None:
-        store.flight = ids, size
-        on_look(store)
+    _look(store, ids, size, runs, at, on_look)
     store.flight = None
+
+
+def _count(store: Store, steps: int) -> None:
+    with store.gate.lock:
+        store.executed += steps
+
+
+def _look(store: Store, ids, size: int, runs, at, on_look: OnLook | None) -> None:
+    """Show the store to the watcher, the lanes in flight written back. Only with one line is it
+    known what was in flight."""
+    if on_look is None:
+        return
+    with store.gate.lock:
+        _put(store, ids, runs, at)
+        store.flight = (ids, size) if store.lines == 1 else None
+        on_look(store)
 
 
 def _dealt(ids: np.ndarray, size: int, devices: int) -> tuple[np.ndarray, np.ndarray]:
@@ -250,12 +262,20 @@ def _by_bucket(store: Store, program: Callable) -> Any:
 
 
 def _parts(store: Store, own: np.ndarray, program: Callable) -> Any:
-    parts, size = [], store.bucket * store.place.devices
-    for i in range(0, own.size, size):
+    size = store.bucket * store.place.devices
+
+    def one(i: int) -> Any:
         part = own[i : i + size]
         padded = np.concatenate([part, np.repeat(part[:1], size - part.size)])
         out = jax.device_get(program(padded, store.place.spread(store.groups[padded])))
-        parts.append(jax.tree.map(lambda leaf, m=part.size: leaf[:m], out))
+        return jax.tree.map(lambda leaf: leaf[: part.size], out)
+
+    first, *others = range(0, own.size, size)
+    parts = [one(first)]  # which compiles the program, if it is new
+    if others:
+        line = lambda begun: [one(i) for i in begun]  # noqa: E731
+        lines = abreast(line, dealt(np.array(others), 1, store.lines), store.gate)
+        parts += [part for line in lines for part in line]
     return jax.tree.map(lambda *leaves: np.concatenate(leaves), *parts)
 
 

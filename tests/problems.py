@@ -22,7 +22,8 @@ def mixture(kind="full", k=3, **options):
 
 def force_plan(monkeypatch, **sizes):
     """Every call from here on runs with these sizes, whatever the budget would have chosen."""
-    chosen = {"bucket": 16, "rows": 128, "at_once": 4, "smallest": 16, "stride": 8, **sizes}
+    chosen = {"bucket": 16, "rows": 128, "at_once": 4, "smallest": 16, "stride": 8, "lines": 1}
+    chosen |= sizes
     real = budget.plan
     monkeypatch.setattr(
         budget, "plan", lambda *args, **kw: dataclasses.replace(real(*args, **kw), **chosen)

@@ -58,12 +58,12 @@ def stacked(problem: Problem, many: list) -> Any:
 
 def drawn(problem: Problem, n_starts: int, init: str, random_state: Any) -> Any:
     """Starts by jaxem's initialiser of this name, which knows weights and draws all at once."""
-    data, first = problem.rows.data(), np.zeros(n_starts, int)
+    data, names = problem.rows.data(), np.zeros(n_starts, int)
     at_once = plan_for(problem.model, data, n_starts, None).at_once
     grid = Grid(problem.inner, data, None, problem.rows.frame, shared=True)
     key = jax.random.key(random_state.randint(np.iinfo(np.int32).max))
-    own = lanes.keys(key, first, np.arange(n_starts))
-    return jax.device_get(lanes.seed(grid, first, own, None, init, at_once))
+    own = names, names, np.arange(n_starts)
+    return jax.device_get(lanes.seed(grid, *own, key, None, init, at_once))
 
 
 def seeded(problem: Problem, n_starts: int, init: Any, random_state: Any) -> Any:

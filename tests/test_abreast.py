@@ -1,0 +1,163 @@
+"""Several lines of lanes at once: the same numbers, one compilation, and errors that come home."""
+
+import os
+import signal
+import threading
+
+import jax
+import numpy as np
+import pytest
+from problems import force_plan, mixture
+
+import jaxem
+from jaxem import budget, lanes, progress
+from jaxem.abreast import Gate, abreast, dealt
+from jaxem.status import Status
+
+KEY = jax.random.key(0)
+SETS = np.random.default_rng(0).normal(size=(24, 40, 2)) * [1.0, 3.0]
+
+
+def fit_many(**options):
+    return jaxem.fit_many(mixture(k=2), SETS, key=KEY, n_starts=3, tol=1e-8, **options)
+
+
+@pytest.fixture(scope="module")
+def want():
+    with pytest.MonkeyPatch.context() as patch:
+        force_plan(patch, bucket=8, smallest=8)
+        return fit_many()
+
+
+@pytest.mark.parametrize("lines", [2, 5])
+def test_lines_change_no_bit(monkeypatch, want, lines):
+    force_plan(monkeypatch, bucket=8, smallest=8, lines=lines)
+    seen, real = set(), lanes.advance
+
+    def advance(*args):
+        seen.add(threading.get_ident())
+        return real(*args)
+
+    monkeypatch.setattr(lanes, "advance", advance)
+    got = fit_many()
+    assert len(seen) == lines
+    jax.tree.map(
+        np.testing.assert_array_equal,
+        (got.params, got.status, got.n_iter, got.log_likelihood),
+        (want.params, want.status, want.n_iter, want.log_likelihood),
+    )
+    assert got.report.needed == want.report.needed
+    assert got.report.executed >= got.report.needed
+
+
+def test_only_one_line_compiles(monkeypatch):
+    force_plan(monkeypatch, bucket=16, smallest=16, lines=4)
+    x = np.random.default_rng(1).normal(size=(64, 41, 2))  # of a length that no other test has
+    report = jaxem.fit_many(mixture(k=2), x, key=KEY, n_starts=2).report
+    assert 0 < report.programs <= 20
+    again = jaxem.fit_many(mixture(k=2), x, key=KEY, n_starts=2).report
+    assert again.programs == 0
+
+
+def test_progress_with_lines(monkeypatch, want, capsys):
+    force_plan(monkeypatch, bucket=8, smallest=8, lines=3)
+    monkeypatch.setattr(progress, "SECONDS", 0.0)
+    got = fit_many(progress=True)
+    np.testing.assert_array_equal(got.log_likelihood, want.log_likelihood)
+    assert "/72 fits ended" in capsys.readouterr().err
+
+
+def test_a_checkpoint_has_one_line(monkeypatch, want, tmp_path):
+    force_plan(monkeypatch, bucket=8, smallest=8, lines=3)
+    seen, real = set(), lanes.advance
+
+    def advance(*args):
+        seen.add(threading.get_ident())
+        return real(*args)
+
+    monkeypatch.setattr(lanes, "advance", advance)
+    got = fit_many(checkpoint=tmp_path / "point")
+    np.testing.assert_array_equal(got.log_likelihood, want.log_likelihood)
+    assert seen == {threading.get_ident()}
+
+
+def test_an_error_of_one_line_ends_the_others(monkeypatch):
+    force_plan(monkeypatch, bucket=8, smallest=8, lines=3, stride=1)
+    calls, real = [], lanes.advance
+
+    def advance(*args):
+        calls.append(1)
+        if len(calls) == 7:
+            raise jax.errors.JaxRuntimeError("INTERNAL: a bug")
+        return real(*args)
+
+    monkeypatch.setattr(lanes, "advance", advance)
+    with pytest.raises(jax.errors.JaxRuntimeError, match="a bug"):
+        fit_many()
+    assert len(calls) < 30  # of some hundred
+
+
+def test_memory_that_runs_out_in_a_line(monkeypatch, want):
+    force_plan(monkeypatch, bucket=8, smallest=8, lines=3)
+    real = lanes.advance
+
+    def advance(grid, groups, *rest):
+        if len(groups) > 2:
+            raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 9 bytes")
+        return real(grid, groups, *rest)
+
+    monkeypatch.setattr(lanes, "advance", advance)
+    with pytest.warns(RuntimeWarning, match="goes on with 2 lanes"):
+        got = fit_many()
+    np.testing.assert_allclose(got.log_likelihood, want.log_likelihood, rtol=1e-10)
+
+
+def test_ctrl_c_ends_all_lines(monkeypatch, want):
+    force_plan(monkeypatch, bucket=8, smallest=8, lines=3, stride=1)
+    calls, real = [], lanes.advance
+
+    def advance(*args):
+        calls.append(1)
+        if len(calls) == 60:
+            os.kill(os.getpid(), signal.SIGINT)
+        return real(*args)
+
+    monkeypatch.setattr(lanes, "advance", advance)
+    with pytest.warns(RuntimeWarning, match="interrupted: fits that had not ended"):
+        got = fit_many()
+    ended = got.status != Status.RUNNING
+    assert 0 < ended.sum() < ended.size
+    np.testing.assert_array_equal(got.log_likelihood[ended], want.log_likelihood[ended])
+
+
+def test_settings_of_the_caller_hold_in_every_line():
+    def settings(_):
+        return jax.numpy.asarray(1.5).dtype, jax.config.jax_default_device
+
+    device = jax.devices()[1]
+    with jax.enable_x64(False), jax.default_device(device):
+        told = abreast(settings, [1, 2, 3], Gate())
+    assert told == [(np.dtype(np.float32), device)] * 3
+
+
+def test_lanes_are_dealt_to_lines_that_have_a_bucket_to_fill():
+    sizes = [[part.size for part in dealt(np.arange(n), 8, 3)] for n in (0, 5, 9, 100)]
+    assert sizes == [[0], [5], [5, 4], [34, 33, 33]]
+    np.testing.assert_array_equal(np.concatenate(dealt(np.arange(100), 8, 3)), np.arange(100))
+
+
+@pytest.mark.parametrize(
+    ("kind", "devices", "shared", "buckets", "many"),
+    [
+        ("cpu", 1, False, 100, True),
+        ("cpu", 1, True, 100, False),  # XLA spreads its large products over the cores itself
+        ("cpu", 8, False, 100, False),
+        ("gpu", 1, False, 100, False),
+        ("cpu", 1, False, 1, False),
+    ],
+)
+def test_lines_are_for_separate_data_on_one_cpu(kind, devices, shared, buckets, many, monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2, 3}, raising=False)
+    lanes_in_all = 512 * buckets * devices
+    plan = budget.plan(256, 6, 3, lanes_in_all, 4, shared, 1 << 32, platform=kind, devices=devices)
+    assert plan.lines == (4 if many else 1)
