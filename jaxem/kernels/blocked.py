@@ -102,7 +102,7 @@ def blocked_moments(
     def block(carry, piece):
         rows, w = piece
         phi = rows if kept else features(rows.T)
-        one, value = _step(phi, beta, w, reference, exponent, hard, dot)
+        one, value = _step(phi, beta, w, reference, exponent, hard, dot, kept)
         return (carry[0] + one, carry[1] + value), None
 
     start = jnp.zeros(beta.shape, beta.dtype), jnp.zeros((), beta.dtype)
@@ -111,19 +111,25 @@ def blocked_moments(
     return jax.lax.scan(block, start, (rows, blocks.weight))[0]
 
 
-def _step(phi, beta, w, reference, exponent, hard, dot):
+def _step(phi, beta, w, reference, exponent, hard, dot, own_rows):
     logits = dot("kp,pm->km", beta, phi)
     if hard:
         top = jnp.max(logits, axis=0)
         best = jnp.argmax(logits, axis=0)
         r = jnp.where(jnp.arange(beta.shape[0])[:, None] == best[None, :], w[None, :], 0)
-        return dot("km,pm->kp", r, phi), jnp.sum(w * (top - reference))
+        return dot("km,pm->kp", r, phi), _weighed(w, top - reference, own_rows)
     if exponent is not None:
         logits = logits * exponent
     r, level = _softmax(logits, w)
     moments = dot("km,pm->kp", r, phi)
     level = level if exponent is None else level / exponent
-    return moments, jnp.sum(w * (level - reference))
+    return moments, _weighed(w, level - reference, own_rows)
+
+
+def _weighed(w, gap, own_rows):
+    """Σ w · gap. Lanes that share their rows do it in one product, several times faster; each for
+    itself, lanes with rows of their own had better add."""
+    return jnp.sum(w * gap) if own_rows else einsum("m,m->", w, gap)
 
 
 def _softmax(logits: jax.Array, w: jax.Array) -> tuple[jax.Array, jax.Array]:

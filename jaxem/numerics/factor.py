@@ -39,6 +39,15 @@ def _(primals, tangents):
     return (w, log_det, ok), (-einsum("...ij,...jk->...ik", half, w), trace, no_tangent)
 
 
+def gram(factor: jax.Array) -> jax.Array:
+    """Wᵀ W f[..., d, d] of each W. Small ones are written out: a batched product of many takes as
+    long to call, one matrix after another, as a tenth of an E-step."""
+    d = factor.shape[-1]
+    if d > UNROLLED:
+        return einsum("...ij,...il->...jl", factor, factor)
+    return sum(factor[..., i, :, None] * factor[..., i, None, :] for i in range(d))
+
+
 def cholesky(matrix: jax.Array) -> jax.Array:
     """The lower factor L f[..., d, d] of each matrix, as matrix · Wᵀ with W = L⁻¹."""
     return jnp.tril(einsum("...ij,...kj->...ik", matrix, inverse_factor(matrix)[0]))

@@ -23,7 +23,7 @@ from jaxem.families.gaussian.params import (
     update_means,
 )
 from jaxem.families.gaussian.priors import NormalInverseWishart
-from jaxem.numerics import einsum, inverse_factor, safe_divide, stack_rows
+from jaxem.numerics import einsum, gram, inverse_factor, safe_divide, stack_rows
 from jaxem.pytree import pytree
 
 
@@ -64,7 +64,7 @@ class FullGaussian:
         d = params.means.shape[1]
         w, log_det, _ = inverse_factor(params.covariances)
         z = einsum("kij,kj->ki", w, params.means)
-        precision = einsum("kij,kil->kjl", w, w)
+        precision = gram(w)
         constant = -0.5 * (d * LOG_2PI + log_det + jnp.sum(z * z, axis=-1))
         linear = einsum("kij,ki->kj", w, z)
         return jnp.concatenate([constant[:, None], linear, -0.5 * pack(precision, 2.0)], axis=1)

@@ -28,7 +28,7 @@ from jaxem.families.gaussian.params import (
     update_means,
 )
 from jaxem.families.gaussian.priors import NormalInverseWishart
-from jaxem.numerics import einsum, inverse_factor, safe_divide, stack_rows
+from jaxem.numerics import einsum, gram, inverse_factor, safe_divide, stack_rows
 from jaxem.pytree import pytree, replace
 
 
@@ -90,7 +90,7 @@ class TiedGaussian:
         """γ = [−½ (d log 2π + log|Σ|), −½ vech Λ with off-diagonals doubled]."""
         w, log_det, _ = inverse_factor(params.covariances)
         constant = -0.5 * (w.shape[-1] * LOG_2PI + log_det)
-        return jnp.concatenate([constant[None], -0.5 * pack(einsum("ij,il->jl", w, w), 2.0)])
+        return jnp.concatenate([constant[None], -0.5 * pack(gram(w), 2.0)])
 
     def blank(self, k, d, dtype):
         """Parameters of the right shapes, to be overwritten by an M-step."""
