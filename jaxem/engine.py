@@ -25,13 +25,14 @@ GRAVE = 64
 
 @pytree
 class Control:
-    """All but the two names is traced: a new tolerance compiles nothing."""
+    """All but the static three is traced: a new tolerance compiles nothing."""
 
     tol: Any = 1e-6
     max_iter: Any = 500
     guard: Any = True  # refuse a step that lowers the objective
     stop: str = static(default="log_likelihood")
     accelerate: str | None = static(default=None)
+    trace: int = static(default=0)  # iterations whose objective is kept
 
 
 @pytree
@@ -60,6 +61,7 @@ class Run:
     flat: jax.Array  # i[], steps since then
     calm: jax.Array  # i[], steps in a row that satisfied the stopping rule
     memory: Any  # accelerate.Memory, or None
+    record: Any = None  # f[trace + 1], the objective after each iteration, or None
 
 
 def evaluate(model, params, prepared, level) -> Point:
@@ -90,7 +92,10 @@ def start(model, params, prepared, control: Control) -> Run:
         depth = accelerate.DEPTHS[control.accelerate]
         memory = accelerate.blank(ravel_pytree(params)[0].size, zero.dtype, depth)
     point, inf = Point(params, stats, zero, zero + jnp.nan, zero, zero), zero + jnp.inf
-    return Run(point, count + Status.RUNNING, count - 1, inf, inf, zero, count, count, memory)
+    record = jnp.full((control.trace + 1,), jnp.nan, zero.dtype) if control.trace else None
+    return Run(
+        point, count + Status.RUNNING, count - 1, inf, inf, zero, count, count, memory, record
+    )
 
 
 def step(model, prepared, control: Control, run: Run) -> Run:
@@ -124,7 +129,10 @@ def step(model, prepared, control: Control, run: Run) -> Run:
         memory = select(accepted, memory, accelerate.forget(memory))
     last, before = select(accepted, (gain, run.gain), (run.gain, run.gain_before))
     crept, flat = progress
-    return Run(point, verdict, n_iter, last, before, crept, flat, calm, memory)
+    record = run.record
+    if record is not None:
+        record = record.at[n_iter].set(objective(point), mode="drop")
+    return Run(point, verdict, n_iter, last, before, crept, flat, calm, memory, record)
 
 
 def select(keep: jax.Array, new: Any, old: Any) -> Any:

@@ -49,6 +49,7 @@ def fit(
     memory_limit: int | None = None,
     checkpoint: Any = None,
     progress: bool | None = None,
+    trace: bool = False,
     pad_to: int | None = None,
     kernel: str | None = None,
     devices: Any = None,
@@ -66,6 +67,7 @@ def fit(
     soft EM, plain EM from a given start. `memory_limit` (bytes; None: a quarter of what
     the device has) decides how much is computed at once. `checkpoint` names a file from which a
     killed call goes on to the same bits. `progress` shows a line (None: only on a terminal).
+    `trace` keeps the objective after each iteration (`fits.trace`, `fits.plot.traces()`).
     `pad_to` computes with so many components, those beyond the model's switched off, so that fits
     of several sizes share compiled programs. `kernel` is "blocked", "fused" or, for tests,
     "reference" (None: what suits the device, see `jaxem.kernels.choose`). `devices` (or `mesh`)
@@ -88,7 +90,7 @@ def fit(
     check_enough(model.mesh, array, sample_weight, model.n_components)
     model.validate(array)
     check_starts(n_starts)
-    control = control_for(model, init, tol, max_iter, stop, accelerate)
+    control = control_for(model, init, tol, max_iter, stop, accelerate, trace)
     with precision_of(array.dtype), place.here():
         array = array if array.dtype == np.float64 else array.astype(np.float32)
         begun = time.perf_counter()

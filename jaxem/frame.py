@@ -91,4 +91,5 @@ def restore(model: Any, fit: Fit, frame: Frame, weight: jax.Array) -> Fit:
         params=replace(fit.params, components=components),
         log_likelihood=fit.log_likelihood - jacobian,
         objective=fit.objective - jacobian,
+        trace=None if fit.trace is None else fit.trace - jacobian,
     )

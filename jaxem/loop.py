@@ -49,11 +49,11 @@ def em(
     >>> one
     Fit(CONVERGED after ... iterations, log-likelihood -1130.26)
     """
-    control = check_control(engine.Control(tol, max_iter, guard, stop, accelerate))
+    control = check_control(engine.Control(tol, max_iter, guard, stop, accelerate, trace))
     data = as_data(x, sample_weight, labels)
     model, params = cast(model, data.x.dtype), cast(params, data.x.dtype)
     model = with_kernel(model, data, 1, kernel)
-    return _em(model, params, data, control, trace)
+    return _em(model, params, data, control)
 
 
 def cast(tree: Any, dtype: Any) -> Any:
@@ -91,28 +91,14 @@ def check_control(control: engine.Control) -> engine.Control:
     return control
 
 
-@partial(jax.jit, static_argnames="trace")
-def _em(model, params, data, control, trace):
+@jax.jit
+def _em(model, params, data, control):
     prepared = model.prepare(data)
     run = engine.start(model, params, prepared, control)
-    record = jnp.full((trace + 1,), jnp.nan, prepared.base.dtype)
-
-    def body(carry):
-        run, record = carry
-        run = engine.step(model, prepared, control, run)
-        value = total_objective(run, prepared)
-        return run, record.at[run.n_iter].set(value, mode="drop")
-
-    going = lambda carry: carry[0].status == Status.RUNNING  # noqa: E731
-    run, record = jax.lax.while_loop(going, body, (run, record))
-    fit = finish(model, prepared, run)
-    fit = replace(fit, trace=record) if trace else fit
+    going = lambda run: run.status == Status.RUNNING  # noqa: E731
+    body = partial(engine.step, model, prepared, control)
+    fit = finish(model, prepared, jax.lax.while_loop(going, body, run))
     return whole(getattr(model, "mesh", None), fit)
-
-
-def total_objective(run: engine.Run, prepared: Any) -> jax.Array:
-    """Log-likelihood plus log prior f[], the constant base included."""
-    return engine.objective(run.point) * prepared.weight + prepared.base
 
 
 def finish(model: Mixture, prepared: Any, run: engine.Run) -> Fit:
@@ -122,7 +108,9 @@ def finish(model: Mixture, prepared: Any, run: engine.Run) -> Fit:
     usable = jnp.any(jnp.stack([status == code for code in SOUND]))
     status = jnp.where(usable & spurious, Status.DEGENERATE, status).astype(jnp.int32)
     likelihood = _likelihood(model, prepared, point)
-    return Fit(point.params, likelihood, total_objective(run, prepared), status, run.n_iter)
+    total = lambda mean: mean * prepared.weight + prepared.base  # noqa: E731
+    trace = None if run.record is None else total(run.record)
+    return Fit(point.params, likelihood, total(engine.objective(point)), status, run.n_iter, trace)
 
 
 def _likelihood(model, prepared, point):

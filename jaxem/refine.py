@@ -60,8 +60,20 @@ def merge(fits: Fit, refined: Fit, lanes: np.ndarray) -> Fit:
     names = ("params", "log_likelihood", "objective", "status")
     new = {n: jax.tree.map(put, getattr(fits, n), getattr(refined, n)) for n in names}
     n_iter = np.array(fits.n_iter)
-    n_iter[keep] += np.asarray(refined.n_iter)[good]
+    more = np.asarray(refined.n_iter)[good]
+    if fits.trace is not None:
+        new["trace"] = _joined(fits.trace, keep, n_iter[keep], refined.trace[good], more)
+    n_iter[keep] += more
     return replace(fits, n_iter=n_iter, **new)
+
+
+def _joined(trace, lanes, begun, further, more) -> np.ndarray:
+    """Traces f[starts, m + 1] with those of the continuations from where each began."""
+    trace = np.array(trace)
+    for lane, at, own, steps in zip(lanes, begun, further, more, strict=True):
+        length = min(steps + 1, trace.shape[1] - at)
+        trace[lane, at : at + length] = own[:length]
+    return trace
 
 
 def undecided(fits: Fit, condition: np.ndarray, weight: float, refined: np.ndarray) -> np.ndarray:
@@ -96,4 +108,9 @@ def refine(fits: Fit, condition: np.ndarray, weight: float, again: Callable[...,
     values = {name: np.array(getattr(out, name)) for name in ("log_likelihood", "objective")}
     for name, value in values.items():
         value[rest[good]] = np.asarray(getattr(exact, name))[good]
+    if out.trace is not None:
+        still = exact.trace[good]
+        values["trace"] = _joined(
+            out.trace, rest[good], out.n_iter[rest[good]], still, 0 * rest[good]
+        )
     return replace(out, **values)

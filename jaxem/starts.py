@@ -24,14 +24,15 @@ def check_starts(n_starts: int) -> None:
     whole("n_starts", n_starts, 1)
 
 
-def control_for(model, init, tol, max_iter, stop, accelerate) -> Control:
+def control_for(model, init, tol, max_iter, stop, accelerate, trace=False) -> Control:
     """The settings of all lanes, judged. "auto" means SQUAREM, which wins `python -m bench
     accelerators`, but plain EM from a given start, whose path the caller may know, and for hard
     assignments, which end after a few steps."""
     if accelerate == "auto":
         random = init_name(init) or callable(init)
         accelerate = "squarem" if random and model.assignment == "soft" else None
-    return check_control(Control(tol, max_iter, True, stop, accelerate))
+    kept = int(max_iter) if trace and max_iter > 0 else 0
+    return check_control(Control(tol, max_iter, True, stop, accelerate, kept))
 
 
 def padded(model: Mixture, init: Any, pad_to: int | None) -> Mixture:

@@ -239,3 +239,27 @@ def test_models_of_different_families_are_different_programs():
         assert structures.setdefault(structure, kind) is kind
         for other, its_kind in structures.items():
             assert (structure != other) or (kind is its_kind), f"{name} and {its_kind.__name__}"
+
+
+# Traces --------------------------------------------------------------------------------------
+
+
+def test_a_trace_of_every_start():
+    plain = dict(accelerate=None, race=False, max_iter=60)
+    fits, bare = fit(12, trace=True, **plain), fit(12, **plain)
+    np.testing.assert_array_equal(fits.objective, bare.objective)
+    assert bare.trace is None and fits.trace.shape == (12, 61)
+    for trace, n_iter, last in zip(fits.trace, fits.n_iter, fits.objective, strict=True):
+        assert np.isfinite(trace[: n_iter + 1]).all() and np.isnan(trace[n_iter + 1 :]).all()
+        np.testing.assert_allclose(trace[n_iter], last, rtol=1e-12)
+        assert (np.diff(trace[: n_iter + 1]) > -1e-9).all()  # EM only climbs
+    begun = fit(12, max_iter=0, race=False)
+    np.testing.assert_allclose(fits.trace[:, 0], begun.objective, rtol=1e-12)
+
+
+def test_traces_of_a_race_end_where_starts_were_pruned():
+    fits = fit(100, trace=True, race=True, max_iter=80)
+    pruned = fits.status == Status.PRUNED
+    assert pruned.any() and not pruned.all()
+    np.testing.assert_array_equal(np.isfinite(fits.trace).sum(axis=1), fits.n_iter + 1)
+    assert fits.plot.traces().get_ylabel() == "nats below the best"

@@ -87,7 +87,7 @@ def test_traces_are_distances_to_the_best():
     np.testing.assert_array_equal(drawn, [[10, 1, np.nan, np.nan], [8, 5, 4, 4]])
     assert axis.get_yscale() == "log"
     assert runs[1].plot.traces().lines[0].get_ydata()[0] == 4  # a single run: to its own end
-    with pytest.raises(ValueError, match=r"kept no trace.*max_iter=0.*trace=200"):
+    with pytest.raises(ValueError, match=r"kept no trace.*trace=True.*trace=200"):
         ONE.plot.traces()
     assert len(pyplot.get_fignums()) == 2
 

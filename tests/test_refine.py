@@ -101,3 +101,13 @@ def test_winners_of_a_fast_precision_report_what_float64_says(monkeypatch):
     # The step itself does lose digits: what is reported is not what it saw.
     _, seen = model.e_step(best.params, x)
     assert abs(float(seen) / _exactly(best.params, x) - 1) > 2e-6
+
+
+def test_the_trace_of_a_winner_goes_on_in_float64():
+    model = jaxem.Mixture(jaxem.Gaussian("full"), n_components=3)
+    fits = jaxem.fit(model, _narrow(), key=jax.random.key(0), n_starts=16, race=False, trace=True)
+    assert fits.trace.dtype == np.float32
+    last = np.take_along_axis(fits.trace, fits.n_iter[:, None], axis=1)[:, 0]
+    np.testing.assert_allclose(last, fits.objective, rtol=2e-6)
+    kept = np.isfinite(fits.trace).sum(axis=1)
+    np.testing.assert_array_equal(kept[fits.sound], fits.n_iter[fits.sound] + 1)

@@ -5,6 +5,8 @@ another. Here small matrices are unrolled with the batch minor, so that every op
 the whole batch at once, and larger ones are halved until they are small.
 """
 
+from functools import reduce
+
 import jax
 import jax.numpy as jnp
 from jax.custom_batching import custom_vmap
@@ -45,7 +47,7 @@ def gram(factor: jax.Array) -> jax.Array:
     d = factor.shape[-1]
     if d > UNROLLED:
         return einsum("...ij,...il->...jl", factor, factor)
-    return sum(factor[..., i, :, None] * factor[..., i, None, :] for i in range(d))
+    return reduce(jnp.add, (factor[..., i, :, None] * factor[..., i, None, :] for i in range(d)))
 
 
 def cholesky(matrix: jax.Array) -> jax.Array:

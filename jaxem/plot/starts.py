@@ -113,7 +113,7 @@ def objective_name(fits: Fit) -> str:
 def traces(axis: Any, fits: Fit) -> None:
     """How far below the best objective each run was after each iteration, on a logarithmic axis.
 
-    The runs must have kept their traces: `jaxem.em(..., trace=m)`, alone or under `jax.vmap`.
+    The runs must have kept their traces: `jaxem.fit(..., trace=True)`, or `jaxem.em(..., trace=m)`.
     A straight line is linear convergence, a plateau a place where EM lingers; runs that level off
     end at other optima. ValueError without traces.
 
@@ -127,14 +127,14 @@ def traces(axis: Any, fits: Fit) -> None:
     """
     if fits.trace is None:
         raise ValueError(
-            "These fits kept no trace. Those of many starts do with at = jaxem.fit(model, x, "
-            "key=key, n_starts=20, max_iter=0).params and fits = jax.vmap(lambda p: "
-            "jaxem.em(model, p, x, max_iter=200, trace=200))(at)."
+            "These fits kept no trace. jaxem.fit(..., trace=True) does, for every start, and "
+            "jaxem.em(..., max_iter=200, trace=200) for one."
         )
     trace = np.asarray(fits.trace, float)
     trace = trace.reshape(-1, trace.shape[-1])
     if not np.isfinite(trace).any():
         raise ValueError("No trace holds a finite objective.")
+    trace = trace[:, : 1 + int(np.flatnonzero(np.isfinite(trace).any(axis=0))[-1])]
     top = np.nanmax(np.where(np.isfinite(trace), trace, np.nan))
     sound = fits.sound.ravel()
     alpha = max(0.08, min(0.9, 8 / len(trace)))
