@@ -38,7 +38,10 @@ def run(quick: bool) -> list[dict[str, Any]]:
         }
         times = interleaved(variants, 8.0, least=1, most=1 if quick else 3)
         both = [_row(name, label, times[label], done[label], x, k) for label in variants]
-        both[1] |= _ranks(done["all to the end"], x, k, n_starts)
+        raced, full = done["race"], done["all to the end"]
+        both[1] |= _ranks(full, x, k, n_starts)
+        share = raced.report.needed / full.report.needed
+        both[1]["loss_at_same_work"] = _loss_of_few(full, max(1, round(share * n_starts)))
         rows += both
     return rows
 
@@ -81,6 +84,20 @@ def _ranks(fits, x, k, n_starts) -> dict[str, int]:
     return ranks
 
 
+def _loss_of_few(fits, few: int) -> float:
+    """Nats by which the best of so many of the starts, drawn by chance, is expected to be below
+    the best of all: what the race must beat, for it makes as many iterations as they do."""
+    value = np.sort(np.where(fits.sound, fits.objective, -np.inf).astype(float))[::-1]
+    value, total, better = value[np.isfinite(value)], len(value), 1.0
+    loss = 0.0
+    for i in range(len(value)):
+        # The start of rank i is drawn, and none before it was.
+        drawn = min(1.0, few / (total - i))
+        loss += better * drawn * (value[0] - value[i])
+        better *= 1 - drawn
+    return loss
+
+
 def _row(name, label, timing, fits, x, k) -> dict[str, Any]:
     known = outcome(fits) | {"best_log_likelihood": reference.of_fit(fits.best(), x)}
     optima = fits.optima(gap=SAME)
@@ -108,6 +125,8 @@ def verdicts(rows: list[dict[str, Any]]) -> list[Verdict]:
         out.append(Verdict(f"nats lost by the race, {raced['problem']}", loss, "<=", SAME))
         ratio = full["seconds"] / raced["seconds"]
         out.append(Verdict(f"times quicker by the race, {raced['problem']}", ratio))
+        same = full["loss_at_same_work"]
+        out.append(Verdict(f"nats lost by fewer starts, same work, {raced['problem']}", same))
         for limit, _ in RUNGS:
             what = f"starts before the final best after {limit} iterations, {raced['problem']}"
             out.append(Verdict(what, full[f"rank_after_{limit}"]))
