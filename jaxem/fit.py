@@ -24,7 +24,7 @@ from jaxem.place import HERE, Place, place_of
 from jaxem.progress import clear, reporter
 from jaxem.pytree import replace
 from jaxem.race import run as race_lanes
-from jaxem.refine import refine
+from jaxem.refine import refine, room_for
 from jaxem.result import Fit, Report
 from jaxem.schedule import Store
 from jaxem.shard import check_alike, check_enough, on_all, over_processes, spread_data
@@ -236,8 +236,9 @@ def continued(
         if "fused" in (kernel, model.kernel):
             # float64 sums may have no room on chip: there even a kernel asked for gives way.
             model, kernel = replace(model, kernel="blocked"), None
-        model = with_kernel(model, data, len(lanes), kernel, place.platform)
-        plan = plan_for(model, data, len(lanes), limit, place=place)
+        room = room_for(len(lanes), x.shape[0] * model.n_components)
+        model = with_kernel(model, data, room, kernel, place.platform)
+        plan = plan_for(model, data, room, limit, place=place)
         store = one_data_set(model, data, frame, len(lanes), control, plan, place)
         params = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64)[lanes], fits.params)
         schedule.begin(store, _standardize_lanes(model, params, frame))

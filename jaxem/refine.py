@@ -24,6 +24,9 @@ LIMIT = 1e-3
 #: Lanes that may be the best: so many at most go on in float64.
 CONTENDERS = 4
 
+#: Responsibilities of a lane up to which its float64 steps take less than a millisecond.
+CHEAP = 1 << 17
+
 #: Objectives within this (relative) are one to float32.
 TIE = 4e-6
 
@@ -44,6 +47,12 @@ def worthwhile(fits: Fit, condition: np.ndarray) -> np.ndarray:
         best = value[order[0]]
         chosen |= {int(i) for i in order if sound[i] and value[i] >= best - TIE * (1 + abs(best))}
     return np.array(sorted(chosen), int)
+
+
+def room_for(lanes: int, size: int) -> int:
+    """Lanes to compute for those that go on: a full number of contenders, so that a call with fewer
+    runs the same programs, where lanes of `size` responsibilities are cheaper than compiling."""
+    return max(lanes, CONTENDERS) if size <= CHEAP else lanes
 
 
 def merge(fits: Fit, refined: Fit, lanes: np.ndarray) -> Fit:

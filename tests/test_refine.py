@@ -111,3 +111,8 @@ def test_the_trace_of_a_winner_goes_on_in_float64():
     np.testing.assert_allclose(last, fits.objective, rtol=2e-6)
     kept = np.isfinite(fits.trace).sum(axis=1)
     np.testing.assert_array_equal(kept[fits.sound], fits.n_iter[fits.sound] + 1)
+
+
+def test_another_number_of_contenders_compiles_no_new_step():
+    assert [refine.room_for(n, 3000) for n in (1, 2, 4, 5)] == [4, 4, 4, 5]
+    assert refine.room_for(1, 1 << 20) == 1  # three more lanes would cost more than a program
