@@ -6,10 +6,11 @@ responsibility at the machine's best float32 matrix rate; its two bare matrix pr
 on all cores; gmmx alone and under `vmap`; the obvious JAX step under `vmap`; pomegranate, torchgmm
 and tgmm where they are installed, one restart at a time.
 
-Last answer: 0.41, 0.60, 1.0, 2.3, 7.4 and 28 ns at d = 2, 4, 8, 16, 32 and 64; 1.5 to 1.8 times the
-4P floor from d = 16 on, 1.8 to 2.9 times its own products below; 51, 37, 24, 14, 8 and 5 times
-faster than scikit-learn at its best. Two cores of an AMD EPYC with AVX-512, jax 0.10.2, November
-2026.
+Last answer: 0.63, 0.90, 1.8, 5.1, 16 and 56 ns at d = 2, 4, 8, 16, 32 and 64, on a day when the
+same machine's matrix products took twice as long as when 0.60 ns were measured at d = 4; 1.6, 1.35
+and 1.27 times the 4P floor at d = 16, 32 and 64, 2.7, 1.7 and 1.5 times its own products at d = 2,
+4 and 8; 49, 40, 21, 10, 7 and 4 times faster than scikit-learn at its best. Two cores of an AMD
+EPYC with AVX-512, jax 0.10.2, November 2026.
 """
 
 from typing import Any
