@@ -3,11 +3,14 @@
 `JAXEM_TEST_X64=0` leaves JAX in its default float32 mode (see test_without_x64.py).
 """
 
+import functools
 import os
+import signal
 
 import hypothesis
 import jax
 import jaxlib
+import pytest
 
 # Most of the time of these tests is the compiler's; child processes inherit the flags. XLA ends a
 # process that names a flag it does not know, so the second is for versions that are known to.
@@ -24,6 +27,15 @@ hypothesis.settings.register_profile(
     "jaxem", deadline=None, derandomize=True, database=None, max_examples=40
 )
 hypothesis.settings.load_profile("jaxem")
+
+
+@pytest.fixture
+def ctrl_c():
+    """SIGINT raises KeyboardInterrupt, also where the tests run in the background of a shell, which
+    has it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield functools.partial(os.kill, os.getpid(), signal.SIGINT)
+    signal.signal(signal.SIGINT, before)
 
 
 def pytest_configure(config):

@@ -1,7 +1,6 @@
 """Several lines of lanes at once: the same numbers, one compilation, and errors that come home."""
 
 import os
-import signal
 import threading
 
 import jax
@@ -112,14 +111,14 @@ def test_memory_that_runs_out_in_a_line(monkeypatch, want):
     np.testing.assert_allclose(got.log_likelihood, want.log_likelihood, rtol=1e-10)
 
 
-def test_ctrl_c_ends_all_lines(monkeypatch, want):
+def test_ctrl_c_ends_all_lines(monkeypatch, want, ctrl_c):
     force_plan(monkeypatch, bucket=8, smallest=8, lines=3, stride=1)
     calls, real = [], lanes.advance
 
     def advance(*args):
         calls.append(1)
         if len(calls) == 60:
-            os.kill(os.getpid(), signal.SIGINT)
+            ctrl_c()
         return real(*args)
 
     monkeypatch.setattr(lanes, "advance", advance)
