@@ -111,7 +111,9 @@ def _lines(kind: str, devices: int, buckets: int) -> int:
     spreads large products over the cores by itself, but not many small ones."""
     if kind != "cpu" or devices > 1:
         return 1
-    return max(1, min(MOST, len(os.sched_getaffinity(0)), buckets))
+    known = hasattr(os, "sched_getaffinity")  # not on macOS and Windows
+    cores = len(os.sched_getaffinity(0)) if known else os.cpu_count() or 1
+    return max(1, min(MOST, cores, buckets))
 
 
 def _on_accelerator(wish: int, lanes: int, size: int, full: int) -> tuple[int, int]:

@@ -145,6 +145,12 @@ def test_lanes_are_dealt_to_lines_that_have_a_bucket_to_fill():
     np.testing.assert_array_equal(np.concatenate(dealt(np.arange(100), 8, 3)), np.arange(100))
 
 
+def test_lines_where_the_system_does_not_tell_its_cores(monkeypatch):
+    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: 3)
+    assert budget.plan(256, 6, 3, 10_000, 4, False, 1 << 32, platform="cpu").lines == 3
+
+
 @pytest.mark.parametrize(
     ("kind", "devices", "shared", "buckets", "many"),
     [
