@@ -88,16 +88,16 @@ def _ranks(fits, x, k, n_starts) -> dict[str, int]:
 
 def _loss_of_few(fits, few: int) -> float:
     """Nats by which the best of so many of the starts, drawn by chance, is expected to be below
-    the best of all: what the race must beat, for it makes as many iterations as they do."""
+    the best of all: what the race must beat, for it makes as many iterations as they do.
+    Starts that are not sound are drawn, but are never best."""
     value = np.sort(np.where(fits.sound, fits.objective, -np.inf).astype(float))[::-1]
-    value, total, better = value[np.isfinite(value)], len(value), 1.0
-    loss = 0.0
-    for i in range(len(value)):
+    total, better, loss = len(value), 1.0, 0.0
+    for i in range(int(np.isfinite(value).sum())):
         # The start of rank i is drawn, and none before it was.
         drawn = min(1.0, few / (total - i))
         loss += better * drawn * (value[0] - value[i])
         better *= 1 - drawn
-    return loss
+    return loss / (1 - better)
 
 
 def _row(name, label, timing, fits, x, k) -> dict[str, Any]:

@@ -67,7 +67,8 @@ def fit(
     soft EM, plain EM from a given start. `memory_limit` (bytes; None: a quarter of what
     the device has) decides how much is computed at once. `checkpoint` names a file from which a
     killed call goes on to the same bits. `progress` shows a line (None: only on a terminal).
-    `trace` keeps the objective after each iteration (`fits.trace`, `fits.plot.traces()`).
+    `trace` keeps the objective after each iteration (`fits.trace` f[starts, max_iter + 1], for
+    `fits.plot.traces()`).
     `pad_to` computes with so many components, those beyond the model's switched off, so that fits
     of several sizes share compiled programs. `kernel` is "blocked", "fused" or, for tests,
     "reference" (None: what suits the device, see `jaxem.kernels.choose`). `devices` (or `mesh`)

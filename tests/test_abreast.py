@@ -52,8 +52,11 @@ def test_lines_change_no_bit(monkeypatch, want, lines):
 def test_only_one_line_compiles(monkeypatch):
     force_plan(monkeypatch, bucket=16, smallest=16, lines=4)
     x = np.random.default_rng(1).normal(size=(64, 41, 2))  # of a length that no other test has
+    traced, real = [], lanes._advance_own
+    monkeypatch.setattr(lanes, "_advance_own", lambda *args: traced.append(1) or real(*args))
     report = jaxem.fit_many(mixture(k=2), x, key=KEY, n_starts=2).report
     assert 0 < report.programs <= 20
+    assert len(traced) == 1
     again = jaxem.fit_many(mixture(k=2), x, key=KEY, n_starts=2).report
     assert again.programs == 0
 

@@ -1,15 +1,19 @@
 """The benchmarks run: two cheap questions at small sizes, rows complete, figures drawn."""
 
+import itertools
 import json
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import jax
+import numpy as np
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import bench
+from bench import race
 from bench.__main__ import main
 from bench.devices import crossover
 from bench.harness import gpu_code
@@ -143,3 +147,14 @@ LISTING = """
 def test_instructions_are_those_of_the_loop():
     want = {"all": 5, "global": 1, "fma": 2, "special": 1, "other": 1}
     assert gpu_code.listing(LISTING) == want
+
+
+def test_what_fewer_starts_lose():
+    """The exact expectation over all draws, by enumeration."""
+    fits = SimpleNamespace(
+        objective=np.array([3.0, 9.0, 8.0, 1.0]), sound=np.array([1, 1, 1, 0]) > 0
+    )
+    for few in (1, 2, 3):
+        draws = [max(draw) for draw in itertools.combinations([3.0, 9.0, 8.0], few)]
+        np.testing.assert_allclose(race._loss_of_few(fits, few), 9 - np.mean(draws), atol=1e-12)
+    assert race._loss_of_few(fits, 4) == 0

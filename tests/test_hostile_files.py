@@ -179,6 +179,19 @@ def test_tricks_of_the_archive(tmp_path, good):
         assert_refused(tmp_path, liar, message)
 
 
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [(6, 99, "zip file version 9.9"), (8, 1, "encrypted|plain"), (10, 99, "compress|plain")],
+)
+def test_an_archive_that_zipfile_does_not_know(tmp_path, good, field, value, message):
+    """A version, an encryption, a method: what zipfile raises then is not what it calls a bad
+    file."""
+    content = bytearray(archive_of(good.items()))
+    at = content.index(b"PK\x01\x02") + field  # of the first entry of the table
+    content[at : at + 2] = struct.pack("<H", value)
+    assert_refused(tmp_path, bytes(content), message)
+
+
 def test_places_that_are_no_files(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"none\.npz: no such file"):
         jaxem.load(tmp_path / "none.npz")

@@ -16,7 +16,7 @@ from jaxem.frame import frame_of, standardize
 from jaxem.loop import with_kernel
 
 #: From so many lanes on they are the bucket of a call long enough to be worth compiling it; shorter
-#: calls have narrower buckets, with steps a tenth to a fifth slower.
+#: calls have narrower buckets (`bench growth` tells what a step of few lanes costs).
 WIDE = 64
 
 #: No lane ends by itself: neither the tolerance nor the number of iterations can be reached.

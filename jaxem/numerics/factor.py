@@ -42,8 +42,8 @@ def _(primals, tangents):
 
 
 def gram(factor: jax.Array) -> jax.Array:
-    """Wᵀ W f[..., d, d] of each W. Small ones are written out: a batched product of many takes as
-    long to call, one matrix after another, as a tenth of an E-step."""
+    """Wᵀ W f[..., d, d] of each W. Small ones are written out: on a CPU a batched product is
+    one call of a library for each matrix, which takes longer than the product."""
     d = factor.shape[-1]
     if d > UNROLLED:
         return einsum("...ij,...il->...jl", factor, factor)
