@@ -2,14 +2,13 @@
 
 XLA spreads large matrix products over the cores, but not the hundred small operations of a step,
 and it runs one after another what one thread dispatches. So the lanes of a call are dealt to as
-many lines as there are cores, which take turns at nothing: each has its own buckets, and a lane's
-numbers depend on its own start and data alone.
+many lines as there are cores, each with its own buckets; a lane's numbers depend on its own start
+and data alone. JAX compiles a program once, whoever else asks for it meanwhile.
 """
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import contextmanager
 from contextvars import copy_context
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,29 +21,13 @@ try:
 except ImportError:  # before jax 0.8
     from jax.experimental import enable_x64 as enable_x64
 
-#: Arguments' shapes for which a program was called: JAX has it compiled, unless told to forget.
-_compiled: set[Any] = set()
-
 
 @dataclass
 class Gate:
-    """What the lines of a store share: who compiles, who counts, and whether to go on."""
+    """What the lines of a store share: who writes to it, and whether to go on."""
 
     lock: Any = field(default_factory=threading.RLock)
     halted: threading.Event = field(default_factory=threading.Event)
-
-    @contextmanager
-    def first(self, *arguments: Any) -> Iterator[None]:
-        """Lets one line compile the program for such arguments while the others wait for it: two
-        would compile it twice."""
-        leaves, structure = jax.tree.flatten(arguments)
-        shapes = structure, *((np.shape(leaf), getattr(leaf, "dtype", None)) for leaf in leaves)
-        if shapes in _compiled:
-            yield
-            return
-        with self.lock:
-            yield
-            _compiled.add(shapes)
 
 
 def dealt(chosen: np.ndarray, size: int, lines: int) -> list[np.ndarray]:

@@ -39,8 +39,7 @@ _MAGIC = b"\x93NUMPY\x01\x00"
 #: into a ValueError that says so.
 _DAMAGE = (
     zipfile.BadZipFile,
-    NotImplementedError,  # zipfile's, on a file that claims an unknown version or method
-    RuntimeError,  # zipfile's, on an entry that claims to be encrypted
+    RuntimeError,  # zipfile's, on an unknown version or method, or an entry said to be encrypted
     EOFError,
     OverflowError,  # an offset beyond what a seek takes
     struct.error,

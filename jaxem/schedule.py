@@ -204,8 +204,7 @@ def _run_bucket(store, ids, size, limit, refill, on_look) -> None:
     own_stop, stride = (stop_at, store.stride) if devices == 1 else (0, min(store.stride, TOGETHER))
     fixed = store.grid, place.spread(store.groups[padded]), store.control, limit, own_stop, stride
     step = lambda runs: lanes.advance(*fixed, runs, place.mesh)  # noqa: E731
-    with store.gate.first(fixed[0], fixed[2], runs):
-        runs, tally = step(place.spread(runs))
+    runs, tally = step(place.spread(runs))
     while True:
         # Dispatched before the last one's tally is read; nothing left to do costs nothing.
         ahead = step(runs)
