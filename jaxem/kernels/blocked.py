@@ -6,7 +6,7 @@ one matrix product over all restarts at once.
 """
 
 from collections.abc import Callable
-from functools import partial
+from functools import partial, reduce
 
 import jax
 import jax.numpy as jnp
@@ -102,7 +102,7 @@ def blocked_moments(
     def block(carry, piece):
         rows, w = piece
         phi = rows if kept else features(rows.T)
-        one, value = _step(phi, beta, w, reference, exponent, hard, dot, kept)
+        one, value = _step(phi, beta, w, reference, exponent, hard, dot)
         return (carry[0] + one, carry[1] + value), None
 
     start = jnp.zeros(beta.shape, beta.dtype), jnp.zeros((), beta.dtype)
@@ -111,39 +111,37 @@ def blocked_moments(
     return jax.lax.scan(block, start, (rows, blocks.weight))[0]
 
 
-def _step(phi, beta, w, reference, exponent, hard, dot, own_rows):
+def _step(phi, beta, w, reference, exponent, hard, dot):
     logits = dot("kp,pm->km", beta, phi)
     if hard:
         top = jnp.max(logits, axis=0)
         best = jnp.argmax(logits, axis=0)
         r = jnp.where(jnp.arange(beta.shape[0])[:, None] == best[None, :], w[None, :], 0)
-        return dot("km,pm->kp", r, phi), _weighed(w, top - reference, own_rows)
+        return dot("km,pm->kp", r, phi), jnp.sum(w * (top - reference))
     if exponent is not None:
         logits = logits * exponent
     r, level = _softmax(logits, w)
     moments = dot("km,pm->kp", r, phi)
     level = level if exponent is None else level / exponent
-    return moments, _weighed(w, level - reference, own_rows)
-
-
-def _weighed(w, gap, own_rows):
-    """Σ w · gap. Lanes that share their rows do it in one product, several times faster; each for
-    itself, lanes with rows of their own had better add."""
-    return jnp.sum(w * gap) if own_rows else einsum("m,m->", w, gap)
+    return moments, jnp.sum(w * (level - reference))
 
 
 def _softmax(logits: jax.Array, w: jax.Array) -> tuple[jax.Array, jax.Array]:
     """w · softmax over components f[k, m], and logsumexp f[m]."""
     k = logits.shape[0]
-    top = jax.lax.stop_gradient(jnp.max(logits, axis=0))
-    if k <= UNROLLED and logits.dtype == jnp.float32:
-        # Two cheap exponentials each cost less than writing and reading the first again; the sum
-        # is spelt out, because XLA's loop over a fused reduction does not vectorise.
-        s = sum(exp_nonpositive(logits[i] - top) for i in range(k))
-        rest = jnp.log(s)
-        # In two differences: top + rest would cost the responsibilities digits.
-        r = exp_nonpositive((logits - top[None, :]) - rest[None, :]) * w[None, :]
-        return r, top + rest
-    e = exp_nonpositive(logits - top[None, :])
-    s = jnp.sum(e, axis=0)
-    return e * (w / s)[None, :], top + jnp.log(s)
+    if k > UNROLLED or logits.dtype != jnp.float32:
+        top = jax.lax.stop_gradient(jnp.max(logits, axis=0))
+        e = exp_nonpositive(logits - top[None, :])
+        s = jnp.sum(e, axis=0)
+        return e * (w / s)[None, :], top + jnp.log(s)
+    # Two cheap exponentials each cost less than writing and reading the first again; maximum and
+    # sum are spelt out, because XLA's loop over a fused reduction does not vectorise.
+    top = jax.lax.stop_gradient(reduce(_larger, logits))
+    s = sum(exp_nonpositive(one - top) for one in logits)
+    return exp_nonpositive(logits - top[None, :]) * (w / s)[None, :], top + jnp.log(s)
+
+
+def _larger(a: jax.Array, b: jax.Array) -> jax.Array:
+    """The larger of two, in one instruction where `maximum`, which keeps every NaN, takes five; a
+    NaN shows in the exponentials."""
+    return jnp.where(a > b, a, b)

@@ -31,12 +31,18 @@ def _(primals, tangents):
 
 
 def _by_polynomial(x):
-    """2^(n + f) = 2^n · p(f), n the nearest whole number to x log₂e; 2^n is made of its bits."""
-    y = jnp.maximum(x * np.float32(1.442695041), np.float32(-127))
+    """2^(n + f) = 2^n · p(f), n the nearest whole number to x log₂e.
+
+    A comparison keeps NaN in one instruction, where `maximum` takes four. 2^n is made of its bits,
+    which a sum too large for a fraction has in its last places: a conversion to integers would
+    first have to ask whether n is one.
+    """
+    y = x * np.float32(1.442695041)
+    y = jnp.where(y < np.float32(-127), np.float32(-127), y)
     n = jnp.round(y)
     f = y - n
     p = jnp.full_like(f, _POLYNOMIAL[0])
     for coefficient in _POLYNOMIAL[1:]:
         p = p * f + np.float32(coefficient)
-    power = jax.lax.bitcast_convert_type((n.astype(jnp.int32) + 127) << 23, jnp.float32)
-    return p * power
+    biased = jax.lax.bitcast_convert_type(n + np.float32(1.5 * 2**23 + 127), jnp.int32)
+    return p * jax.lax.bitcast_convert_type(biased << 23, jnp.float32)
