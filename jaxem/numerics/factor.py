@@ -1,7 +1,7 @@
 """Small symmetric factorisations in plain array operations, the batch minor, never raising.
 
 LAPACK stays out of compiled loops: on the CPU its threaded calls, one per matrix, stall one
-another. Here small matrices are unrolled with the batch minor, so that every operation runs over
+another. Here small matrices are eliminated with the batch minor, so that every operation runs over
 the whole batch at once, and larger ones are halved until they are small.
 """
 
@@ -13,8 +13,12 @@ from jax.custom_batching import custom_vmap
 
 from jaxem.numerics.precision import einsum
 
-#: Matrices up to this size are unrolled; beyond, batched products are faster.
-UNROLLED = 8
+#: Matrices up to this size are eliminated step by step in the program; a loop makes the same steps
+#: up to the larger size, in a fraction of the time to compile; beyond, halves are quicker.
+UNROLLED, LOOPED = 4, 16
+
+#: Matrices up to this size have their products written out.
+WRITTEN = 8
 
 
 @jax.custom_jvp
@@ -45,7 +49,7 @@ def gram(factor: jax.Array) -> jax.Array:
     """Wᵀ W f[..., d, d] of each W. Small ones are written out: on a CPU a batched product is
     one call of a library for each matrix, which takes longer than the product."""
     d = factor.shape[-1]
-    if d > UNROLLED:
+    if d > WRITTEN:
         return einsum("...ij,...il->...jl", factor, factor)
     return reduce(jnp.add, (factor[..., i, :, None] * factor[..., i, None, :] for i in range(d)))
 
@@ -74,11 +78,12 @@ def _(axis_size, in_batched, matrix):
 def _halved(a, floor):
     """[[A, Bᵀ], [B, C]]: L⁻¹ from those of A and of the Schur complement C − X Xᵀ, X = B L_A⁻ᵀ.
 
-    a f[b, d, d]; down to `UNROLLED`, so that large matrices are a handful of batched products.
+    a f[b, d, d]; down to `LOOPED`, so that large matrices are a handful of batched products.
     """
     d = a.shape[-1]
-    if d <= UNROLLED:
-        w, log_det, ok = _unrolled(jnp.moveaxis(a, 0, -1), floor.T)
+    if d <= LOOPED:
+        eliminate = _unrolled if d <= UNROLLED else _looped
+        w, log_det, ok = eliminate(jnp.moveaxis(a, 0, -1), floor.T)
         return jnp.moveaxis(w, -1, 0), log_det, ok
     h = (d + 1) // 2
     w_top, log_det_top, ok_top = _halved(a[:, :h, :h], floor[:, :h])
@@ -91,24 +96,46 @@ def _halved(a, floor):
     return w, log_det_top + log_det_low, ok_top & ok_low
 
 
-@jax.jit
 def _unrolled(a, floor):
-    """Gauss elimination on [Σ | I], batch minor f[d, d, b]: row j of w becomes row j of L⁻¹.
-
-    A program of its own only so that JAX traces it once for each shape: it is long, and a step
-    has several.
-    """
+    """Gauss elimination on [Σ | I], batch minor f[d, d, b]: row j of w becomes row j of L⁻¹."""
     d, _, b = a.shape
     log_det, ok = jnp.zeros((b,), a.dtype), jnp.ones((b,), bool)
     w = jnp.broadcast_to(jnp.eye(d, dtype=a.dtype)[:, :, None], (d, d, b))
     rows = []
     for j in range(d):
-        good = a[0, 0] > floor[j]
-        ok = ok & good
-        scale = jax.lax.rsqrt(jnp.where(good, a[0, 0], 1))
-        log_det = log_det - 2 * jnp.log(scale)
+        scale, good = _pivot(a[0, 0], floor[j])
+        ok, log_det = ok & good, log_det - 2 * jnp.log(scale)
         column = a[0, 1:] * scale[None, :]  # below the diagonal of L; a stays symmetric
         rows.append(w[0] * scale[None, :])
         a = a[1:, 1:] - column[:, None, :] * column[None, :, :]
         w = w[1:] - column[:, None, :] * rows[-1][None, :, :]
     return jnp.stack(rows), log_det, ok
+
+
+def _looped(a, floor):
+    """The same in one table f[d, d, b]: after step j its columns up to j belong to w, the others
+    to what is left of Σ."""
+    d, _, b = a.shape
+    number = jnp.arange(d)
+
+    def step(j, carry):
+        table, log_det, ok = carry
+        scale, good = _pivot(table[j, j], floor[j])
+        here, below = number == j, number > j
+        row = jnp.where(here[:, None], 1, table[j]) * scale[None, :]
+        column = table[:, j] * scale[None, :]
+        left = jnp.where(here[None, :, None], 0, table) - column[:, None, :] * row[None, :, :]
+        table = jnp.where(below[:, None, None], left, table)
+        table = jnp.where(here[:, None, None], row[None], table)
+        return table, log_det - 2 * jnp.log(scale), ok & good
+
+    start = a, jnp.zeros((b,), a.dtype), jnp.ones((b,), bool)
+    table, log_det, ok = jax.lax.fori_loop(0, d, step, start)
+    lower = (number[:, None] >= number[None, :])[:, :, None]
+    return jnp.where(lower, table, 0), log_det, ok
+
+
+def _pivot(pivot, floor):
+    """One over its root, and whether it is more than rounding; 1 where it is not."""
+    good = pivot > floor
+    return jax.lax.rsqrt(jnp.where(good, pivot, 1)), good
