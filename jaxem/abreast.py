@@ -31,8 +31,9 @@ class Gate:
 
 
 def dealt(chosen: np.ndarray, size: int, lines: int) -> list[np.ndarray]:
-    """The chosen lanes in up to so many parts of at least one bucket, neighbours together."""
-    return np.array_split(chosen, max(1, min(lines, -(-chosen.size // size))))
+    """The chosen lanes or tiles in up to so many parts of at least one bucket, neighbours
+    together."""
+    return np.array_split(chosen, max(1, min(lines, -(-len(chosen) // size))))
 
 
 def abreast(work: Callable[[Any], Any], parts: list[Any], gate: Gate) -> list[Any]:

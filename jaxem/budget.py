@@ -9,6 +9,9 @@ import jax
 #: Without `memory_limit`, this share of what the device has.
 SHARE = 0.25
 
+#: Lanes of one data set that run together, at most: beyond, their logits crowd the cache.
+TILE = 10
+
 #: Logits of one block, in bytes, that stay in a CPU's cache between the two matrix products.
 CACHE = 1 << 22
 
@@ -51,6 +54,7 @@ class Plan:
     smallest: int  # smallest bucket worth having
     stride: int  # iterations between two looks of the host: about a second of work
     lines: int = 1  # buckets in work at once
+    tile: int = 1  # lanes of one data set among many that run together
 
 
 def plan(
@@ -64,9 +68,11 @@ def plan(
     chunks: int = 0,
     platform: str | None = None,
     devices: int = 1,
+    starts: int = 1,
 ) -> Plan:
     """Sizes for `lanes` fits of k components with `width` features on n rows each, per device
-    where `devices` of a platform (None: JAX's default) share the lanes.
+    where `devices` of a platform (None: JAX's default) share the lanes. Separate data sets have
+    `starts` lanes each.
 
     `limit` in bytes bounds blocks, lane states and, for separate data sets, the copies of their
     rows. `chunks` partial sums of each lane, padded to powers of two, are what the fused kernel
@@ -80,6 +86,7 @@ def plan(
     state = (16 + 4 * chunks) * k * width * itemsize
     own = 0 if shared else 3 * n * (width + 1) * itemsize
     least = state + own + (width + 4 * k) * itemsize
+    tile = 1 if shared else -(-starts // -(-starts // TILE))
     if least > limit:
         raise ValueError(
             f"memory_limit of {limit} bytes is too small: one fit of this shape needs {least}."
@@ -90,7 +97,8 @@ def plan(
         bucket, smallest = _shared_on_cpu(lanes, n, k, width)
     else:
         # Rows, features and logits of a bucket stay in cache from one iteration to the next.
-        wish = _power_of_two(2 * CACHE // (n * (width + 3 * k) * itemsize)) // 2
+        wish = _power_of_two(2 * CACHE * tile // (n * (width + 3 * k * tile) * itemsize))
+        wish = wish // 2 if tile == 1 else min(wish, max(MANY, _power_of_two(lanes) // 8))
         bucket = min(max(wish, 1), _power_of_two(lanes))
         smallest = bucket // 4 if lanes >= MANY else bucket
     lines = 1 if shared else _lines(kind, devices, -(-lanes // bucket))
@@ -103,7 +111,7 @@ def plan(
     at_once = max(1, min(bucket, seeding // (n * (5 * k + 4) * itemsize)))
     smallest = max(1, min(smallest, bucket))
     stride = max(1, min(64, (full << 9) // (bucket * n * k)))
-    return Plan(bucket, rows, at_once, smallest, stride, lines)
+    return Plan(bucket, rows, at_once, smallest, stride, lines, min(tile, bucket))
 
 
 def _lines(kind: str, devices: int, buckets: int) -> int:

@@ -19,9 +19,9 @@ import numpy as np
 from jaxem import distributed, npz
 from jaxem._version import __version__
 from jaxem.place import Place
-from jaxem.schedule import Store
+from jaxem.store import Store
 
-FORMAT = 2
+FORMAT = 3
 
 #: Seconds between two writes.
 INTERVAL = 10.0

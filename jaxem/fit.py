@@ -26,10 +26,10 @@ from jaxem.pytree import replace
 from jaxem.race import run as race_lanes
 from jaxem.refine import refine, room_for
 from jaxem.result import Fit, Report
-from jaxem.schedule import Store
 from jaxem.shard import check_alike, check_enough, on_all, over_processes, spread_data
 from jaxem.starts import check_starts, control_for, padded, start, unpadded
 from jaxem.status import Status
+from jaxem.store import Store
 
 
 def fit(
@@ -281,10 +281,8 @@ def plan_for(
     lanes = n_starts * max(groups, 1)
     size = data.x.dtype.itemsize
     chunks = row_layout(n)[0] if model.kernel == "fused" else 0
-    where = place.platform, place.devices
-    return budget.plan(
-        n, width, model.n_components, lanes, size, groups == 0, limit, chunks, *where
-    )
+    where = chunks, place.platform, place.devices, n_starts
+    return budget.plan(n, width, model.n_components, lanes, size, groups == 0, limit, *where)
 
 
 def one_data_set(

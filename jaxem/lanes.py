@@ -1,7 +1,8 @@
 """Programs that run many lanes at once: the only file that vmaps over runs.
 
 A lane is one fit: a data set of the grid, a start. Inside one shared data set x has no lane axis,
-so the E-steps of all lanes are one matrix product and x is never copied.
+so the E-steps of all lanes are one matrix product and x is never copied; of several data sets, a
+tile is lanes that share one.
 """
 
 from collections.abc import Callable
@@ -43,9 +44,26 @@ class Grid:
 
 
 def _over_lanes(rows: Grid, function: Callable, *lanes: Any) -> Any:
-    """`function(row, *lane)` for every lane; `row` is the lane's own grid."""
-    axes = (None if rows.shared else 0, *(0 for _ in lanes))
-    return jax.vmap(function, in_axes=axes)(rows, *lanes)
+    """`function(row, *lane)` for every lane; `row` is the lane's own grid, or that of its tile:
+    lanes lead with tiles where there are more of them than of `rows`."""
+    own = (0,) * len(lanes)
+    if rows.shared:
+        return jax.vmap(function, in_axes=(None, *own))(rows, *lanes)
+    tiles, count = _length(rows), _length(lanes)
+    if tiles == count:
+        return jax.vmap(function)(rows, *lanes)
+    lanes = _reshaped(lanes, 1, (tiles, count // tiles))
+    out = jax.vmap(jax.vmap(function, in_axes=(None, *own)))(rows, *lanes)
+    return _reshaped(out, 2, (count,))
+
+
+def _length(tree: Any) -> int:
+    return jax.tree.leaves(tree)[0].shape[0]
+
+
+def _reshaped(tree: Any, axes: int, lead: tuple[int, ...]) -> Any:
+    """The tree with the first `axes` of every leaf made `lead`."""
+    return jax.tree.map(lambda leaf: leaf.reshape(lead + leaf.shape[axes:]), tree)
 
 
 def _over_devices(mesh: Mesh | None, function: Callable, own: tuple[bool, ...]) -> Callable:
@@ -93,16 +111,20 @@ def begin(grid: Grid, groups, params: Any, control: engine.Control, mesh=None) -
 
 @program(static_argnames="mesh")
 def advance(
-    grid: Grid, groups, control: engine.Control, limit, stop_at, stride, runs, mesh=None
+    grid: Grid, groups, control: engine.Control, limit, stop_at, stride, runs, least=0, mesh=None
 ) -> tuple[engine.Run, jax.Array]:
-    """Step the live lanes until `stop_at` or fewer live on a device, or `stride` steps; and, of
-    each device, the steps it made and its lanes that still live i[devices, 2]."""
-    own = (False, True, False, False, False, False, True)
+    """Step the live lanes until `stop_at` or fewer tiles of a device are busy, or `stride` steps;
+    and, of each device, the steps it made and its tiles that are still busy i[devices, 2].
+
+    `groups` i[tiles]: `runs` lead with the lanes of all tiles, as many each; shared data have tiles
+    of one lane. A tile is busy while more than `least` of its lanes live.
+    """
+    own = (False, True, False, False, False, False, True, False)
     spread = _over_devices(mesh, _advance_own, own)
-    return grid.whole(spread(grid, groups, control, limit, stop_at, stride, runs))
+    return grid.whole(spread(grid, groups, control, limit, stop_at, stride, runs, least))
 
 
-def _advance_own(grid: Grid, groups, control, limit, stop_at, stride, runs):
+def _advance_own(grid: Grid, groups, control, limit, stop_at, stride, runs, least):
     rows = grid.of(groups)
     if not grid.shared:
         prepared = jax.vmap(lambda row: row.model.keep_features(row.prepared))(rows)
@@ -112,16 +134,19 @@ def _advance_own(grid: Grid, groups, control, limit, stop_at, stride, runs):
         new = engine.step(row.model, row.prepared, control, run)
         return engine.select(is_live(run, limit), new, run)
 
+    def busy(runs):
+        live = is_live(runs, limit).reshape(groups.shape[0], -1)
+        return jnp.sum(jnp.sum(live, axis=1) > least, dtype=jnp.int32)
+
     def going(carry):
         runs, count = carry
-        return (jnp.sum(is_live(runs, limit)) > stop_at) & (count < stride)
+        return (busy(runs) > stop_at) & (count < stride)
 
     def body(carry):
         return _over_lanes(rows, one, carry[0]), carry[1] + 1
 
     runs, count = jax.lax.while_loop(going, body, (runs, jnp.zeros((), jnp.int32)))
-    live = jnp.sum(is_live(runs, limit), dtype=jnp.int32)
-    return runs, jnp.stack([count, live])[None]
+    return runs, jnp.stack([count, busy(runs)])[None]
 
 
 @program(static_argnames="mesh")

@@ -28,9 +28,9 @@ from jaxem.models import Mixture, MixtureParams
 from jaxem.place import HERE, Place
 from jaxem.pytree import replace
 from jaxem.result import Fit
-from jaxem.schedule import Store
 from jaxem.starts import check_init, check_shapes, check_starts, control_for
 from jaxem.status import Status
+from jaxem.store import Store
 
 #: Responsibilities per step from which the starts of one data set fill the machine alone.
 ALONE = 1 << 20
@@ -163,7 +163,8 @@ def many_data_sets(model, data, frame, n_starts, control, plan, own, place: Plac
     groups = np.repeat(np.arange(len(own)), n_starts)
     starts = np.tile(np.arange(n_starts), len(own))
     how: Any = dict(stride=plan.stride, place=place, rows=plan.rows, lines=plan.lines)
-    store = Store(grid, control, groups, starts, plan.bucket, plan.smallest, **how)
+    sizes: Any = dict(bucket=plan.bucket, smallest=plan.smallest, tile=plan.tile)
+    store = Store(grid, control, groups, starts, **sizes, **how)
     return replace_sets(store, np.repeat(own, n_starts))
 
 

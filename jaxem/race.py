@@ -10,8 +10,8 @@ plateau: on heavily overlapping components run all starts (`race=False`).
 import numpy as np
 
 from jaxem import schedule
-from jaxem.schedule import OnLook, Store
 from jaxem.status import SOUND, Status
+from jaxem.store import OnLook, Store
 
 #: After so many iterations a rung ends, and so large a share of each data set's starts goes on.
 RUNGS = ((10, 1 / 2), (20, 1 / 4))

@@ -2,8 +2,9 @@
 
 Lanes wait in a store on the host; a bucket of them runs on the device in one compiled loop, which
 returns as soon as repacking pays: finished lanes leave, waiting ones take their place, and when
-none waits the survivors move to a smaller bucket. A lane's numbers depend on its own start and
-data alone; who runs beside it changes nothing.
+none waits the survivors move to a smaller bucket. Lanes of one data set among many run as a tile
+until few of them are left, then one by one. A lane's numbers depend on its own start and data
+alone; who runs beside it changes nothing but roundings.
 
 Several devices each run a bucket of their own in one program, in which nothing is exchanged;
 whenever they meet, the lanes that live are dealt out anew, as many to each. Several processes each
@@ -12,64 +13,26 @@ advance their share of the lanes, and then tell one another where these ended.
 
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 import jax
 import numpy as np
 
-from jaxem import budget, distributed, lanes
-from jaxem.abreast import Gate, abreast, dealt
-from jaxem.engine import Control
-from jaxem.lanes import Grid, is_live
-from jaxem.place import HERE, Place
+from jaxem import budget, distributed, lanes, packing
+from jaxem.abreast import abreast, dealt
+from jaxem.lanes import Grid
+from jaxem.place import Place
 from jaxem.pytree import replace
-from jaxem.status import Status
-
-#: One bucket size is this many times the next: fewer compilations against tighter packing.
-RATIO = 4
-
-#: Several devices meet after so many steps at most: none is long without lanes while others work.
-TOGETHER = 4
+from jaxem.store import OnLook, Store, live, put, rows
 
 #: Rows of a block that are few enough, when memory has run out.
 FEWEST = 64
 
 
-@dataclass
-class Store:
-    """All lanes of a call. `runs` is changed in place as lanes come back from the device."""
-
-    grid: Grid
-    control: Control
-    groups: np.ndarray  # i[lanes], the data set of each
-    starts: np.ndarray  # i[lanes], its number among the data set's restarts
-    bucket: int  # lanes on a device at once, at most
-    smallest: int  # below, a smaller bucket would not be faster
-    active: int | None = None  # components that are on, of those computed; None for all
-    stride: int = 64  # iterations between two looks of the host, when nothing else interrupts
-    sets: np.ndarray | None = None  # i[lanes], the data sets' numbers among all, for the keys
-    runs: Any = None  # engine.Run, NumPy leaves f[lanes, ...]
-    executed: int = 0
-    flight: tuple[np.ndarray, int] | None = None  # the bucket a checkpoint was taken in, its size
-    rung: int = 0  # rungs of the race behind us
-    alive: np.ndarray | None = None  # i[...], lanes that the race has not left behind
-    follows: np.ndarray | None = None  # i[lanes], whose path a pruned lane had joined, or -1
-    place: Place = HERE
-    rows: int = 0  # rows of a block
-    stage: int = 0  # how often the processes have told one another of their lanes
-    lines: int = 1  # buckets in work at once on a device
-    gate: Gate = field(default_factory=Gate)
-
-
-#: Called between looks with the store, lanes in flight written back.
-OnLook = Callable[[Store], None]
-
-
-def placed(grid: Grid, place: Place, rows: int) -> Grid:
+def placed(grid: Grid, place: Place, block: int) -> Grid:
     """The grid with blocks of so many rows, on every device of the place."""
-    return place.whole(lanes.prepare(grid, rows))
+    return place.whole(lanes.prepare(grid, block))
 
 
 def begin(store: Store, params: Any) -> None:
@@ -77,7 +40,7 @@ def begin(store: Store, params: Any) -> None:
     place = store.place
 
     def one(part, groups):
-        given = place.spread(_rows(params, part))
+        given = place.spread(rows(params, part))
         return lanes.begin(store.grid, groups, given, store.control, mesh=place.mesh)
 
     store.runs = _by_bucket(store, one)
@@ -108,7 +71,7 @@ def conclude(store: Store) -> Any:
 
 
 def _look_at(program: Callable, store: Store, part, groups) -> Any:
-    runs = store.place.spread(_rows(store.runs, part))
+    runs = store.place.spread(rows(store.runs, part))
     return program(store.grid, groups, runs, mesh=store.place.mesh)
 
 
@@ -118,14 +81,15 @@ def advance(store: Store, chosen: np.ndarray, limit: int, on_look: OnLook | None
     own = store.place.share(chosen)
 
     def all_lines():
-        live = own[is_live(_rows(store.runs, own), limit)]
+        tiles = packing.tiles_of(store.groups, own, store.tile)
+        tiles = tiles[np.any(live(store, tiles, limit), axis=1)]
         work = partial(_advance, store, limit=limit, on_look=on_look)
-        abreast(work, dealt(live, store.bucket, store.lines), store.gate)
+        abreast(work, dealt(tiles, packing.size_of(store, store.tile), store.lines), store.gate)
 
     within_memory(store, all_lines)
     if store.place.shared_out:
-        ended = distributed.join(chosen.size, _rows(store.runs, own))
-        _put(store, chosen, ended, np.arange(chosen.size))
+        ended = distributed.join(chosen.size, rows(store.runs, own))
+        put(store, chosen, np.arange(chosen.size), ended)
         store.stage += 1
 
 
@@ -152,9 +116,9 @@ def _shrink(store: Store, error: Exception) -> None:
     model, data = store.grid.model, store.grid.data
     if store.bucket == 1 and store.rows <= FEWEST:
         raise MemoryError(budget.too_small(data.x, model.n_components, error)) from error
-    store.bucket = max(1, store.bucket // RATIO)
-    store.smallest = min(store.smallest, store.bucket)
-    store.rows = max(min(FEWEST, store.rows), store.rows // RATIO)
+    store.bucket = max(1, store.bucket // packing.RATIO)
+    store.smallest, store.tile = min(store.smallest, store.bucket), min(store.tile, store.bucket)
+    store.rows = max(min(FEWEST, store.rows), store.rows // packing.RATIO)
     warnings.warn(
         f"out of device memory ({distributed.first_line(error)}); the fit goes on with "
         f"{store.bucket} lanes and blocks of {store.rows} rows at once. A smaller memory_limit= "
@@ -166,86 +130,13 @@ def _shrink(store: Store, error: Exception) -> None:
     store.grid, store.flight = placed(bare, store.place, store.rows), None
 
 
-def _advance(store: Store, chosen: np.ndarray, limit: int, on_look: OnLook | None) -> None:
-    size, ids, devices = store.bucket, np.zeros(0, int), store.place.devices
-    chosen = chosen[is_live(_rows(store.runs, chosen), limit)]
-    if store.flight is None:
-        waiting = chosen
-        # Full buckets of a smaller size beat a large one that is a quarter empty.
-        while chosen.size < 0.75 * size * devices and size // RATIO >= store.smallest:
-            size //= RATIO
-    else:
-        # Exactly the bucket that a checkpoint was taken in, ended lanes and all.
-        (ids, size), store.flight = store.flight, None
-        waiting = chosen[~np.isin(chosen, ids)]
-        _run_bucket(store, ids, size, limit, bool(waiting.size), on_look)
-    while not store.gate.halted.is_set():
-        ids = ids[is_live(_rows(store.runs, ids), limit)]
-        free = size * devices - ids.size
-        ids, waiting = np.concatenate([ids, waiting[:free]]), waiting[free:]
-        if ids.size == 0:
-            return
-        while size // RATIO >= max(-(-ids.size // devices), store.smallest):
-            size //= RATIO
-        _run_bucket(store, ids, size, limit, bool(waiting.size), on_look)
-
-
-def _run_bucket(store, ids, size, limit, refill, on_look) -> None:
-    """Run a bucket on each device until repacking pays; lanes come back to the store."""
-    place, devices = store.place, store.place.devices
-    next_size = size // RATIO if size // RATIO >= store.smallest else 0
-    stop_at = ids.size - max(1, size * devices // 8) if refill else next_size * devices
-    padded, at = _dealt(ids, size, devices)
-    runs = _rows(store.runs, padded)
-    runs.status[np.setdiff1d(np.arange(padded.size), at)] = Status.PRUNED  # padding: never stepped
-    if np.sum(is_live(runs, limit)) <= stop_at:
-        return  # a checkpoint was taken where this bucket ended
-    # One device stops by itself; several go on with what they have until they meet.
-    own_stop, stride = (stop_at, store.stride) if devices == 1 else (0, min(store.stride, TOGETHER))
-    fixed = store.grid, place.spread(store.groups[padded]), store.control, limit, own_stop, stride
-    step = lambda runs: lanes.advance(*fixed, runs, place.mesh)  # noqa: E731
-    runs, tally = step(place.spread(runs))
-    while True:
-        # Dispatched before the last one's tally is read; nothing left to do costs nothing.
-        ahead = step(runs)
-        count, live = np.sum(np.asarray(tally), axis=0)
-        _count(store, int(count) * size)
-        if live <= stop_at or store.gate.halted.is_set():
-            break
-        _look(store, ids, size, runs, at, on_look)
-        runs, tally = ahead
-    if devices > 1:
-        runs, tally = ahead
-        _count(store, int(np.sum(np.asarray(tally)[:, 0])) * size)
-    _put(store, ids, runs, at)
-    _look(store, ids, size, runs, at, on_look)
-    store.flight = None
-
-
-def _count(store: Store, steps: int) -> None:
-    with store.gate.lock:
-        store.executed += steps
-
-
-def _look(store: Store, ids, size: int, runs, at, on_look: OnLook | None) -> None:
-    """Show the store to the watcher, the lanes in flight written back. Only with one line is it
-    known what was in flight."""
-    if on_look is None:
-        return
-    with store.gate.lock:
-        _put(store, ids, runs, at)
-        store.flight = (ids, size) if store.lines == 1 else None
-        on_look(store)
-
-
-def _dealt(ids: np.ndarray, size: int, devices: int) -> tuple[np.ndarray, np.ndarray]:
-    """Lanes for every device in turn, filled up with the first lane to `size` each; and where the
-    lanes are."""
-    number = np.arange(ids.size)
-    at = number % devices * size + number // devices
-    padded = np.full(devices * size, ids[0])
-    padded[at] = ids
-    return padded, at
+def _advance(store: Store, tiles: np.ndarray, limit: int, on_look: OnLook | None) -> None:
+    """Run tiles while many of a tile's lanes live, then what is left of them lane by lane."""
+    flight = store.flight
+    if flight is None or flight[0].shape[1] == store.tile:
+        packing.pack(store, tiles, limit, on_look)
+    if store.tile > 1:
+        packing.pack(store, tiles[tiles >= 0].reshape(-1, 1), limit, on_look)
 
 
 def _by_bucket(store: Store, program: Callable) -> Any:
@@ -257,7 +148,7 @@ def _by_bucket(store: Store, program: Callable) -> Any:
     out = within_memory(store, lambda: _parts(store, mine, program))
     if not store.place.shared_out:
         return out
-    return distributed.join(everyone.size, _rows(out, np.arange(own.size)))
+    return distributed.join(everyone.size, rows(out, np.arange(own.size)))
 
 
 def _parts(store: Store, own: np.ndarray, program: Callable) -> Any:
@@ -276,14 +167,3 @@ def _parts(store: Store, own: np.ndarray, program: Callable) -> Any:
         lines = abreast(line, dealt(np.array(others), 1, store.lines), store.gate)
         parts += [part for line in lines for part in line]
     return jax.tree.map(lambda *leaves: np.concatenate(leaves), *parts)
-
-
-def _rows(tree: Any, part: np.ndarray) -> Any:
-    return jax.tree.map(lambda leaf: np.asarray(leaf)[part], tree)
-
-
-def _put(store: Store, ids: np.ndarray, runs: Any, at: np.ndarray) -> None:
-    def put(kept, leaf):
-        kept[ids] = leaf[at]
-
-    jax.tree.map(put, store.runs, jax.device_get(runs))

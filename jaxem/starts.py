@@ -15,8 +15,8 @@ from jaxem.loop import check_control
 from jaxem.models import Mixture, MixtureParams
 from jaxem.pytree import replace
 from jaxem.result import Fit
-from jaxem.schedule import Store
 from jaxem.shard import spread
+from jaxem.store import Store
 
 
 def check_starts(n_starts: int) -> None:

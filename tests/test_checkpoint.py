@@ -109,18 +109,29 @@ def test_finished_work_is_not_done_again(every_look, tmp_path, monkeypatch):
     def never(*args):
         raise AssertionError("a step of finished work")
 
-    monkeypatch.setattr(jaxem.schedule, "_run_bucket", never)
+    monkeypatch.setattr(jaxem.packing, "_run_bucket", never)
     assert_same_bits(fit(tmp_path / "point"), want)
 
 
 def test_many_data_sets_resume(every_look, tmp_path):
-    sets = [clouds(seed=seed) for seed in range(6)]
+    sets = [clouds(200, seed=seed) for seed in range(9)]
 
     def many(path):
         return jaxem.fit_many(mixture(), sets, key=KEY, n_starts=4, checkpoint=path)
 
-    want = many(None)
-    for kill in (1, 3):
+    want, widths = many(None), []
+    with pytest.MonkeyPatch.context() as patch:
+        real = checkpoint.save
+
+        def save(path, store, mark):
+            widths.append(None if store.flight is None else store.flight[0].shape[1])
+            real(path, store, mark)
+
+        patch.setattr(checkpoint, "save", save)
+        assert_same_bits(many(tmp_path / "whole"), want)
+    alone = widths.index(1)
+    assert set(widths[:alone]) == {4}  # tiles first, then what is left of them lane by lane
+    for kill in (1, alone // 2, alone, alone + 2, len(widths) - 1):
         with pytest.MonkeyPatch.context() as patch:
             dies_after(patch, kill)
             with pytest.raises(Killed):

@@ -76,7 +76,7 @@ def _balanced(calls):
     """Every bucket that was filled anew gives all devices as many live lanes, to one."""
     assert calls
     filled = 0
-    for *_, limit, _, _, runs, _ in calls:
+    for *_, limit, _, _, runs, _, _ in calls:
         assert {len(runs.status.sharding.device_set)} == {8}
         if (runs.n_iter.reshape(8, -1)[:, 0] < 0).any():
             live = np.sum(lanes.is_live(runs, limit).reshape(8, -1), axis=1)

@@ -8,7 +8,7 @@ from cases import CASES
 from problems import clouds, force_plan, mixture
 
 import jaxem
-from jaxem import Status, schedule
+from jaxem import Status, packing, schedule
 from jaxem.engine import Control
 from jaxem.fit import one_data_set, plan_for, start
 from jaxem.frame import Frame, frame_of, frames_of, standardize
@@ -163,7 +163,7 @@ def test_fit_equals_fit_many_of_one(init):
 
 
 def test_the_report_counts_steps(monkeypatch):
-    monkeypatch.setattr(schedule, "RATIO", 4)
+    monkeypatch.setattr(packing, "RATIO", 4)
     force_plan(monkeypatch, bucket=4, smallest=4)
     fits = fit(4, accelerate=None)
     steps = np.sort(fits.n_iter + 1)
@@ -197,11 +197,11 @@ def test_one_program_per_bucket_size(monkeypatch):
     force_plan(monkeypatch, bucket=16, smallest=1)
     x = clouds(301)
     seen = []
-    monkeypatch.setattr(schedule, "_run_bucket", _watch(schedule._run_bucket, seen))
+    monkeypatch.setattr(packing, "_run_bucket", _watch(packing._run_bucket, seen))
     before = len(_compiled)
     for n in (1, 2, 7, 16, 33, 50):
         fit(n, x)
-    assert 1 < len(set(seen)) <= 1 + np.log(16) / np.log(schedule.RATIO)
+    assert 1 < len(set(seen)) <= 1 + np.log(16) / np.log(packing.RATIO)
     assert sum("advance" in name for name in _compiled[before:]) == len(set(seen))
 
 

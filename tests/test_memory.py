@@ -6,7 +6,7 @@ import pytest
 from problems import clouds, mixture
 
 import jaxem
-from jaxem import budget, lanes, schedule
+from jaxem import budget, lanes, packing
 from jaxem.engine import Control
 from jaxem.fit import plan_for
 from jaxem.frame import Frame
@@ -152,7 +152,7 @@ def test_bucket_sizes_are_as_many_as_pay(n, d, k, lanes, sizes):
     """Each is a program to compile, which takes longer than most fits."""
     plan = budget.plan(n, 1 + d + d * (d + 1) // 2, k, lanes, 4, True, 1 << 32, platform="cpu")
     ladder = [plan.bucket]
-    while ladder[-1] // schedule.RATIO >= plan.smallest:
-        ladder.append(ladder[-1] // schedule.RATIO)
+    while ladder[-1] // packing.RATIO >= plan.smallest:
+        ladder.append(ladder[-1] // packing.RATIO)
     assert len(ladder) == sizes
     assert min(lanes, budget.NARROW // 2) <= plan.bucket * k

@@ -13,10 +13,10 @@ from jaxem.fit import run as run_store
 from jaxem.loop import cast
 from jaxem.pytree import replace
 from jaxem.result import Fit
-from jaxem.schedule import Store
 from jaxem.sklearn import loop
 from jaxem.sklearn.rows import Rows
 from jaxem.status import SOUND, Status
+from jaxem.store import Store
 
 #: Looser, a tol leaves fits of one optimum too far apart to tell optima from one another.
 TELLING = 1e-6
