@@ -18,11 +18,23 @@ SMOOTHING = 0.05
 #: Entries summed together in the tree that rows are drawn from.
 WIDTH = 128
 
+#: Columns up to which distances are written out, rows minor, which vectorises.
+WRITTEN = 8
+
+
+def _distances_from(centre, x):
+    """Squared Euclidean distances f[n] from one centre f[d]: 0 for a row that is the centre."""
+    if x.shape[1] > WRITTEN:
+        return jnp.sum((x - centre[None, :]) ** 2, axis=1)
+    return sum((column - own) ** 2 for column, own in zip(x.T, centre, strict=True))
+
 
 def _distances(x, centres):
-    """Squared Euclidean distances f[n, k]; x arrives centred, so the expansion keeps its digits."""
-    cross = einsum("nd,kd->nk", x, centres)
-    square = jnp.sum(x * x, axis=1)[:, None] + jnp.sum(centres * centres, axis=1)[None, :]
+    """Squared Euclidean distances f[k, n]; x arrives centred, so the expansion keeps its digits."""
+    if x.shape[1] <= WRITTEN:
+        return jax.vmap(_distances_from, in_axes=(0, None))(centres, x)
+    cross = einsum("kd,nd->kn", centres, x)
+    square = jnp.sum(x * x, axis=1)[None, :] + jnp.sum(centres * centres, axis=1)[:, None]
     return jnp.maximum(square - 2 * cross, 0)
 
 
@@ -33,9 +45,13 @@ def _uniform(key, shape, dtype):
 
 def _nearest(x, centres, active):
     """One-hot rows f[n, k]: the nearest of the first `active` centres."""
-    off = jnp.arange(len(centres)) >= active
-    gap = jnp.where(off[None, :], jnp.inf, _distances(x, centres))
-    return jax.nn.one_hot(jnp.argmin(gap, axis=1), len(centres), dtype=x.dtype)
+    number = jnp.arange(len(centres))[:, None]
+    gap = jnp.where(number >= active, jnp.inf, _distances(x, centres))
+    # The first of those at the smallest distance; row 0 for rows that are not numbers.
+    near = jnp.min(
+        jnp.where(gap <= jnp.min(gap, axis=0, keepdims=True), number, len(centres)), axis=0
+    )
+    return (number == near[None, :] % len(centres)).astype(x.dtype).T
 
 
 def _draw(u, mass, weight):
@@ -66,9 +82,11 @@ def _first_beyond(u, mass):
     """The first entry of positive mass whose running sum exceeds u, and the sum before it."""
     upper = jnp.triu(jnp.ones((WIDTH, WIDTH), mass.dtype))
     running = einsum("i,ij->j", mass, upper)
-    beyond = (running > u) & (mass > 0)
+    number = jnp.arange(WIDTH, dtype=jnp.int32)
+    first = lambda where: jnp.min(jnp.where(where, number, WIDTH))  # noqa: E731
+    index = first((running > u) & (mass > 0))
     # Rounding can leave u at or beyond the last sum: then the largest entry stands in.
-    index = jnp.where(jnp.any(beyond), jnp.argmax(beyond), jnp.argmax(mass)).astype(jnp.int32)
+    index = jnp.where(index < WIDTH, index, first(mass == jnp.max(mass)) % WIDTH)
     return index, running[index] - mass[index]
 
 
@@ -79,8 +97,7 @@ def plus_plus_centres(key, x, weight, k):
     def add(i, carry):
         centres, nearest = carry
         new = x[_draw(u[i], jnp.where(i == 0, weight, weight * nearest), weight)]
-        gap = jnp.sum((x - new[None, :]) ** 2, axis=1)
-        return centres.at[i].set(new), jnp.minimum(nearest, gap)
+        return centres.at[i].set(new), jnp.minimum(nearest, _distances_from(new, x))
 
     start = jnp.zeros((k, x.shape[1]), x.dtype), jnp.full(x.shape[:1], jnp.inf, x.dtype)
     return jax.lax.fori_loop(0, k, add, start)[0]
