@@ -76,8 +76,9 @@ def pack(store: Store, tiles: np.ndarray, limit: int, on_look: OnLook | None) ->
 
 
 def size_of(store: Store, width: int) -> int:
-    """Tiles of a full bucket."""
-    return -(-store.bucket // width)
+    """Tiles of a full bucket. What is left of larger tiles runs in the smallest, which saves a
+    program."""
+    return -(-store.bucket // width) if width == store.tile else store.smallest
 
 
 def _least(store: Store, width: int) -> int:
@@ -95,12 +96,13 @@ def _enough(store: Store, width: int, size: int) -> int:
 
 
 def _run_bucket(store, tiles, size, limit, refill, on_look) -> None:
-    """Run a bucket on each device until repacking pays; lanes come back to the store."""
+    """Run a bucket on each device until repacking pays, where lanes have data of their own half as
+    often, because these are packed too; lanes come back to the store."""
     place, devices, width = store.place, store.place.devices, tiles.shape[1]
     least = _least(store, width)
     stop_at = _enough(store, width, size)
     if refill:
-        stop_at = len(tiles) - max(1, size * devices // 8)
+        stop_at = len(tiles) - max(1, size * devices // (8 if store.grid.shared else 4))
     elif width == 1 and size // RATIO >= store.smallest:
         stop_at = size // RATIO * devices
     if np.sum(live(store, tiles, limit).sum(axis=1) > least) <= stop_at:

@@ -111,7 +111,10 @@ def test_memory_that_runs_out_in_a_line(monkeypatch, want):
     monkeypatch.setattr(lanes, "advance", advance)
     with pytest.warns(RuntimeWarning, match="goes on with 2 lanes"):
         got = fit_many()
-    np.testing.assert_allclose(got.log_likelihood, want.log_likelihood, rtol=1e-10)
+    np.testing.assert_array_equal(got.status, want.status)
+    # Where a degenerate fit ends is a matter of roundings, which differ between block sizes.
+    ends = [fits.log_likelihood[want.sound] for fits in (got, want)]
+    np.testing.assert_allclose(*ends, rtol=1e-10)
 
 
 def test_ctrl_c_ends_all_lines(monkeypatch, want, ctrl_c):

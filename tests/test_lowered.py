@@ -82,7 +82,7 @@ def test_no_tf32_no_library_call_per_matrix_and_no_float64(case, platform):
         for line in products(text):
             assert line.count("HIGHEST") == 2 and "algorithm" not in line, line
         found += len(products(text))
-    assert found > 3
+    assert found >= 3
 
 
 FAST = [("tf32x3", "tf32", ["cuda"]), ("bf16x3", "bf16", ["cuda", "tpu"])]
