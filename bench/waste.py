@@ -3,7 +3,7 @@
 Lanes that have ended are retired and the survivors packed into smaller buckets; in lock step every
 lane waits for the slowest. 1000 starts, n = 1000, d = 2, K = 5, full covariance.
 
-Last answer: 1.08 to 1.09 packed, up to 1.17 with the race; 2.6 in lock step at tol 1e-6. Two cores
+Last answer: 1.08 to 1.09 packed, up to 1.15 with the race; 2.5 in lock step at tol 1e-6. Two cores
 of an AMD EPYC with AVX-512, jax 0.10.2, November 2026.
 """
 

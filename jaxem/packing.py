@@ -82,8 +82,8 @@ def size_of(store: Store, width: int) -> int:
 
 
 def _least(store: Store, width: int) -> int:
-    """Lanes of a tile that are quicker one by one: a step of a tile costs as much as those of a
-    third to a half of its lanes. Calls too short for a second program run tiles to the end."""
+    """Lanes of a tile that are quicker one by one. Calls too short for a second program run tiles
+    to the end."""
     if width == 1 or store.smallest == store.bucket:
         return 0
     return max(1, width // 3)

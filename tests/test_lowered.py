@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import jaxem
-from jaxem import lanes
+from jaxem import engine, lanes
 from jaxem.engine import Control
 from jaxem.fit import plan_for
 from jaxem.frame import Frame
@@ -83,6 +83,33 @@ def test_no_tf32_no_library_call_per_matrix_and_no_float64(case, platform):
             assert line.count("HIGHEST") == 2 and "algorithm" not in line, line
         found += len(products(text))
     assert found >= 3
+
+
+@pytest.mark.parametrize("platform", ["cuda", "tpu"])
+def test_tiles_of_separate_data_are_lanes_of_one_kernel(platform):
+    kind, sets, width = {"cuda": "gpu"}.get(platform, platform), 4, 3
+    model = cast(jaxem.Mixture(jaxem.Gaussian("full"), n_components=3), F32)
+    data = jaxem.Data(jax.ShapeDtypeStruct((200, 8), F32), jax.ShapeDtypeStruct((200,), F32))
+    model = with_kernel(model, data, sets * width, None, kind)
+    prepared = jax.eval_shape(lambda data: model.prepare(data, 200), data)
+    control = Control(F32(1e-6), 500)
+    params = jax.eval_shape(lambda: model.blank(8, F32))
+    run = jax.eval_shape(lambda *at: engine.start(model, *at, control), params, prepared)
+
+    def leading(count, tree):
+        struct = lambda leaf: jax.ShapeDtypeStruct((count, *leaf.shape), leaf.dtype)  # noqa: E731
+        return jax.tree.map(struct, tree)
+
+    frame = Frame(np.zeros(8, F32), np.ones(8, F32))
+    grid = lanes.Grid(*leading(sets, (model, data, prepared, frame)), shared=False)
+    number, runs = np.zeros(sets, np.int32), leading(sets * width, run)
+    traced = lanes.advance.on(kind, False).trace(grid, number, control, 500, 0, 64, runs, 1)
+    text = traced.lower(lowering_platforms=(platform,)).as_text()
+    assert bool(calls(text)) == (platform == "cuda")
+    # Arrays of rows, however padded, are there once for every tile, not for every lane.
+    arrays = [[int(size) for size in one.split("x")] for one in re.findall(r"<([\dx]+)xf32>", text)]
+    of_rows = [shape for shape in arrays if 8 in shape[1:] and max(shape) >= 200]
+    assert of_rows and {shape[0] for shape in of_rows} == {sets}
 
 
 FAST = [("tf32x3", "tf32", ["cuda"]), ("bf16x3", "bf16", ["cuda", "tpu"])]
