@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from jaxem.kernels import as_blocks, softmax_moments, softmax_moments_reference
-from jaxem.numerics import inverse_factor
+from jaxem.numerics import exp_nonpositive, inverse_factor
 
 
 def _features(x):
@@ -78,7 +78,36 @@ def test_a_hard_tie_goes_to_one_component():
     np.testing.assert_array_equal(moments[:, 0], [4, 0, 0])
 
 
-@pytest.mark.parametrize("d", [1, 2, 3, 8, 12, 13, 30])
+def test_exponential_of_what_is_not_positive():
+    x = -np.concatenate([[0, np.inf, 1e30, 88.1], np.logspace(-8, 1.9, 20_001)]).astype(np.float32)
+    got = np.asarray(jax.jit(exp_nonpositive)(x))
+    assert got.dtype == np.float32
+    np.testing.assert_allclose(got, np.exp(x.astype(float)), rtol=0, atol=6.4e-8)
+    assert got[0] == 1 and (got[1:4] == 0).all()
+    assert np.isnan(jax.jit(exp_nonpositive)(np.full(20, np.nan, np.float32))).all()
+    slope = jax.jit(jax.vmap(jax.grad(exp_nonpositive)))(x[4:])
+    np.testing.assert_array_equal(slope, got[4:])
+
+
+@pytest.mark.parametrize("k", [1, 3, 8, 32, 33])
+def test_float32_softmax_equals_the_reference(k):
+    rng = np.random.default_rng(k)
+    x, weight = rng.normal(size=(301, 5)), rng.uniform(0, 2, 301)
+    beta = 3 * rng.normal(size=(k, 6))
+    beta[-1, 0] = -1e30 if k > 1 else 0  # a component that is off
+    phi = np.asarray(_features(jnp.asarray(x)))
+    want, total = softmax_moments_reference(phi, beta, weight, 1.0, False)
+    single = [jnp.asarray(a, jnp.float32) for a in (x, weight, beta, 0.7, 1.0)]
+    got, value = _blocked(*single, 100, False)
+    assert got.dtype == value.dtype == jnp.float32
+    np.testing.assert_allclose(got, want, rtol=2e-5, atol=2e-4)
+    np.testing.assert_allclose(value, total, rtol=1e-5)
+    assert k == 1 or (got[-1] == 0).all()
+    poisoned, value = _blocked(single[0].at[7, 0].set(jnp.nan), *single[1:], 100, False)
+    assert np.isnan(poisoned).any() and np.isnan(value)
+
+
+@pytest.mark.parametrize("d", [1, 2, 3, 4, 5, 8, 12, 13, 16, 17, 30, 40])
 def test_inverse_factor_equals_lapack(d):
     rng = np.random.default_rng(d)
     a = rng.normal(size=(4, 3, d, d + 2))
@@ -87,11 +116,13 @@ def test_inverse_factor_equals_lapack(d):
     eye = np.broadcast_to(np.eye(d), matrix.shape)
     np.testing.assert_allclose(w @ matrix @ w.swapaxes(-1, -2), eye, atol=1e-8)
     np.testing.assert_allclose(log_det, np.linalg.slogdet(matrix)[1], rtol=1e-9, atol=1e-9)
+    np.testing.assert_array_equal(w, np.tril(w))
     assert ok.all()
 
 
-def test_inverse_factor_flags_a_singular_matrix_and_stays_finite():
-    matrix = jnp.stack([jnp.ones((3, 3)), jnp.eye(3)])
+@pytest.mark.parametrize("d", [3, 9, 20])
+def test_inverse_factor_flags_a_singular_matrix_and_stays_finite(d):
+    matrix = jnp.stack([jnp.ones((d, d)), jnp.eye(d)])
     w, log_det, ok = inverse_factor(matrix)
     assert ok.tolist() == [False, True]
     chex.assert_tree_all_finite((w, log_det))
