@@ -47,11 +47,7 @@ def _nearest(x, centres, active):
     """One-hot rows f[n, k]: the nearest of the first `active` centres."""
     number = jnp.arange(len(centres))[:, None]
     gap = jnp.where(number >= active, jnp.inf, _distances(x, centres))
-    # The first of those at the smallest distance; row 0 for rows that are not numbers.
-    near = jnp.min(
-        jnp.where(gap <= jnp.min(gap, axis=0, keepdims=True), number, len(centres)), axis=0
-    )
-    return (number == near[None, :] % len(centres)).astype(x.dtype).T
+    return (number == jnp.argmin(gap, axis=0)[None, :]).astype(x.dtype).T
 
 
 def _draw(u, mass, weight):
@@ -83,10 +79,9 @@ def _first_beyond(u, mass):
     upper = jnp.triu(jnp.ones((WIDTH, WIDTH), mass.dtype))
     running = einsum("i,ij->j", mass, upper)
     number = jnp.arange(WIDTH, dtype=jnp.int32)
-    first = lambda where: jnp.min(jnp.where(where, number, WIDTH))  # noqa: E731
-    index = first((running > u) & (mass > 0))
-    # Rounding can leave u at or beyond the last sum: then the largest entry stands in.
-    index = jnp.where(index < WIDTH, index, first(mass == jnp.max(mass)) % WIDTH)
+    index = jnp.min(jnp.where((running > u) & (mass > 0), number, WIDTH))
+    # Rounding can leave u at or beyond the last sum: then the last entry of mass stands in.
+    index = jnp.minimum(index, jnp.max(jnp.where(mass > 0, number, 0)))
     return index, running[index] - mass[index]
 
 
