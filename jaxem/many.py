@@ -66,8 +66,8 @@ def fit_many(
     `init` is a name or callable as in `fit`, or `MixtureParams`, one for all data sets or with
     them leading. The other arguments are those of `fit`; several `devices` share the fits, and
     each holds all data sets. Every data set has its own standardised frame and its own random key,
-    so it fits as it would alone. A data set that is empty, shorter than the components or not
-    finite fails alone: its fits have a status and NaN parameters.
+    so it fits as it would alone, to rounding. A data set that is empty, shorter than the components
+    or not finite fails alone: its fits have a status and NaN parameters.
     Raises ValueError only for arguments that make no sense for any data set.
 
     >>> x = datasets.load("old_faithful")

@@ -5,7 +5,7 @@ are in memory once, and the products of its lanes are one product. An empty slot
 lane is a tile of its own.
 """
 
-from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -117,11 +117,6 @@ def _run_bucket(store, tiles, size, limit, refill, on_look) -> None:
     step = lambda runs: lanes.advance(*fixed, runs, least, place.mesh)  # noqa: E731
     runs, tally = step(place.spread(runs))
     ids, at = lanes_of[taken], np.flatnonzero(taken)
-
-    def look():
-        if on_look is not None:
-            _look(store, (tiles, size), lambda: put(store, ids, at, runs), on_look)
-
     while True:
         # Dispatched before the last one's tally is read; nothing left to do costs nothing.
         ahead = step(runs)
@@ -129,13 +124,13 @@ def _run_bucket(store, tiles, size, limit, refill, on_look) -> None:
         _count(store, int(count) * size * width)
         if busy <= stop_at or store.gate.halted.is_set():
             break
-        look()
+        _look(store, (tiles, size), (ids, at, runs), on_look)
         runs, tally = ahead
     if devices > 1:
         runs, tally = ahead
         _count(store, int(np.sum(np.asarray(tally)[:, 0])) * size * width)
     put(store, ids, at, runs)
-    look()
+    _look(store, (tiles, size), (ids, at, runs), on_look)
     store.flight = None
 
 
@@ -144,10 +139,12 @@ def _count(store: Store, steps: int) -> None:
         store.executed += steps
 
 
-def _look(store: Store, flight: tuple, write_back: Callable, on_look: OnLook) -> None:
+def _look(store: Store, flight: tuple, back: tuple[Any, Any, Any], on_look: OnLook | None) -> None:
     """Show the store to the watcher, the lanes in flight written back. Only with one line is it
     known what was in flight."""
+    if on_look is None:
+        return
     with store.gate.lock:
-        write_back()
+        put(store, *back)
         store.flight = flight if store.lines == 1 else None
         on_look(store)

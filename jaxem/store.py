@@ -46,9 +46,9 @@ OnLook = Callable[[Store], None]
 
 
 def live(store: Store, tiles: np.ndarray, limit: int) -> np.ndarray:
-    """b[t, width]: lanes that still have steps to make."""
-    running = (store.runs.status == Status.RUNNING) & (store.runs.n_iter < limit)
-    return (tiles >= 0) & running[tiles]
+    """b[t, width]: lanes that still have steps to make. Of these alone: there may be a million."""
+    status, n_iter = store.runs.status[tiles], store.runs.n_iter[tiles]
+    return (tiles >= 0) & (status == Status.RUNNING) & (n_iter < limit)
 
 
 def rows(tree: Any, part: np.ndarray) -> Any:

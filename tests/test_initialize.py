@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import jaxem
+from jaxem import initialize
 from jaxem.initialize import INITIALIZERS, responsibilities
 
 NAMES = sorted(INITIALIZERS)
@@ -119,3 +120,17 @@ def test_as_many_components_as_rows():
         assert np.isfinite(r).all()
     r = _start("random_from_data", jax.random.key(0), x, jnp.ones(3))
     assert len(set(np.asarray(r).argmax(axis=1))) == 3
+
+
+@pytest.mark.parametrize("n", [5, 128, 129, 700])
+def test_a_draw_beyond_the_last_sum_still_has_mass(n):
+    """Rounding can put u at or beyond the sum of all masses; zeros lead, end and lie between."""
+    rng = np.random.default_rng(n)
+    mass = rng.uniform(0.1, 1, n) * (rng.uniform(size=n) < 0.3)
+    mass[[0, n - 1]], mass[n // 2] = 0, 1
+    mass = jnp.asarray(mass, jnp.float32)
+    draw = jax.jit(initialize._draw)
+    for u in (0.0, 0.5, 1 - 2**-24, 1.0, 1.001):
+        row = int(draw(jnp.float32(u), mass, jnp.ones(n, jnp.float32)))
+        assert mass[row] > 0, u
+    assert row == np.flatnonzero(mass)[-1]

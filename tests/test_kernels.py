@@ -103,6 +103,8 @@ def test_float32_softmax_equals_the_reference(k):
     np.testing.assert_allclose(got, want, rtol=2e-5, atol=2e-4)
     np.testing.assert_allclose(value, total, rtol=1e-5)
     assert k == 1 or (got[-1] == 0).all()
+    steep, _ = _blocked(*single[:2], 300 * single[2], *single[3:], 100, False)  # exp overflows
+    np.testing.assert_allclose(np.sum(steep[:, 0]), weight.sum(), rtol=1e-5)
     poisoned, value = _blocked(single[0].at[7, 0].set(jnp.nan), *single[1:], 100, False)
     assert np.isnan(poisoned).any() and np.isnan(value)
 

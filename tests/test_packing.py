@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from problems import clouds, force_plan, mixture
 
 import jaxem
-from jaxem import Status, budget, packing
+from jaxem import Status, budget, lanes, packing
 from jaxem.store import live
 
 KEY = jax.random.key(3)
@@ -51,10 +51,10 @@ def test_a_bucket_holds_its_tiles_and_fills_up_with_their_like(count, width, dev
     groups = np.repeat(np.arange(count), width)
     tiles = packing.tiles_of(groups, np.arange(count * width)[:-1] if width > 1 else groups, width)
     size = -(-len(tiles) // devices) + spare
-    lanes, taken = packing.placed(tiles, size, devices)
-    assert lanes.shape == taken.shape == (devices * size, width)
-    np.testing.assert_array_equal(np.sort(lanes[taken]), np.sort(tiles[tiles >= 0]))
-    assert all(len(set(groups[tile])) == 1 for tile in lanes)
+    bucket, taken = packing.placed(tiles, size, devices)
+    assert bucket.shape == taken.shape == (devices * size, width)
+    np.testing.assert_array_equal(np.sort(bucket[taken]), np.sort(tiles[tiles >= 0]))
+    assert all(len(set(groups[tile])) == 1 for tile in bucket)
     per_device = taken.any(axis=1).reshape(devices, size).sum(axis=1)
     assert per_device.max() - per_device.min() <= 1
 
@@ -74,22 +74,31 @@ def test_tiles_that_are_left_lane_by_lane(monkeypatch, n_starts):
     alone = many(n_starts=n_starts, race=False)
     monkeypatch.undo()
     force_plan(monkeypatch, bucket=16, smallest=2, stride=3)
-    seen, real = [], packing._run_bucket
+    seen, stepped = [], []
+    run_bucket, advance = packing._run_bucket, lanes.advance
 
-    def run_bucket(store, tiles, *rest):
+    def watched(store, tiles, *rest):
         seen.append((tiles.shape[1], live(store, tiles, 500).sum()))
-        return real(store, tiles, *rest)
+        stepped.append([])
+        return run_bucket(store, tiles, *rest)
 
-    monkeypatch.setattr(packing, "_run_bucket", run_bucket)
+    def counted(*args):
+        stepped[-1].append(int(np.sum(lanes.is_live(args[6], 500))))
+        return advance(*args)
+
+    monkeypatch.setattr(packing, "_run_bucket", watched)
+    monkeypatch.setattr(lanes, "advance", counted)
     together = many(n_starts=n_starts, race=False)
     assert_same(together, alone)
+    # What fills a bucket up is never stepped.
+    assert all(calls[0] == alive for calls, (_, alive) in zip(stepped, seen, strict=True))
     widths = [width for width, _ in seen]
     assert widths == sorted(widths, reverse=True) and set(widths) == {1, max(widths)}
     assert max(widths) == -(-n_starts // -(-n_starts // budget.TILE))
     assert together.report.executed >= together.report.needed == alone.report.needed
 
 
-def test_a_data_set_that_fails_leaves_its_tile_to_the_others(monkeypatch):
+def test_a_data_set_that_fails_leaves_its_tile_to_the_others():
     want = many()
     sets = [*SETS, np.full((50, 2), 1.0), np.full((50, 2), np.nan)]
     fits = jaxem.fit_many(mixture(), sets, key=KEY, n_starts=5, tol=1e-7)
