@@ -91,20 +91,24 @@ def _distinct(own, value, score, weights, quota, follows) -> np.ndarray:
     are noted in `follows`."""
     order = own[np.argsort(-np.where(np.isfinite(score[own]), score[own], -np.inf), kind="stable")]
     value, sizes = value[order], np.sort(weights[order], axis=-1)
-    chosen = np.zeros(0, int)
+    leader, chosen = np.full(len(order), -1), []
     for i in range(len(order)):
-        leader = _leader(i, chosen, value, sizes)
-        if leader is not None:
-            follows[order[i]] = order[leader]
-        elif len(chosen) < quota:
-            chosen = np.append(chosen, i)
+        if leader[i] < 0:
+            if len(chosen) == quota:
+                break
+            chosen.append(i)
+            # Whoever is like several of the chosen follows the last of them.
+            leader[_like(i, value, sizes)] = i
+    found = leader >= 0
+    follows[order[found]] = order[leader[found]]
     return order[chosen]
 
 
-def _leader(i, chosen, value, sizes) -> int | None:
-    """The last chosen lane, if any, of the same objective and weights to a near thing."""
+def _like(i: int, value: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    """The lanes after i of the same objective and weights to a near thing."""
     if not np.isfinite(value[i]):
-        return None
-    near = chosen[np.abs(value[chosen] - value[i]) <= SAME * (1 + abs(value[i]))]
-    same = near[np.abs(sizes[near] - sizes[i]).max(axis=1, initial=0) < 1e-3]
-    return int(same[-1]) if same.size else None
+        return np.zeros(0, int)
+    rest = value[i + 1 :]
+    close = np.isfinite(rest) & (np.abs(rest - value[i]) <= SAME * (1 + np.abs(rest)))
+    near = i + 1 + np.flatnonzero(close)
+    return near[np.abs(sizes[near] - sizes[i]).max(axis=1, initial=0) < 1e-3]

@@ -134,6 +134,32 @@ def test_components_in_another_order_are_the_same_path():
     assert _distinct([-1.0, -1.001], [[0.2, 0.8], [0.2, 0.8]])[0] == [0, 1]
 
 
+def _one_by_one(values, weights, quota):
+    """`_distinct`, each lane compared with all that are chosen by then."""
+    score = np.where(np.isfinite(values), values, -np.inf)
+    chosen, follows = [], np.full(len(values), -1)
+    for i in np.argsort(-score, kind="stable"):
+        for j in chosen if np.isfinite(values[i]) else []:
+            close = abs(values[i] - values[j]) <= race.SAME * (1 + abs(values[i]))
+            gap = np.abs(np.sort(weights[i]) - np.sort(weights[j])).max()
+            if close and gap < 1e-3:
+                follows[i] = j
+        if follows[i] < 0 and len(chosen) < quota:
+            chosen.append(i)
+    return chosen, list(follows)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_whom_lanes_follow_is_what_comparing_them_one_by_one_says(seed):
+    rng = np.random.default_rng(seed)
+    ends = rng.integers(0, 12, 150)
+    values = np.r_[rng.normal(size=9), np.nan, -np.inf, -1e30][ends]
+    values = values * (1 + rng.choice([0, 1e-6, 5e-6, 1e-5, 1e-4], 150))
+    weights = rng.dirichlet(np.ones(3), 12)[ends] + rng.choice([0, 4e-4, 8e-4], (150, 3))
+    for quota in (3, 20, 150):
+        assert _distinct(values, weights, quota) == _one_by_one(values, weights, quota)
+
+
 def one_start():
     """Parameters from which OVERLAPPING takes more steps than the first rung has."""
     means = 3.0 * np.array([[0.1, 0.0], [1.0, 0.1], [0.5, 0.8]])
