@@ -1,6 +1,6 @@
 """The standardised frame: fit where the data have mean 0 and variance 1, map back exactly."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
@@ -10,8 +10,12 @@ import numpy as np
 from jaxem.pytree import pytree, replace
 from jaxem.result import Fit
 
-#: Rows taken at a time on the host, so that float64 copies of float32 data stay small.
-_ROWS = 1 << 16
+#: Values taken at a time on the host: few enough that a float64 copy of them stays in a core's
+#: cache, many enough that calling NumPy is small beside what it does.
+BLOCK = 1 << 16
+
+#: Rows that NumPy takes as one: its inner loop runs along a row, and few columns make it short.
+TOGETHER = 64
 
 
 @pytree
@@ -37,32 +41,71 @@ def frame_of(
 
 def frames_of(family: Any, x: np.ndarray, weight: np.ndarray, total: Total | None = None) -> Frame:
     """Frames f[s, d] of data sets x f[s, n, d], padded with rows of weight 0 in weight f[s, n]."""
-    s, n, d = x.shape
+    s, _, d = x.shape
     kind = getattr(family, "scale_kind", "none")
     if kind == "none":
         return Frame(np.zeros((s, d), x.dtype), np.ones((s, d), x.dtype))
-    step = max(1, _ROWS // s)
-    parts = [slice(i, i + step) for i in range(0, n, step)]
-
-    def mean(of: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-        sums = sum(weight[:, None, p].astype(float) @ of(x[:, p].astype(float)) for p in parts)
-        sums, whole = np.asarray(sums)[:, 0], weight.sum(axis=1, dtype=float)[:, None]
-        return sums / whole if total is None else total(sums) / total(whole)
-
-    shift = mean(lambda rows: rows).astype(x.dtype)
-    square = mean(lambda rows: (rows - shift[:, None].astype(float)) ** 2)
+    parts = [_moments(x[own], weight[own], total) for own in _blocks(x)]
+    shift, square = (np.concatenate(part) for part in zip(*parts, strict=True))
     if kind == "scalar":
         square = np.repeat(square.mean(axis=1, keepdims=True), d, axis=1)
     # A constant column keeps its units: its fits end SINGULAR, as they should.
     return Frame(shift, np.sqrt(np.where(square > 0, square, 1.0)).astype(x.dtype))
 
 
-def standardize(x: np.ndarray, frame: Frame) -> np.ndarray:
-    """z of x's dtype; the difference is exact before it is scaled."""
-    shift, scale = (
-        leaf if leaf.ndim == 1 else leaf[:, None] for leaf in (frame.shift, frame.scale)
-    )
-    return ((x - shift) / scale).astype(x.dtype)
+def _blocks(x: np.ndarray) -> Iterator[slice]:
+    """Data sets f[s, n, d] taken at a time."""
+    step = max(1, BLOCK // max(1, x[0].size))
+    return (slice(i, i + step) for i in range(0, len(x), step))
+
+
+def _moments(x: np.ndarray, weight: np.ndarray, total: Total | None) -> tuple[np.ndarray, ...]:
+    """Means f[s, d] in x's dtype, and mean squares f64[s, d] of the differences from them."""
+    s, n, d = x.shape
+    step = max(TOGETHER, BLOCK // (s * d))
+    whole = weight.sum(axis=1, dtype=float)[:, None]
+
+    def mean(change: Callable[[np.ndarray], Any]) -> np.ndarray:
+        sums = np.zeros((s, d))
+        for own in (slice(i, i + step) for i in range(0, n, step)):
+            rows = x[:, own].astype(float, order="C")
+            change(rows)
+            sums += (weight[:, None, own].astype(float) @ rows)[:, 0]
+        return sums / whole if total is None else total(sums) / total(whole)
+
+    def squares(rows: np.ndarray) -> None:
+        _by_row(np.subtract, rows, shift)
+        np.square(rows, out=rows)
+
+    shift = mean(lambda rows: None).astype(x.dtype)
+    return shift, mean(squares)
+
+
+def _by_row(operation: Callable[..., Any], x: np.ndarray, row: np.ndarray) -> None:
+    """x f[s, n, d] becomes `operation(x, row)` with the same row f[s, d] at each of its own."""
+    s, n, d = x.shape
+    begun = 0
+    while begun < n:
+        together = min(TOGETHER, 1 << (n - begun).bit_length() - 1)
+        ended = n - (n - begun) % together
+        wide = x[:, begun:ended].reshape(s, -1, together * d)
+        operation(wide, np.tile(row, together)[:, None], out=wide, casting="same_kind")
+        begun = ended
+
+
+def standardize(x: np.ndarray, frame: Frame, out: np.ndarray | None = None) -> np.ndarray:
+    """z of x's dtype, f[n, d] or f[s, n, d]; the difference is exact before it is scaled. It is
+    written into `out` where given, a contiguous array, which x itself may be."""
+    out = np.empty(x.shape, x.dtype) if out is None else out
+    shift, scale = np.asarray(frame.shift), np.asarray(frame.scale)
+    sets, z = (x, out) if x.ndim == 3 else (x[None], out[None])
+    shift, scale = (leaf if x.ndim == 3 else leaf[None] for leaf in (shift, scale))
+    for own in _blocks(z):
+        if x is not out:
+            z[own] = sets[own]
+        _by_row(np.subtract, z[own], shift[own])
+        _by_row(np.divide, z[own], scale[own])
+    return out
 
 
 def standardized_model(model: Any, frame: Frame) -> Any:
