@@ -81,15 +81,10 @@ def fit_many(
     check_starts(n_starts)
     control = control_for(model, init, tol, max_iter, stop, accelerate)
     sets, weights = ragged.as_list(x, sample_weight, groups, lengths)
-    kinds = {np.float64 if s.dtype.kind != "f" else s.dtype for s in sets if s.size}
-    dtype = np.result_type(np.float32, *kinds)
+    kinds = {one.dtype for one in sets if one.size}
+    dtype = np.result_type(np.float32, *(k if k.kind == "f" else np.float64 for k in kinds))
     dtype = np.dtype(np.float64) if dtype == np.float64 else np.dtype(np.float32)
-    fate = np.array(
-        [
-            ragged.judge(s, w, model.n_components, model.family.validate)
-            for s, w in zip(sets, weights, strict=True)
-        ]
-    )
+    fate = ragged.judge(sets, weights, model.n_components, model.family.validate)
     d = max(one.shape[1] for one in sets)
     model.validate_settings(d)
     check_init(init, allow_arrays=False)
@@ -127,7 +122,7 @@ def _fit_bucket(model, padded, own, control, options, path) -> list[tuple[np.nda
     key, n_starts, init, race, limit, progress, kernel, place = options
     x, weight = padded
     frame = frames_of(model.family, x, weight)
-    data = Data(jnp.asarray(standardize(x, frame)), jnp.asarray(weight))
+    data = Data(jnp.asarray(standardize(x, frame, out=x)), jnp.asarray(weight))
     alone = x.shape[1] * model.n_components * n_starts >= ALONE
     groups = 0 if alone else len(x)
     model = with_kernel(model, data, n_starts, kernel, place.platform)
@@ -135,17 +130,18 @@ def _fit_bucket(model, padded, own, control, options, path) -> list[tuple[np.nda
     inits = _inits(model, init, own, len(own), frame, x.dtype)
     out = []
     for rows in [np.arange(i, i + 1) for i in range(len(x))] if alone else [np.arange(len(x))]:
-        of = lambda tree, rows=rows: jax.tree.map(lambda leaf: leaf[rows], tree)  # noqa: E731
+        part = data, frame, inits  # as they are: indexing would copy the data on the device
         if alone:
-            one = jax.tree.map(lambda leaf: leaf[0], of((data, frame)))
-            store = one_data_set(model, one[0], one[1], n_starts, control, plan, place)
+            part = jax.tree.map(lambda leaf, rows=rows: leaf[rows], part)
+            one, its = jax.tree.map(lambda leaf: leaf[0], part[:2])
+            store = one_data_set(model, one, its, n_starts, control, plan, place)
             store = replace_sets(store, own[rows])
         else:
             store = many_data_sets(model, data, frame, n_starts, control, plan, own, place)
         where = None if path is None else f"{path}.{rows[0]}"
-        problem = of(data), model, control, init, key, n_starts, race
-        mark = mark_of(place, where, problem, plan, of(frame))
-        _start(store, key, init, of(inits), plan)
+        problem = part[0], model, control, init, key, n_starts, race
+        mark = mark_of(place, where, problem, plan, part[1])
+        _start(store, key, init, part[2], plan)
         fits, _ = run(store, control.max_iter, raced(race, n_starts), (where, mark), progress)
         # Lanes lead with the data sets: a number modulo n_starts is one within its data set.
         within = np.where(fits.follows >= 0, fits.follows % n_starts, -1)

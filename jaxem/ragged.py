@@ -1,6 +1,7 @@
 """Data sets of different length: taken apart, judged, padded, grouped by length."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,10 @@ COMPILE = 1 << 30
 #: Iterations a fit is expected to make, for weighing padding against compiling.
 EXPECTED = 50
 
+#: Values of neighbouring data sets looked at together: calling NumPy is then small beside what it
+#: does, and what it makes stays in a core's cache.
+BLOCK = 1 << 16
+
 
 def as_list(
     x: Any, weight: Any = None, groups: Any = None, lengths: Any = None
@@ -28,33 +33,59 @@ def as_list(
         return _split(np.asarray(x), np.asarray(groups), weight)
     if lengths is not None:
         return _unpad(np.asarray(x), np.asarray(lengths), weight)
-    if getattr(x, "ndim", 3) != 3 and x.dtype != object:
-        raise ValueError(
-            f"x must be a list of arrays, f[s, n, d], or one array with groups=; got {x.shape}."
-        )
-    sets = [_two_dimensional(np.asarray(one), i) for i, one in enumerate(x)]
+    sets = _sets(x)
     if not sets:
         raise ValueError("x holds no data set.")
     widths = {one.shape[1] for one in sets if one.size}
     if len(widths) > 1:
         raise ValueError(f"all data sets need the same number of columns; got {sorted(widths)}.")
-    weights: Weights = [None] * len(sets)
-    if weight is not None:
-        weights = [np.asarray(w) for w in weight]
-        if len(weights) != len(sets):
-            raise ValueError(
-                f"sample_weight must hold one array per data set ({len(sets)}); got {len(weights)}."
-            )
-    for i, (one, w) in enumerate(zip(sets, weights, strict=True)):
-        if w is not None and w.shape != one.shape[:1]:
-            raise ValueError(
-                f"sample_weight[{i}] must have shape ({len(one)},), one per row; got {w.shape}."
-            )
-    return sets, weights
+    return sets, [None] * len(sets) if weight is None else _weights(weight, sets)
 
 
-def judge(x: np.ndarray, weight: np.ndarray | None, k: int, validate: Any) -> Status:
-    """RUNNING for a data set that can be fitted, else the status its fits end with."""
+def judge(
+    sets: list[np.ndarray], weights: Weights, k: int, validate: Callable[[np.ndarray], Any]
+) -> np.ndarray:
+    """i[s]: RUNNING for a data set that can be fitted, else the status its fits end with. Data sets
+    are looked at one by one only where something is wrong with one of several."""
+    fate = np.full(len(sets), Status.RUNNING)
+    for own in _blocks(sets):
+        some = sets[own], weights[own]
+        if len(some[0]) == 1 or not _all_fine(*some, k, validate):
+            fate[own] = [_judge(*one, k, validate) for one in zip(*some, strict=True)]
+    return fate
+
+
+def _blocks(sets: list[np.ndarray]) -> list[slice]:
+    """Neighbours of about `BLOCK` values together; a large data set by itself."""
+    sizes = np.array([one.size for one in sets])
+    large = sizes >= BLOCK
+    cut = np.diff(np.cumsum(sizes) // BLOCK) > 0
+    ends = [*(np.flatnonzero(cut | large[1:] | large[:-1]) + 1), len(sets)]
+    return [slice(int(i), int(j)) for i, j in pairwise([0, *ends])]
+
+
+def _all_fine(sets: list[np.ndarray], weights: Weights, k: int, validate: Any) -> bool:
+    """Whether all of several data sets can be fitted."""
+    lengths = np.array([len(one) for one in sets])
+    if lengths.min() < k or min(one.size for one in sets) == 0:
+        return False
+    x = np.concatenate(sets)
+    if not np.isfinite(x).all():
+        return False
+    if weights[0] is not None:
+        weight = np.concatenate(weights)  # type: ignore[arg-type]
+        kept = np.add.reduceat(weight > 0, np.cumsum(lengths) - lengths, dtype=int)
+        if not (np.isfinite(weight) & (weight >= 0)).all() or kept.min() < k:
+            return False
+    try:
+        validate(x)
+    except ValueError:
+        return False
+    return True
+
+
+def _judge(x: np.ndarray, weight: np.ndarray | None, k: int, validate: Any) -> Status:
+    """What becomes of one data set."""
     kept = x if weight is None else x[weight > 0]
     if len(kept) < k or x.shape[1] == 0:
         return Status.EMPTY_COMPONENT
@@ -98,11 +129,22 @@ def pad(
     are 0 there: 0 may be outside a family's support."""
     x = np.empty((len(sets), length, sets[0].shape[1]), dtype)
     w = np.zeros((len(sets), length), dtype)
-    for i, (one, weight) in enumerate(zip(sets, weights, strict=True)):
-        n = len(one)
-        x[i, :n], x[i, n:] = one, one[0]
-        w[i, :n] = 1 if weight is None else weight
+    for own in _blocks(sets):
+        _pad(sets[own], weights[own], x[own], w[own])
     return x, w
+
+
+def _pad(sets: list[np.ndarray], weights: Weights, x: np.ndarray, w: np.ndarray) -> None:
+    """`pad` of a few into x and w, at once where they are of one length."""
+    n = len(sets[0])
+    if len(sets) > 1 and weights[0] is None and all(len(one) == n for one in sets):
+        x[:, :n] = np.concatenate(sets).reshape(len(sets), n, -1)
+        x[:, n:], w[:, :n] = x[:, :1], 1
+        return
+    for one, weight, rows, own in zip(sets, weights, x, w, strict=True):
+        n = len(one)
+        rows[:n], rows[n:] = one, one[0]
+        own[:n] = 1 if weight is None else weight
 
 
 def _ladder(largest: int) -> np.ndarray:
@@ -111,6 +153,31 @@ def _ladder(largest: int) -> np.ndarray:
         sizes += [size, size * 3 // 2]
         size *= 2
     return np.asarray(sizes)
+
+
+def _sets(x: Any) -> list[np.ndarray]:
+    """The data sets f[n_i, d] of a list of arrays, or of one array f[s, n, d]."""
+    if hasattr(x, "ndim") and x.dtype != object:
+        if x.ndim != 3:
+            raise ValueError(
+                f"x must be a list of arrays, f[s, n, d], or one array with groups=; got {x.shape}."
+            )
+        x = np.asarray(x)  # from a device in one piece
+    return [_two_dimensional(np.asarray(one), i) for i, one in enumerate(x)]
+
+
+def _weights(weight: Any, sets: list[np.ndarray]) -> list[np.ndarray]:
+    weights = [np.asarray(w) for w in weight]
+    if len(weights) != len(sets):
+        raise ValueError(
+            f"sample_weight must hold one array per data set ({len(sets)}); got {len(weights)}."
+        )
+    for i, (one, w) in enumerate(zip(sets, weights, strict=True)):
+        if w.shape != one.shape[:1]:
+            raise ValueError(
+                f"sample_weight[{i}] must have shape ({len(one)},), one per row; got {w.shape}."
+            )
+    return weights
 
 
 def _two_dimensional(one: np.ndarray, i: int) -> np.ndarray:
