@@ -128,23 +128,31 @@ def pad(
     """x f[s, length, d], filled up with each set's own first row, and weights f[s, length] that
     are 0 there: 0 may be outside a family's support."""
     x = np.empty((len(sets), length, sets[0].shape[1]), dtype)
-    w = np.zeros((len(sets), length), dtype)
+    w = np.empty((len(sets), length), dtype)
     for own in _blocks(sets):
         _pad(sets[own], weights[own], x[own], w[own])
     return x, w
 
 
 def _pad(sets: list[np.ndarray], weights: Weights, x: np.ndarray, w: np.ndarray) -> None:
-    """`pad` of a few into x and w, at once where they are of one length."""
-    n = len(sets[0])
-    if len(sets) > 1 and weights[0] is None and all(len(one) == n for one in sets):
+    """`pad` of a few into x and w."""
+    lengths = np.array([len(one) for one in sets])
+    n = lengths.min()
+    # A row as one item: NumPy would copy its few columns in a loop of their own.
+    items = x.view(np.dtype((np.void, x.itemsize * x.shape[2])))[..., 0]
+    if len(sets) > 1 and n == lengths.max():
         x[:, :n] = np.concatenate(sets).reshape(len(sets), n, -1)
-        x[:, n:], w[:, :n] = x[:, :1], 1
-        return
-    for one, weight, rows, own in zip(sets, weights, x, w, strict=True):
-        n = len(one)
-        rows[:n], rows[n:] = one, one[0]
-        own[:n] = 1 if weight is None else weight
+        items[:, n:] = items[:, :1]
+        w[:, :n], w[:, n:] = 1, 0
+    else:
+        for one, rows in zip(sets, x, strict=True):
+            rows[: len(one)] = one
+        there = np.arange(w.shape[1]) < lengths[:, None]
+        np.copyto(items[:, n:], items[:, :1], where=~there[:, n:])
+        w[...] = there
+    if weights[0] is not None:
+        for weight, own in zip(weights, w, strict=True):
+            own[: len(weight)] = weight  # type: ignore[arg-type]
 
 
 def _ladder(largest: int) -> np.ndarray:
