@@ -74,7 +74,14 @@ def with_kernel(
 def width_of(model, data: Data) -> int:
     """Features φ of the model on these data."""
     row = jax.ShapeDtypeStruct((1, data.x.shape[-1]), data.x.dtype)
-    return jax.eval_shape(model.family.features, row).shape[0]
+    return _features.eval_shape(model.family, row).shape[0]
+
+
+@jax.jit
+def _features(family, row):
+    """Never run: `jit` remembers the shapes of a function that it knows, which take a millisecond
+    to trace."""
+    return family.features(row)
 
 
 def check_control(control: engine.Control) -> engine.Control:

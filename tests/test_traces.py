@@ -84,6 +84,19 @@ def test_new_numbers_compile_nothing(how):
             _run(how, **numbers)
 
 
+def test_a_second_call_traces_no_features(monkeypatch):
+    traced = []
+    family = type(jaxem.Poisson())
+    features = family.features
+    monkeypatch.setattr(family, "features", lambda *args: traced.append(1) or features(*args))
+    rows = np.round(np.abs(_x(3, 76)) * 3)
+    for call, x in ((jaxem.fit, rows), (jaxem.fit_many, [rows, rows[:50]])):
+        for _ in range(2):
+            before = len(traced)
+            call(_poisson(), x, key=jax.random.key(0), n_starts=2, max_iter=2)
+        assert len(traced) == before > 0
+
+
 def test_the_counter_sees_a_new_shape():
     _run("em")
     with pytest.raises(AssertionError, match="em"), nothing_compiles():
