@@ -14,7 +14,7 @@ Last answer: only a CPU yet, 2.4, 1.9, 1.1, 0.52 and 0.16 G responsibilities per
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -39,6 +39,9 @@ FIGURES: dict[str, tuple[str, str, float | None]] = {
     "restarts": ("seconds", "<=", 0.2),
 }
 
+#: Lanes of an accelerator's bucket for one of the CPU's, and iterations of a call likewise.
+FAST_LANES, FAST_STRIDES = 16, 8
+
 #: Sizes between which the crossover is looked for.
 FEW_ROWS = (64, 256, 1024, 4096, 16_384)
 
@@ -49,7 +52,8 @@ BLOCKED_BYTES = 24
 
 @dataclass(frozen=True)
 class Task:
-    """One thing to time on every platform; `only_fast`: not on a CPU."""
+    """One thing to time on every platform; `only_fast`: not on a CPU. A size of (n, d, K, lanes)
+    ends the arguments of a step."""
 
     kind: str
     what: str
@@ -66,9 +70,15 @@ def run(quick: bool) -> list[dict[str, Any]]:
     platforms = found_platforms()
     if platforms == ["cpu"]:
         print("Only a CPU here: there is no other device to compare it with.")
+    planned = _tasks(quick)
+    workers = {name: _worker(name, platforms, planned[0]) for name in platforms}
     rows: list[dict[str, Any]] = []
-    for task in _tasks(quick):
-        rows += _timed(task, platforms, 0.2 if quick else 8.0)
+    try:
+        for task in planned:
+            rows += _timed(task, workers, 0.2 if quick else 3.0)
+    finally:
+        for worker in workers.values():
+            worker.__exit__()
     return _with_fractions(rows)
 
 
@@ -108,7 +118,7 @@ def _ways(d: int) -> list[tuple[str | None, str]]:
 
 
 def _step(what, n, d, k, lanes, kernel, precision, name) -> Task:
-    arguments = n, d, k, lanes, kernel, precision
+    arguments = n, d, k, lanes, kernel, precision, tasks.STRIDE
     size = n, d, k, lanes
     return Task(
         "step" if name else "few", what, tasks.step, arguments, size, tasks.STRIDE, name,
@@ -116,18 +126,33 @@ def _step(what, n, d, k, lanes, kernel, precision, name) -> Task:
     )  # fmt: skip
 
 
-def _timed(task: Task, platforms: list[str], seconds: float) -> list[dict[str, Any]]:
-    names = [name for name in platforms if not (task.only_fast and name == "cpu")]
-    variants = {
-        name: Isolated(task.make, *task.arguments, limit=240.0, env=_environment(name, platforms))
-        for name in names
-    }
-    try:
-        times = interleaved(variants, seconds, most=9)
-    finally:
-        for variant in variants.values():
-            variant.__exit__()
-    return [_row(task, name, times.get(name), variants[name].trouble) for name in names]
+def _timed(task: Task, workers: dict[str, Isolated], seconds: float) -> list[dict[str, Any]]:
+    """Rows of the task, by platform; a process that ended is begun anew."""
+    asked = {name: _of_platform(task, name) for name in workers}
+    asked = {name: one for name, one in asked.items() if not (one.only_fast and name == "cpu")}
+    for name, one in asked.items():
+        if workers[name].trouble:
+            workers[name] = _worker(name, list(workers), one)
+        else:
+            workers[name].then(one.make, *one.arguments)
+    times = interleaved({name: workers[name] for name in asked}, seconds, most=9)
+    return [_row(one, name, times.get(name), workers[name].trouble) for name, one in asked.items()]
+
+
+def _worker(name: str, platforms: list[str], task: Task) -> Isolated:
+    env = _environment(name, platforms)
+    return Isolated(task.make, *task.arguments, limit=240.0, env=env)
+
+
+def _of_platform(task: Task, name: str) -> Task:
+    """The task at the size of the platform: accelerators are asked for the lanes of their buckets,
+    and for so many iterations that a call takes a while."""
+    if task.kind != "step" or name == "cpu":
+        return task
+    n, d, k, lanes = task.size
+    lanes, stride = lanes * FAST_LANES, tasks.STRIDE * FAST_STRIDES
+    arguments = n, d, k, lanes, *task.arguments[4:6], stride
+    return replace(task, arguments=arguments, size=(n, d, k, lanes), iterations=stride)
 
 
 def _environment(name: str, platforms: list[str]) -> dict[str, str]:

@@ -40,10 +40,15 @@ def product(order: int) -> Variant:
     return _traced("product", clocked(lambda: multiply(a)))
 
 
-def step(n: int, d: int, k: int, lanes: int, kernel: str | None, precision: str) -> Variant:
-    """`STRIDE` iterations of all lanes on shared data."""
+def step(
+    n: int, d: int, k: int, lanes: int, kernel: str | None, precision: str, stride: int
+) -> Variant:
+    """`stride` iterations of all lanes on shared data. RuntimeError where the planner's bucket on
+    this device holds more lanes: they would run without being counted."""
     own = own_step(overlapping(n, d, k), k, lanes, kernel, precision)
-    return _traced(f"step-n{n}-d{d}-{kernel or 'chosen'}-{precision}", own.variant(STRIDE))
+    if own.plan.bucket > lanes:
+        raise RuntimeError(f"a bucket holds {own.plan.bucket} lanes: ask for as many, not {lanes}.")
+    return _traced(f"step-n{n}-d{d}-{kernel or 'chosen'}-{precision}", own.variant(stride))
 
 
 def tiny(sets: int, n: int, d: int, k: int) -> Variant:

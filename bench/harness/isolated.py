@@ -14,7 +14,8 @@ ONE_BLAS_THREAD = {
 
 class Isolated:
     """`make(*arguments)` is called in a new process and must return a variant; calling this runs
-    that variant there. NaN, for ever after, once it failed or took longer than `limit` seconds."""
+    that variant there. NaN, for ever after, once it failed or took longer than `limit` seconds.
+    `then` makes another variant in the same process, whose start is paid for."""
 
     def __init__(
         self,
@@ -26,7 +27,7 @@ class Isolated:
         self.limit, self.trouble = limit, ""
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
-        self._process = context.Process(target=_serve, args=(theirs, make, arguments), daemon=True)
+        self._process = context.Process(target=_serve, args=(theirs,), daemon=True)
         before = dict(os.environ)
         os.environ.update(env or {})
         try:
@@ -35,12 +36,19 @@ class Isolated:
             os.environ.clear()
             os.environ.update(before)
         theirs.close()
+        self._pipe.send((make, arguments))
+
+    def then(self, make: Callable, *arguments: Any) -> None:
+        """Make another variant; RuntimeError where the process has ended."""
+        if self.trouble:
+            raise RuntimeError(self.trouble)
+        self._pipe.send((make, arguments))
 
     def __call__(self) -> float:
         if self.trouble:
             return math.nan
         try:
-            self._pipe.send("run")
+            self._pipe.send(None)
             if not self._pipe.poll(self.limit):
                 return self._fail(f"no result within {self.limit:g} s")
             value = self._pipe.recv()
@@ -61,12 +69,18 @@ class Isolated:
         return math.nan
 
 
-def _serve(pipe: Any, make: Callable, arguments: tuple) -> None:
+def _serve(pipe: Any) -> None:
+    """Make what is sent, run it where nothing is."""
+    variant: Callable[[], float] | None = None
     try:
-        variant = make(*arguments)
         while True:
-            pipe.recv()
-            pipe.send(float(variant()))
+            wanted = pipe.recv()
+            if wanted is None and variant is not None:
+                pipe.send(float(variant()))
+            elif wanted is not None:
+                variant = None  # the arrays of the one before go first
+                make, arguments = wanted
+                variant = make(*arguments)
     except EOFError:
         return
     except Exception as error:

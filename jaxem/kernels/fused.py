@@ -143,33 +143,36 @@ def _launch(step: Step, beta, rows, weight, reference):
     call = partial(_call, step, tile)
     moments, total = jax.lax.platform_dependent(
         *(beta, rows, weight, reference),
-        cuda=partial(call, False),
-        rocm=partial(call, False),
-        default=partial(call, True),
+        cuda=partial(call, "cuda"),
+        rocm=partial(call, "rocm"),
+        default=partial(call, None),
     )
     moments = moments.reshape(groups, lanes + spare, *moments.shape[2:])
     return moments[:, :lanes, :k, :p], total.reshape(groups, -1)[:, :lanes]
 
 
-def _call(step: Step, tile: Tile, interpret: bool, beta, rows, weight, reference):
+def _call(step: Step, tile: Tile, platform: str | None, beta, rows, weight, reference):
     """Moments f[t, l, k, p] and totals f[t, l] of t tiles of l lanes: beta f[t, l, k, p],
-    rows f[g, a, n], weight f[g, 1, n] or f[t, l, n], reference f[t, l]; g divides t."""
+    rows f[g, a, n], weight f[g, 1, n] or f[t, l, n], reference f[t, l]; g divides t. Interpreted
+    where the kernel is written for no platform."""
     count, lanes, k, p = beta.shape
     chunks, length = row_layout(rows.shape[2])
     plain = tile.path == "plain"
     # Plain: a list over features of [lanes, k]. Dot: one matrix of all columns.
     beta = jnp.moveaxis(beta, 3, 1) if plain else beta.reshape(count, lanes * k, p)
     inputs = [beta, reference, rows, weight]
-    specs = [_whole(beta), _whole(reference), _chunk(rows, count, length)]
-    specs += [_chunk(weight, count, length)]
-    if not plain:
+    cut = None if plain else length
+    specs = [_whole(beta), _whole(reference), _rows(rows, count, cut), _rows(weight, count, cut)]
+    ptx = platform == "cuda"
+    if plain:
+        body = partial(plain_program, step, tile, ptx, length)
+    else:
         pairs = np.zeros((2, p), np.int32)
         pairs[:, : len(step.pairs)] = np.asarray(step.pairs).T
         inputs += [jnp.asarray(pairs)]
         specs += [pl.BlockSpec((2, p), lambda t, c: (0, 0))]
-    body = partial(plain_program, step, tile)
-    if not plain:
-        body = partial(dot_program, step._replace(precision="float32") if interpret else step, tile)
+        step = step._replace(precision="float32") if platform is None else step
+        body = partial(dot_program, step, tile, ptx)
     moments, total = pl.pallas_call(
         body,
         grid=(count, chunks),
@@ -178,7 +181,7 @@ def _call(step: Step, tile: Tile, interpret: bool, beta, rows, weight, reference
         out_shape=[
             jax.ShapeDtypeStruct((count, chunks, *a.shape[1:]), a.dtype) for a in (beta, reference)
         ],
-        interpret=interpret,
+        interpret=platform is None,
         compiler_params=triton.CompilerParams(num_warps=tile.warps, num_stages=1),
         name=f"softmax_moments_{tile.path}",
     )(*inputs)
@@ -196,7 +199,12 @@ def _partial(a) -> pl.BlockSpec:
     return pl.BlockSpec((None, None, *a.shape[1:]), lambda t, c: (t, c) + (0,) * (a.ndim - 1))
 
 
-def _chunk(a, tiles: int, length: int) -> pl.BlockSpec:
-    """The chunk's rows of an array f[g, ., n] whose groups hold equally many tiles."""
+def _rows(a, tiles: int, length: int | None) -> pl.BlockSpec:
+    """The tile's own rows of an array f[g, ., n] whose groups hold equally many tiles: the chunk's
+    `length`, or without it all of them."""
+    # One group is named by the number 0, so that the compiler knows where its rows begin.
     per = np.int32(tiles // a.shape[0])
-    return pl.BlockSpec((None, a.shape[1], length), lambda t, c: (jax.lax.div(t, per), 0, c))
+    group = (lambda t: 0) if a.shape[0] == 1 else (lambda t: jax.lax.div(t, per))
+    if length is None:
+        return pl.BlockSpec((None, *a.shape[1:]), lambda t, c: (group(t), 0, 0))
+    return pl.BlockSpec((None, a.shape[1], length), lambda t, c: (group(t), 0, c))

@@ -14,16 +14,18 @@ import numpy as np
 CHUNK_ROWS = 2048
 MAX_CHUNKS = 128
 
-#: Rows that a program takes at a time: one per thread of a warp on the plain path.
-ROWS = 32
+#: Threads of a warp.
+WARP = 32
+
+#: Chunks are whole multiples of so many rows.
+ROWS = 64
 
 #: Plain path. Features up to which it is written out (fewer where matrix units may be used: below
 #: 16 they are fed mostly padding); sums a thread can keep, for as many coefficients stand beside
-#: them in its 255 registers (120 of each spill); and warps that may split the components of a row,
-#: at the price of a barrier in the softmax.
-PLAIN_FEATURES = {"float32": 48, "tf32x3": 16, "bf16x3": 16}
-THREAD_SUMS = 90
-PLAIN_WARPS = 4
+#: them in its 255 registers (120 of each spill).
+PLAIN_FEATURES = {"float32": 91, "tf32x3": 16, "bf16x3": 16}
+THREAD_SUMS = 92
+TURNS = 1
 
 #: Dot path. Columns of a tile; sums a warp can keep (twice as many, and the registers of the
 #: unrolled products spill by kilobytes); and warps at most.
@@ -41,6 +43,8 @@ class Tile(NamedTuple):
     features: int  # those of the family, padded on the dot path
     rows: int
     warps: int
+    turns: int = 1  # blocks of rows in one turn of the loop
+    ahead: bool = False
 
 
 def power_of_two(value: int) -> int:
@@ -70,13 +74,13 @@ def plan(k: int, p: int, lanes: int, dtype: Any, precision: str = "float32") -> 
 
 def _plain(k: int, p: int, lanes: int, words: int) -> Tile | None:
     columns = power_of_two(k)
-    warps = power_of_two(-(-columns * p * words // THREAD_SUMS))
-    if warps > PLAIN_WARPS:
+    threads = power_of_two(-(-columns * p * words // THREAD_SUMS))
+    if threads > min(WARP, columns):
         return None
     together = 1
     while together < lanes and 2 * together * columns * p * words <= THREAD_SUMS:
         together *= 2
-    return Tile("plain", together, columns, p, ROWS, warps)
+    return Tile("plain", together, columns, p, WARP // threads, 1, TURNS)
 
 
 def _dot(k: int, p: int, lanes: int, words: int) -> Tile | None:
@@ -87,4 +91,4 @@ def _dot(k: int, p: int, lanes: int, words: int) -> Tile | None:
     warps = max(4, together * columns * features * words // WARP_SUMS)
     if warps > DOT_WARPS:
         return None
-    return Tile("dot", together, columns, features, ROWS, warps)
+    return Tile("dot", together, columns, features, WARP, warps)
