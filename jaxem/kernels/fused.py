@@ -21,12 +21,19 @@ import jax.numpy as jnp
 import numpy as np
 from jax.custom_batching import custom_vmap
 from jax.experimental import pallas as pl
-from jax.experimental.pallas import triton
+
+try:
+    from jax.experimental.pallas import triton
+except ImportError:  # JAX 0.11 announces a version without it
+    triton = None
 
 from jaxem.kernels.blocked import as_blocks, blocked_moments
 from jaxem.kernels.programs import Pairs, Step, dot_program, plain_program
 from jaxem.kernels.tiles import Tile, padded_rows, plan, row_layout
 from jaxem.numerics import NEGLIGIBLE
+
+#: Whether this JAX can compile the kernel.
+AVAILABLE = triton is not None
 
 #: Rows per block of the step whose derivatives stand for the kernel's.
 BLOCK_ROWS = 2048
@@ -47,6 +54,11 @@ def fused_moments(
     beta f[k, p], rows f[a, n], weight f[n]. Under `vmap` all lanes share one kernel, and what has
     no lane axis (rows, weight) is never copied. Derivatives are those of the blocked step.
     """
+    if not AVAILABLE:
+        raise ValueError(
+            f"kernel='fused' needs Pallas' backend for Triton, which JAX {jax.__version__} has "
+            "not; use kernel='blocked', or another version of JAX."
+        )
     step = Step(pairs, hard, precision)
     if exponent is None or hard:
         return _lane(step, beta, rows, weight, reference)
