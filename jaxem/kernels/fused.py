@@ -22,18 +22,17 @@ import numpy as np
 from jax.custom_batching import custom_vmap
 from jax.experimental import pallas as pl
 
-try:
+try:  # JAX 0.11 announces a version without it.
     from jax.experimental.pallas import triton
-except ImportError:  # JAX 0.11 announces a version without it
-    triton = None
+
+    AVAILABLE = True
+except ImportError:
+    AVAILABLE = False
 
 from jaxem.kernels.blocked import as_blocks, blocked_moments
 from jaxem.kernels.programs import Pairs, Step, dot_program, plain_program
 from jaxem.kernels.tiles import Tile, padded_rows, plan, row_layout
 from jaxem.numerics import NEGLIGIBLE
-
-#: Whether this JAX can compile the kernel.
-AVAILABLE = triton is not None
 
 #: Rows per block of the step whose derivatives stand for the kernel's.
 BLOCK_ROWS = 2048
