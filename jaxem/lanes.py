@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jax.sharding import Mesh, PartitionSpec
 
 from jaxem import budget, engine
-from jaxem.compiler import program
+from jaxem.compiler import on_each, program
 from jaxem.frame import restore
 from jaxem.kernels import whole
 from jaxem.loop import finish
@@ -73,7 +73,7 @@ def _over_devices(mesh: Mesh | None, function: Callable, own: tuple[bool, ...]) 
         return function
     lanes, whole = PartitionSpec(LANES), PartitionSpec()
     specs = tuple(lanes if one else whole for one in own)
-    return jax.shard_map(function, mesh=mesh, in_specs=specs, out_specs=lanes, check_vma=False)
+    return on_each(mesh, function, specs, lanes)
 
 
 def prepare(grid: Grid, rows: int) -> Grid:

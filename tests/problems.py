@@ -1,7 +1,9 @@
 """Data, models and forced plans that the tests of the batch engine share: few shapes compile."""
 
+import contextlib
 import dataclasses
 
+import jax
 import numpy as np
 
 import jaxem
@@ -18,6 +20,16 @@ def clouds(n=300, seed=0, gap=4.0):
 def mixture(kind="full", k=3, **options):
     """A Gaussian mixture."""
     return jaxem.Mixture(jaxem.Gaussian(kind, **options), n_components=k)
+
+
+def platform_of(name):
+    """Where programs are traced and lowered for a platform that is not there: JAX 0.11 asks which
+    GPU it is."""
+    if name != "cuda" or not hasattr(jax.sharding, "AbstractDevice"):
+        return contextlib.nullcontext()
+    device = jax.sharding.AbstractDevice("NVIDIA H200", num_cores=None, platform="gpu")
+    mesh = jax.sharding.AbstractMesh((), (), abstract_device=device)
+    return jax.sharding.use_abstract_mesh(mesh)
 
 
 def force_plan(monkeypatch, **sizes):

@@ -204,7 +204,8 @@ def test_importing_does_nothing():
 import sys, jax
 before = dict(jax.config.values)
 import jaxem
-assert dict(jax.config.values) == before, "import changed JAX's configuration"
+after = dict(jax.config.values)  # JAX 0.7 gets options of its own with its Pallas
+assert before.items() <= after.items(), "import changed JAX's configuration"
 from jax._src import xla_bridge
 assert not xla_bridge._backends, "import started a backend"
 heavy = {"matplotlib", "sklearn", "typer", "rich", "scipy.stats", "chex"} & set(sys.modules)

@@ -1,8 +1,11 @@
 """The engine's programs get the options meant for them, and an XLA that knows none still works."""
 
+import jax
 import jax.numpy as jnp
+import jaxlib
 import numpy as np
 import pytest
+from jax.sharding import Mesh, PartitionSpec
 
 from jaxem import compiler
 from jaxem.pytree import pytree, static
@@ -36,7 +39,8 @@ def test_options_that_xla_does_not_know_are_left_out(monkeypatch):
 
 
 def test_separate_data_keep_the_newer_generator_and_other_platforms_their_defaults():
-    assert compiler._options("cpu", True)["xla_cpu_use_fusion_emitters"] is False
+    asked = compiler.SHARED if jaxlib.version.__version_info__ < (0, 11) else compiler.WIDE
+    assert compiler._options("cpu", True) == asked
     assert "xla_cpu_use_fusion_emitters" not in compiler._options("cpu", False)
     assert compiler._options("gpu", True) is None
 
@@ -53,3 +57,17 @@ def test_a_program_asks_its_grid(monkeypatch):
     for shared in (True, False, True):
         assert add(Grid(jnp.float64(1), shared), 2.0) == 3
     assert asked == [("cpu", True), ("cpu", False)]  # compiled once each
+
+
+def test_arrays_of_size_0_go_to_every_device():
+    """jaxlib 0.11.2 ends the process where they are read there as they came."""
+    mesh, lanes = Mesh(np.array(jax.devices()), ("lanes",)), PartitionSpec("lanes")
+
+    def steps(x, none, common):
+        body = lambda carry: (carry[0] + common.sum(), 2 * carry[1], carry[2] + 1)  # noqa: E731
+        return jax.lax.while_loop(lambda carry: carry[2] < 3, body, (x, none, 0))[:2]
+
+    run = jax.jit(compiler.on_each(mesh, steps, (lanes, lanes, PartitionSpec()), lanes))
+    x, none = run(np.arange(16.0), np.zeros((16, 0)), np.zeros(0, np.float64))
+    np.testing.assert_array_equal(x, np.arange(16.0))
+    assert none.shape == (16, 0) and len(none.sharding.device_set) == len(jax.devices())

@@ -1,6 +1,8 @@
 """The fused kernel equals the reference: interpreted on a CPU, compiled where a GPU is present."""
 
 import functools
+import subprocess
+import sys
 
 import chex
 import hypothesis
@@ -9,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from problems import platform_of
 
 import jaxem
 from jaxem.kernels import (
@@ -312,6 +315,28 @@ def test_the_choice():
     assert choose("cpu", 8, 6, 1000, np.float32, "fused") == "fused"
 
 
+def test_a_jax_without_pallas_for_triton_fits_by_the_blocked_kernel():
+    program = """
+import sys
+sys.modules["jax.experimental.pallas.triton"] = None
+import jax, jaxem
+from jaxem.kernels import choose
+
+assert choose("gpu", 8, 6, 1000, "float32") == "blocked"
+model = jaxem.Mixture(jaxem.Poisson(), n_components=1)
+fit = lambda **how: jaxem.fit(model, [[1], [2]], key=jax.random.key(0), n_starts=1, **how)
+assert fit().report.kernel == "blocked"
+try:
+    fit(kernel="fused")
+except ValueError as error:
+    print(error)
+"""
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, timeout=120
+    )
+    assert "kernel='fused' needs Pallas' backend for Triton, which JAX" in done.stdout, done.stderr
+
+
 @hypothesis.given(n=st.integers(1, 10**7))
 def test_chunks_cover_the_rows_and_waste_little(n):
     chunks, length = row_layout(n)
@@ -348,7 +373,8 @@ def test_tiles_hold_their_lanes(k, p, lanes, dtype, precision):
 
 
 def _lowered(function, *args):
-    return jax.jit(function).trace(*args).lower(lowering_platforms=("cuda",))
+    with platform_of("cuda"):
+        return jax.jit(function).trace(*args).lower(lowering_platforms=("cuda",))
 
 
 def _triton_modules(lowered) -> list[str]:

@@ -6,6 +6,7 @@ import re
 import jax
 import numpy as np
 import pytest
+from problems import platform_of
 
 import jaxem
 from jaxem import engine, lanes
@@ -34,8 +35,9 @@ def engine_programs(
     control = Control(F32(1e-6), 500, True, "log_likelihood", accelerate)
 
     def lower(program, *arguments):
-        traced = program.on(kind).trace(grid, number, *arguments)
-        return traced.lower(lowering_platforms=(platform,))
+        with platform_of(platform):
+            traced = program.on(kind).trace(grid, number, *arguments)
+            return traced.lower(lowering_platforms=(platform,))
 
     def shapes(lowered):
         struct = lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype)  # noqa: E731
@@ -103,8 +105,9 @@ def test_tiles_of_separate_data_are_lanes_of_one_kernel(platform):
     frame = Frame(np.zeros(8, F32), np.ones(8, F32))
     grid = lanes.Grid(*leading(sets, (model, data, prepared, frame)), shared=False)
     number, runs = np.zeros(sets, np.int32), leading(sets * width, run)
-    traced = lanes.advance.on(kind, False).trace(grid, number, control, 500, 0, 64, runs, 1)
-    text = traced.lower(lowering_platforms=(platform,)).as_text()
+    with platform_of(platform):
+        traced = lanes.advance.on(kind, False).trace(grid, number, control, 500, 0, 64, runs, 1)
+        text = traced.lower(lowering_platforms=(platform,)).as_text()
     assert bool(calls(text)) == (platform == "cuda")
     # Arrays of rows, however padded, are there once for every tile, not for every lane.
     arrays = [[int(size) for size in one.split("x")] for one in re.findall(r"<([\dx]+)xf32>", text)]

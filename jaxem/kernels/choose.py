@@ -22,6 +22,7 @@
 |                                         |         | which the fused kernel may not. Not measured |
 | GPU, K · P > 8192 (float64: 4096), both | blocked | `tiles.plan`: beyond, sums spill out of the  |
 | padded                                  |         | registers, as the compiler tells             |
+| GPU, a JAX without Pallas for Triton    | blocked | the fused kernel is written for it           |
 
 The limits by instructions are those of `python -m bench kernel`, which reads the compiled code.
 The number of lanes enters no line: with few, one launch per step is as good as several. It is
@@ -36,7 +37,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxem.kernels.blocked import Blocks, blocked_moments
-from jaxem.kernels.fused import fused_moments
+from jaxem.kernels.fused import AVAILABLE, fused_moments
 from jaxem.kernels.programs import Pairs
 from jaxem.kernels.reference import softmax_moments_reference
 from jaxem.kernels.tiles import plan
@@ -64,8 +65,10 @@ def choose(
         if kernel not in KERNELS:
             raise ValueError(f"kernel must be one of {', '.join(KERNELS)}; got {kernel!r}.")
         return kernel
+    if platform not in GPUS or not AVAILABLE:
+        return "blocked"
     narrow = n_features <= FUSED_FEATURES.get(np.dtype(dtype).itemsize, 0)
-    if platform in GPUS and narrow and plan(n_components, n_features, lanes, dtype) is not None:
+    if narrow and plan(n_components, n_features, lanes, dtype) is not None:
         return "fused"
     return "blocked"
 

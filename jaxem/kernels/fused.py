@@ -21,7 +21,13 @@ import jax.numpy as jnp
 import numpy as np
 from jax.custom_batching import custom_vmap
 from jax.experimental import pallas as pl
-from jax.experimental.pallas import triton
+
+try:  # JAX 0.11 announces a version without it.
+    from jax.experimental.pallas import triton
+
+    AVAILABLE = True
+except ImportError:
+    AVAILABLE = False
 
 from jaxem.kernels.blocked import as_blocks, blocked_moments
 from jaxem.kernels.programs import Pairs, Step, dot_program, plain_program
@@ -47,6 +53,11 @@ def fused_moments(
     beta f[k, p], rows f[a, n], weight f[n]. Under `vmap` all lanes share one kernel, and what has
     no lane axis (rows, weight) is never copied. Derivatives are those of the blocked step.
     """
+    if not AVAILABLE:
+        raise ValueError(
+            f"kernel='fused' needs Pallas' backend for Triton, which JAX {jax.__version__} has "
+            "not; use kernel='blocked', or another version of JAX."
+        )
     step = Step(pairs, hard, precision)
     if exponent is None or hard:
         return _lane(step, beta, rows, weight, reference)

@@ -7,6 +7,8 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from jaxem.compiler import on_each
+
 #: The axis of rows in meshes.
 ROWS = "rows"
 
@@ -21,7 +23,7 @@ def summed(mesh: Mesh | None, function: Callable) -> Callable:
     def own(part, rest):
         return jax.lax.psum(function(part, rest), ROWS)
 
-    return jax.shard_map(own, mesh=mesh, in_specs=(rows, whole), out_specs=whole, check_vma=False)
+    return on_each(mesh, own, (rows, whole), whole)
 
 
 def each_device(mesh: Mesh, function: Callable) -> Callable:
@@ -33,9 +35,7 @@ def each_device(mesh: Mesh, function: Callable) -> Callable:
         kept, sums = function(part, rest)
         return kept, jax.lax.psum(sums, ROWS)
 
-    return jax.shard_map(
-        own, mesh=mesh, in_specs=(rows, whole), out_specs=(rows, whole), check_vma=False
-    )
+    return on_each(mesh, own, (rows, whole), (rows, whole))
 
 
 def filled(mesh: Mesh, x: Any, weight: Any, label: Any) -> tuple:

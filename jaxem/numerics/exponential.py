@@ -18,7 +18,8 @@ _POLYNOMIAL = (
 
 @jax.custom_jvp
 def exp_nonpositive(x: jax.Array) -> jax.Array:
-    """exp(x) for x <= 0; absolute error within 6e-8 in float32, and 0 below −87."""
+    """exp(x) for x <= 0; absolute error within 8.2e-8 in float32 (6.7e-8 where multiplications are
+    fused with additions, as XLA does unless told not to optimise), and 0 below −87."""
     if x.dtype != np.float32:
         return jnp.exp(x)
     return jax.lax.platform_dependent(x, cpu=_by_polynomial, default=jnp.exp)
