@@ -4,6 +4,7 @@ import collections
 import re
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from problems import platform_of
@@ -15,6 +16,7 @@ from jaxem.fit import plan_for
 from jaxem.frame import Frame
 from jaxem.loop import cast, with_kernel
 from jaxem.numerics import PRECISIONS, device_einsum
+from jaxem.numerics import precision as precision_module
 
 F32 = np.float32
 
@@ -115,19 +117,22 @@ def test_tiles_of_separate_data_are_lanes_of_one_kernel(platform):
     assert of_rows and {shape[0] for shape in of_rows} == {sets}
 
 
-FAST = [("tf32x3", "tf32", ["cuda"]), ("bf16x3", "bf16", ["cuda", "tpu"])]
+# Products of the step and operations of each: bf16x3 leaves the three parts to XLA.
+FAST = [("tf32x3", "tf32", ["cuda"], 3, 1), ("bf16x3", "bf16", ["cuda", "tpu"], 2, 3)]
 
 
-@pytest.mark.parametrize("precision, type_, platforms", FAST)
-def test_a_fast_precision_is_that_of_the_two_products_of_the_step(precision, type_, platforms):
+@pytest.mark.parametrize("precision, type_, platforms, count, operations", FAST)
+def test_a_fast_precision_is_that_of_the_two_products_of_the_step(
+    precision, type_, platforms, count, operations
+):
     for platform in ("cuda", "tpu"):
         how = dict(precision=precision, kernel="blocked")
         _, texts = engine_programs(platform, jaxem.Gaussian("full"), 2, **how)
         fast = [line for line in products(texts["advance"]) if "algorithm" in line]
-        assert len(fast) == (2 if platform in platforms else 0)
+        assert len(fast) == (count if platform in platforms else 0)
         for line in fast:
             assert f"lhs_precision_type = {type_}" in line
-            assert "num_primitive_operations = 3" in line
+            assert f"num_primitive_operations = {operations}" in line
         exact = [line for line in products(texts["advance"]) if line not in fast]
         assert exact and all(line.count("HIGHEST") == 2 for line in exact)
 
@@ -137,3 +142,24 @@ def test_where_a_device_has_no_fast_products_they_are_exact(precision):
     a = np.random.default_rng(0).normal(size=(40, 40)).astype(F32)
     got = jax.jit(lambda a: device_einsum("ij,jk->ik", a, a, precision=precision))(a)
     np.testing.assert_allclose(got, a.astype(float) @ a, rtol=0, atol=2e-5)
+
+
+@pytest.mark.parametrize("p, n", [(3, 300), (40, 300), (300, 40), (16, 64)])
+def test_products_by_parts_keep_21_bits(monkeypatch, p, n):
+    # The CPU has no TF32: each part is cut to its bits, then multiplied exactly.
+    monkeypatch.setattr(precision_module, "_TF32", jax.lax.Precision.HIGHEST)
+    monkeypatch.setattr(precision_module, "_PIECE", 64)
+    rng = np.random.default_rng(p)
+    beta, phi, resp = (rng.uniform(size=shape).astype(F32) for shape in [(3, 7, p), (p, n), (7, n)])
+    by_parts = precision_module._by_parts
+    logits = jax.vmap(lambda b: by_parts("kp,pm->km", b, phi))(beta)
+    np.testing.assert_allclose(logits, beta.astype(float) @ phi, rtol=2e-6)
+    moments = by_parts("km,pm->kp", resp, phi)
+    assert moments.shape == (7, p)
+    np.testing.assert_allclose(moments, resp.astype(float) @ phi.T, rtol=2e-6)
+    high, low = precision_module._halves(jnp.asarray(resp))
+    assert not np.any(np.asarray(high).view(np.uint32) & 0x1FFF)
+    np.testing.assert_array_equal(np.asarray(high, float) + np.asarray(low), resp)
+    assert np.abs(np.asarray(low) / resp).max() <= 2.0**-11
+    slope = jax.jvp(lambda b: by_parts("kp,pm->km", b, phi), (beta[0],), (beta[1],))[1]
+    np.testing.assert_allclose(slope, beta[1].astype(float) @ phi, rtol=2e-6)

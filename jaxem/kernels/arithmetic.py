@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.experimental.pallas import triton
+
+from jaxem.kernels.backend import triton
 
 
 class Arithmetic(NamedTuple):

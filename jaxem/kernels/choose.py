@@ -36,8 +36,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxem.kernels.backend import AVAILABLE
 from jaxem.kernels.blocked import Blocks, blocked_moments
-from jaxem.kernels.fused import AVAILABLE, fused_moments
+from jaxem.kernels.fused import fused_moments
 from jaxem.kernels.programs import Pairs
 from jaxem.kernels.reference import softmax_moments_reference
 from jaxem.kernels.tiles import plan
@@ -68,9 +69,8 @@ def choose(
     if platform not in GPUS or not AVAILABLE:
         return "blocked"
     narrow = n_features <= FUSED_FEATURES.get(np.dtype(dtype).itemsize, 0)
-    if narrow and plan(n_components, n_features, lanes, dtype) is not None:
-        return "fused"
-    return "blocked"
+    tile = plan(n_components, n_features, lanes, dtype) if narrow else None
+    return "fused" if tile is not None and tile.path == "plain" else "blocked"
 
 
 def softmax_moments(

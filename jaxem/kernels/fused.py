@@ -22,13 +22,7 @@ import numpy as np
 from jax.custom_batching import custom_vmap
 from jax.experimental import pallas as pl
 
-try:  # JAX 0.11 announces a version without it.
-    from jax.experimental.pallas import triton
-
-    AVAILABLE = True
-except ImportError:
-    AVAILABLE = False
-
+from jaxem.kernels.backend import AVAILABLE, triton
 from jaxem.kernels.blocked import as_blocks, blocked_moments
 from jaxem.kernels.programs import Pairs, Step, dot_program, plain_program
 from jaxem.kernels.tiles import Tile, padded_rows, plan, row_layout

@@ -25,7 +25,7 @@ ROWS = 64
 #: them in its 255 registers (120 of each spill).
 PLAIN_FEATURES = {"float32": 91, "tf32x3": 16, "bf16x3": 16}
 THREAD_SUMS = 92
-TURNS = 1
+TURNS = 2
 
 #: Dot path. Columns of a tile; sums a warp can keep (twice as many, and the registers of the
 #: unrolled products spill by kilobytes); and warps at most.

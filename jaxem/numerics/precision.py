@@ -54,7 +54,9 @@ def device_einsum(spec: str, *operands: jax.Array, precision: str = "float32") -
     check_precision(precision)
     if precision == "float32" or operands[0].dtype != jnp.float32:
         return exact(*operands)
-    fast = partial(_by_parts, spec) if precision == "tf32x3" else partial(exact, precision=precision)
+    fast = (
+        partial(_by_parts, spec) if precision == "tf32x3" else partial(exact, precision=precision)
+    )
     platforms = dict.fromkeys(FAST[precision], fast)
     return jax.lax.platform_dependent(*operands, **platforms, default=exact)
 
