@@ -3,6 +3,7 @@
 import functools
 import subprocess
 import sys
+import types
 
 import chex
 import hypothesis
@@ -26,6 +27,7 @@ from jaxem.kernels import (
     with_features,
 )
 from jaxem.kernels.fused import features_of
+from jaxem.kernels.programs import terms_of
 from jaxem.kernels.tiles import plan, power_of_two, row_layout
 
 
@@ -314,6 +316,21 @@ def test_the_choice():
     assert choose("gpu", 8, 45, 1000, np.float64) == "blocked"
     assert choose("gpu", 2000, 6, 1000, np.float32) == "blocked"
     assert choose("cpu", 8, 6, 1000, np.float32, "fused") == "fused"
+
+
+@pytest.mark.parametrize(
+    "capability, kernel",
+    [("7.0", "blocked"), ("7.5", "fused"), ("10.0", "fused"), ("gfx90a", "fused"), (None, "fused")],
+)
+def test_a_gpu_that_pallas_does_not_know_takes_the_blocked_kernel(monkeypatch, capability, kernel):
+    device = types.SimpleNamespace(compute_capability=capability)
+    monkeypatch.setattr(jax, "local_devices", lambda: [device])
+    assert choose("gpu", 8, 6, 1000, np.float32) == kernel
+
+
+def test_features_that_are_there_twice_are_refused():
+    with pytest.raises(ValueError, match="must differ from one another"):
+        terms_of(((0, 0), (0, 1), (1, 0)))
 
 
 def test_a_jax_without_pallas_for_triton_fits_by_the_blocked_kernel():

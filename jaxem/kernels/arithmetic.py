@@ -57,8 +57,8 @@ _PLAIN32 = _PLAIN64._replace(exp_nonpositive=lambda x: jnp.exp2(x * np.float32(n
 
 _PTX64 = _PLAIN64._replace(multiply_add=_instruction("fma.rn.f64", "d"))
 
-# Errors (PTX ISA, Floating Point Instructions): exp within 6e-8 absolute, the inverse to a unit in
-# its last place, the logarithm of x <= 2 to 2^-22 absolute and of others to that relative.
+# Errors (PTX ISA, Floating Point Instructions): 2^x to 2^-22 relative, the inverse to a unit in its
+# last place, the logarithm of x <= 2 to 2^-22 absolute and of others to that relative.
 _PTX32 = Arithmetic(
     multiply_add=_instruction("fma.rn.f32", "f"),
     exp_nonpositive=lambda x: _exp2(x * np.float32(np.log2(np.e))),

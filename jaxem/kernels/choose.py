@@ -6,26 +6,25 @@
 |                                         |         | product for d ≥ 16, 1.5 to 2.7 × its own     |
 |                                         |         | two products below (`bench step`)            |
 | TPU and others                          | blocked | the fused kernel is written for GPUs         |
-| GPU, float32, P ≤ 64 (full d ≤ 9,       | fused   | XLA writes and reads 16–20 bytes per         |
-| diagonal d ≤ 31)                        |         | responsibility, 215–270 G/s at 4.3 TB/s,     |
-|                                         |         | beside its products: about 130 G/s at P = 45 |
-|                                         |         | on an H200. The compiled kernel's            |
-|                                         |         | instructions allow 150–190 there, 530 at     |
-|                                         |         | P = 15, 1290 at P = 6 (K = 8). Not measured  |
-|                                         |         | yet: no GPU at hand                          |
-| GPU, float32, P > 64                    | blocked | by the same count 80 G/s fused against 110   |
-|                                         |         | at P = 66, and worse above: the matrix       |
-|                                         |         | library decides. Not measured yet            |
+| GPU, float32, P ≤ 91 (full d ≤ 12,      | fused   | measured on an H200, G responsibilities/s at |
+| diagonal d ≤ 45)                        |         | K = 8: 1040, 490, 150, 100, 82 against 138,  |
+|                                         |         | 132, 98, 79, 74 for P = 6, 15, 45, 66, 91    |
+|                                         |         | (`bench fused`)                              |
+| GPU, float32, P > 91                    | blocked | coefficients and sums of one component fill  |
+|                                         |         | a thread's registers: the matrix library     |
+|                                         |         | decides. 71, 51 and 19 G/s at P = 105, 153   |
+|                                         |         | and 561                                      |
+| GPU, float32, padded K · P > 2944       | blocked | a warp has no room for the sums of a lane;   |
+|                                         |         | by matrix products on chip 20 against 71 G/s |
+|                                         |         | (P = 105)                                    |
 | GPU, float64, P ≤ 16                    | fused   | twice the bytes, so fusion saves twice as    |
 |                                         |         | much; no matrix unit involved. Not measured  |
 | GPU, float64, P > 16                    | blocked | the library feeds float64 matrix units,      |
 |                                         |         | which the fused kernel may not. Not measured |
-| GPU, K · P > 8192 (float64: 4096), both | blocked | `tiles.plan`: beyond, sums spill out of the  |
-| padded                                  |         | registers, as the compiler tells             |
-| GPU, a JAX without Pallas for Triton    | blocked | the fused kernel is written for it           |
+| GPU older than compute capability 7.5,  | blocked | Pallas' compiler does not know it; the fused |
+| a JAX without Pallas for Triton         |         | kernel is written for it                     |
 
-The limits by instructions are those of `python -m bench kernel`, which reads the compiled code.
-The number of lanes enters no line: with few, one launch per step is as good as several. It is
+The number of lanes enters no line: with one lane of 50,000 rows the two kernels take as long. It is
 asked for because measurements may say otherwise. "reference" is the textbook's n × k: for tests.
 """
 
@@ -50,7 +49,10 @@ KERNELS = ("reference", "blocked", "fused")
 GPUS = ("gpu", "cuda", "rocm")
 
 #: Features up to which fusion pays, by itemsize.
-FUSED_FEATURES = {4: 64, 8: 16}
+FUSED_FEATURES = {4: 91, 8: 16}
+
+#: The oldest NVIDIA architecture that Pallas' compiler knows.
+OLDEST = 7.5
 
 
 def choose(
@@ -66,11 +68,17 @@ def choose(
         if kernel not in KERNELS:
             raise ValueError(f"kernel must be one of {', '.join(KERNELS)}; got {kernel!r}.")
         return kernel
-    if platform not in GPUS or not AVAILABLE:
+    if platform not in GPUS or not AVAILABLE or _too_old():
         return "blocked"
     narrow = n_features <= FUSED_FEATURES.get(np.dtype(dtype).itemsize, 0)
     tile = plan(n_components, n_features, lanes, dtype) if narrow else None
     return "fused" if tile is not None and tile.path == "plain" else "blocked"
+
+
+def _too_old() -> bool:
+    """Whether a GPU of this process is older than `OLDEST`. AMD's say "gfx90a", CPUs nothing."""
+    told = (str(getattr(one, "compute_capability", None)) for one in jax.local_devices())
+    return any(float(one) < OLDEST for one in told if one.replace(".", "", 1).isdigit())
 
 
 def softmax_moments(

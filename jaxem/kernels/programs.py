@@ -59,25 +59,17 @@ def plain_program(
         return [load(at * np.int32(tile.turns) + np.int32(i)) for i in range(tile.turns)]
 
     def turn(at, carry):
-        pieces = load_turn(at)
-        for piece in pieces:
-            carry = block(piece, carry)
-        return carry
-
-    def turn_ahead(at, carry):
         pieces, sums = carry
+        # Loaded a turn ahead: the wait for memory is over when they are needed.
         coming = load_turn(jnp.minimum(at + np.int32(1), turns - np.int32(1)))
         for piece in pieces:
             sums = block(piece, sums)
         return coming, sums
 
-    start = [jnp.zeros(shape, beta_ref.dtype)] * tile.features, _zero_level(tile, beta_ref)
     turns = np.int32(length // (tile.rows * tile.turns))
-    if tile.ahead:
-        start = load_turn(np.int32(0)), start
-        _, (sums, value) = jax.lax.fori_loop(np.int32(0), turns, turn_ahead, start)
-    else:
-        sums, value = jax.lax.fori_loop(np.int32(0), turns, turn, start)
+    start = [jnp.zeros(shape, beta_ref.dtype)] * tile.features, _zero_level(tile, beta_ref)
+    start = load_turn(np.int32(0)), start
+    _, (sums, value) = jax.lax.fori_loop(np.int32(0), turns, turn, start)
     for p, one in enumerate(sums):
         out[p] = jnp.sum(one, axis=2)
     total[:] = jnp.sum(value, axis=1)
@@ -93,7 +85,9 @@ class Terms(NamedTuple):
 
 
 def terms_of(pairs: Pairs) -> Terms:
-    """Pairs of atoms by what they are."""
+    """Pairs of atoms by what they are. ValueError where one is there twice."""
+    if len({tuple(sorted(pair)) for pair in pairs}) < len(pairs):
+        raise ValueError(f"products of a family must differ from one another; got {pairs}.")
     constant, linear, products = None, {}, {}
     for place, (i, j) in enumerate(pairs):
         if i == 0 == j:

@@ -13,8 +13,11 @@ from jax.custom_batching import custom_vmap
 
 from jaxem.numerics.precision import einsum
 
-#: Matrices up to this size are eliminated step by step in the program; a loop makes the same steps
-#: up to the larger size, in a fraction of the time to compile; beyond, halves are quicker.
+#: Matrices up to this size are eliminated step by step in the program; on a CPU, a loop makes the
+#: same steps up to the larger size, in a fraction of the time to compile, and beyond, halves are
+#: quicker. An accelerator starts several kernels in every turn of such a loop: 8192 matrices took
+#: 285 us against 73 us step by step at d = 8, 371 against 210 at d = 16, 919 against 403 at 32
+#: (H200).
 UNROLLED, LOOPED = 4, 16
 
 #: Matrices up to this size have their products written out.
@@ -82,8 +85,12 @@ def _halved(a, floor):
     """
     d = a.shape[-1]
     if d <= LOOPED:
-        eliminate = _unrolled if d <= UNROLLED else _looped
-        w, log_det, ok = eliminate(jnp.moveaxis(a, 0, -1), floor.T)
+        columns = jnp.moveaxis(a, 0, -1), floor.T
+        if d <= UNROLLED:
+            w, log_det, ok = _unrolled(*columns)
+        else:
+            ways = dict(cpu=_looped, default=_unrolled)
+            w, log_det, ok = jax.lax.platform_dependent(*columns, **ways)
         return jnp.moveaxis(w, -1, 0), log_det, ok
     h = (d + 1) // 2
     w_top, log_det_top, ok_top = _halved(a[:, :h, :h], floor[:, :h])
