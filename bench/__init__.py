@@ -21,5 +21,6 @@ QUESTIONS = (
     "trap",
     "generators",
     "devices",
+    "fused",
     "kernel",
 )

@@ -13,7 +13,7 @@ Last answer: only a CPU yet, 2.4, 1.9, 1.1, 0.52 and 0.16 G responsibilities per
 
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -42,6 +42,9 @@ FIGURES: dict[str, tuple[str, str, float | None]] = {
 #: Lanes of an accelerator's bucket for one of the CPU's, and iterations of a call likewise.
 FAST_LANES, FAST_STRIDES = 16, 8
 
+#: Tiny fits of an accelerator for one of the CPU's.
+FEW_SETS = 10
+
 #: Sizes between which the crossover is looked for.
 FEW_ROWS = (64, 256, 1024, 4096, 16_384)
 
@@ -52,8 +55,7 @@ BLOCKED_BYTES = 24
 
 @dataclass(frozen=True)
 class Task:
-    """One thing to time on every platform; `only_fast`: not on a CPU. A size of (n, d, K, lanes)
-    ends the arguments of a step."""
+    """One thing to time on every platform; `only_fast`: not on a CPU."""
 
     kind: str
     what: str
@@ -65,21 +67,22 @@ class Task:
     only_fast: bool = False
 
 
-def run(quick: bool) -> list[dict[str, Any]]:
-    """Rows by task and platform."""
+def run(quick: bool) -> Iterator[dict[str, Any]]:
+    """Rows by task and platform, as they are measured."""
     platforms = found_platforms()
     if platforms == ["cpu"]:
         print("Only a CPU here: there is no other device to compare it with.")
     planned = _tasks(quick)
     workers = {name: _worker(name, platforms, planned[0]) for name in platforms}
-    rows: list[dict[str, Any]] = []
+    limits: dict[tuple[str, str], dict[str, Any]] = {}
     try:
         for task in planned:
-            rows += _timed(task, workers, 0.2 if quick else 3.0)
+            for one in _timed(task, workers, 0.2 if quick else 3.0):
+                limits[one["kind"], one["platform"]] = one
+                yield _with_fractions(one, limits)
     finally:
         for worker in workers.values():
             worker.__exit__()
-    return _with_fractions(rows)
 
 
 def found_platforms() -> list[str]:
@@ -146,7 +149,12 @@ def _worker(name: str, platforms: list[str], task: Task) -> Isolated:
 
 def _of_platform(task: Task, name: str) -> Task:
     """The task at the size of the platform: accelerators are asked for the lanes of their buckets,
-    and for so many iterations that a call takes a while."""
+    and for so many iterations that a call takes a while; a CPU for few of the tiny fits."""
+    if task.kind == "tiny" and name == "cpu":
+        sets = max(task.arguments[0] // FEW_SETS, 8)
+        return replace(
+            task, arguments=(sets, *task.arguments[1:]), size=(*task.size[:3], sets)
+        )  # fmt: skip
     if task.kind != "step" or name == "cpu":
         return task
     n, d, k, lanes = task.size
@@ -179,20 +187,18 @@ def _row(task: Task, platform: str, timing: Timing | None, trouble: str) -> dict
     return out
 
 
-def _with_fractions(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Steps as fractions of what their device can do at best, both measured in this run."""
-    limits = {(one["kind"], one["platform"]): one for one in rows}
-    for one in rows:
-        if one["kind"] != "step" or not one["seconds"]:
-            continue
-        rate = 1e9 * one["giga_responsibilities_per_second"]
-        flop = limits["product", one["platform"]].get("flop_per_second")
-        if flop:
-            one["of_product_rate"] = 4 * width_of(one["d"]) * rate / flop
-        copied = limits["copy", one["platform"]].get("bytes_per_second")
-        if copied and one["kernel"] in ("blocked", "tf32x3"):
-            one["of_copy_bandwidth"] = BLOCKED_BYTES * rate / copied
-    return rows
+def _with_fractions(one: dict[str, Any], limits: dict) -> dict[str, Any]:
+    """A step as fractions of what its device can do at best, both measured in this run."""
+    if one["kind"] != "step" or not one["seconds"]:
+        return one
+    rate = 1e9 * one["giga_responsibilities_per_second"]
+    flop = limits["product", one["platform"]].get("flop_per_second")
+    if flop:
+        one["of_product_rate"] = 4 * width_of(one["d"]) * rate / flop
+    copied = limits["copy", one["platform"]].get("bytes_per_second")
+    if copied and one["kernel"] in ("blocked", "tf32x3"):
+        one["of_copy_bandwidth"] = BLOCKED_BYTES * rate / copied
+    return one
 
 
 def crossover(rows: list[dict[str, Any]], platform: str) -> float | None:

@@ -117,13 +117,15 @@ def test_an_isolated_variant_may_fail_or_stall():
 def test_the_compiled_kernel_is_read_without_a_gpu():
     pytest.importorskip("jaxlib.triton")
     kernel, tile = lowered_kernel(500, 2, 3, 8, "float32")
-    each = tile.lanes * tile.rows  # rows of lanes in a turn of the loop
+    each = tile.lanes * tile.rows * tile.turns  # rows of lanes in a turn of the loop
     columns = each * tile.components
     counts = kernel.counts
     assert counts["exp"] == columns and counts["log"] == each  # one softmax, nothing twice
-    # φ has six entries, the constant among them: x's two come as they are.
-    assert 2 * 5 * columns <= counts["mul"] <= 2 * 6 * columns + 4 * each
-    assert counts["load"] == (2 + 1) * tile.rows
+    # Five for the logits and three for x xᵀ, and the likelihood's sum: φ is never made.
+    assert counts["fma"] == (5 + 3) * columns + each
+    # r x, the base of the exponential, the softmax; w / s and the base of the logarithm.
+    assert counts["mul"] == (2 + 1 + 1) * columns + 2 * each
+    assert counts["load"] == (2 + 1) * tile.rows * tile.turns
     assert "store" not in counts  # no responsibility is written
     assert kernel.programs == 8 // tile.lanes
 

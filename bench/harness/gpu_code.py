@@ -31,6 +31,9 @@ KINDS = {
     "__nv_exp": "exp", "__nv_exp2": "exp", "__nv_logf": "log", "__nv_log": "log",
 }  # fmt: skip
 
+#: Instructions that a kernel names, by the beginning of their names.
+NAMED = {"fma": "fma", "ex2": "exp", "lg2": "log", "rcp": "div"}
+
 #: Machine instructions by kind, by the beginning of their names.
 INSTRUCTIONS = (
     ("fma", ("FFMA", "DFMA")), ("matrix", ("HMMA", "DMMA", "WGMMA", "HGMMA")),
@@ -88,7 +91,9 @@ def _in_loop(module: Any) -> dict[str, float]:
 
 
 def _kind_of(operation: Any) -> str | None:
-    """A function of CUDA's library goes by its own name."""
+    """A function of CUDA's library goes by its own name, an instruction by its first part."""
+    if operation.name == "tt.elementwise_inline_asm":
+        return NAMED.get(ir.StringAttr(operation.attributes["asm_string"]).value.split(".")[0])
     called = operation.name == "tt.extern_elementwise"
     name = ir.StringAttr(operation.attributes["symbol"]).value if called else operation.name
     return KINDS.get(name)

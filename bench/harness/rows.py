@@ -100,11 +100,10 @@ class Verdict:
 
 
 def write(
-    question: str, title: str, rows: list[dict], verdicts: list[Verdict], quick: bool, out: Path
-) -> Path:
+    path: Path, question: str, title: str, rows: list[dict], verdicts: list[Verdict], quick: bool
+) -> None:
     """One JSON file per question."""
-    out.mkdir(parents=True, exist_ok=True)
-    path = out / f"{question}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
     record = {
         "question": question,
         "title": title,
@@ -114,7 +113,6 @@ def write(
         "rows": rows,
     }
     path.write_text(json.dumps(_plain(record), indent=1, ensure_ascii=False) + "\n")
-    return path
 
 
 def _plain(value: Any) -> Any:
@@ -130,17 +128,16 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def show(rows: list[dict[str, Any]], verdicts: list[Verdict]) -> None:
-    """A short table and the verdicts, for the terminal."""
+def show_head() -> None:
+    """What the columns of `show_row` are, for the terminal."""
     print(f"{'':<38}{'n':>8}{'d':>4}{'K':>4}{'lanes':>7}{'E-steps':>9}{'seconds':>11}{'ns/r':>10}")
-    for one in rows:
-        cells = [one["n"], one["d"], one["k"], one["lanes"], one["iterations"]]
-        cells += [one["seconds"], one["ns_per_responsibility"]]
-        widths = (8, 4, 4, 7, 9, 11, 10)
-        texts = ("" if c is None else f"{c:.4g}" if isinstance(c, float) else str(c) for c in cells)
-        print(
-            f"{one['what'][:37]:<38}"
-            + "".join(f"{t:>{w}}" for t, w in zip(texts, widths, strict=True))
-        )
-    for verdict in verdicts:
-        print(verdict)
+
+
+def show_row(one: dict[str, Any]) -> None:
+    """A row in a line."""
+    cells = [one["n"], one["d"], one["k"], one["lanes"], one["iterations"]]
+    cells += [one["seconds"], one["ns_per_responsibility"]]
+    widths = (8, 4, 4, 7, 9, 11, 10)
+    texts = ("" if c is None else f"{c:.4g}" if isinstance(c, float) else str(c) for c in cells)
+    line = "".join(f"{t:>{w}}" for t, w in zip(texts, widths, strict=True))
+    print(f"{one['what'][:37]:<38}{line}", flush=True)
