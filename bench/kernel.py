@@ -9,10 +9,10 @@ of the loop for sm_90; the last give a limit, every scheduler of an H200 issuing
 a limit, no time: a kernel that waits for a barrier or for its operands stays below it.
 
 Last answer: 21, 45, 120, 189 and 245 instructions a responsibility at d = 2, 4, 8, 10 and 12 (of
-which 11, 30, 90, 133 and 183 multiply and add), nothing spilled, 1.6 to 7 bytes moved: at most 1490,
-695, 258, 164 and 126 G responsibilities per second, of which 0.6 to 0.7 are reached (`bench fused`).
-Triton 3.9, jax 0.10.2, November 2026. XLA's own Triton contracts no a·b + c; this one does, so that
-only what the kernel asks for by name is seen to be kept.
+which 11, 30, 90, 133 and 183 multiply and add), nothing spilled, 1.6 to 7 bytes moved: at most
+1490, 695, 258, 164 and 126 G responsibilities per second, of which 0.6 to 0.7 are reached (`bench
+fused`). XLA's own Triton contracts no a·b + c, this one does: only what the kernel names is sure to
+be one instruction in both. Triton 3.9, jax 0.10.2, November 2026.
 """
 
 from contextlib import AbstractContextManager, nullcontext
