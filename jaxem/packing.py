@@ -16,6 +16,10 @@ from jaxem.store import OnLook, Store, live, put, rows
 #: One bucket size is this many times the next: fewer compilations against tighter packing.
 RATIO = 4
 
+#: A full bucket is packed anew when one in so many of its tiles has ended: sooner where that is
+#: cheap, because the lanes share their data.
+SHARED, SEPARATE = 8, 3
+
 #: Several devices meet after so many steps at most: none is long without lanes while others work.
 TOGETHER = 4
 
@@ -86,7 +90,7 @@ def _least(store: Store, width: int) -> int:
     to the end."""
     if width == 1 or store.smallest == store.bucket:
         return 0
-    return max(1, width // 3)
+    return max(1, 2 * width // 5)
 
 
 def _enough(store: Store, width: int, size: int) -> int:
@@ -96,13 +100,12 @@ def _enough(store: Store, width: int, size: int) -> int:
 
 
 def _run_bucket(store, tiles, size, limit, refill, on_look) -> None:
-    """Run a bucket on each device until repacking pays, where lanes have data of their own half as
-    often, because these are packed too; lanes come back to the store."""
+    """Run a bucket on each device until repacking pays; lanes come back to the store."""
     place, devices, width = store.place, store.place.devices, tiles.shape[1]
     least = _least(store, width)
     stop_at = _enough(store, width, size)
     if refill:
-        stop_at = len(tiles) - max(1, size * devices // (8 if store.grid.shared else 4))
+        stop_at = len(tiles) - max(1, size * devices // (SHARED if store.grid.shared else SEPARATE))
     elif width == 1 and size // RATIO >= store.smallest:
         stop_at = size // RATIO * devices
     if np.sum(live(store, tiles, limit).sum(axis=1) > least) <= stop_at:

@@ -153,6 +153,9 @@ def _by_bucket(store: Store, program: Callable) -> Any:
 
 def _parts(store: Store, own: np.ndarray, program: Callable) -> Any:
     size = store.bucket * store.place.devices
+    if not store.grid.shared:  # other data sets are another program anyway
+        size = -(-own.size // -(-own.size // size))
+        size += -size % store.place.devices
 
     def one(i: int) -> Any:
         part = own[i : i + size]
@@ -160,10 +163,7 @@ def _parts(store: Store, own: np.ndarray, program: Callable) -> Any:
         out = jax.device_get(program(padded, store.place.spread(store.groups[padded])))
         return jax.tree.map(lambda leaf: leaf[: part.size], out)
 
-    first, *others = range(0, own.size, size)
-    parts = [one(first)]  # which compiles the program, if it is new
-    if others:
-        line = lambda begun: [one(i) for i in begun]  # noqa: E731
-        lines = abreast(line, dealt(np.array(others), 1, store.lines), store.gate)
-        parts += [part for line in lines for part in line]
+    line = lambda begun: [one(i) for i in begun]  # noqa: E731
+    begun = dealt(np.arange(0, own.size, size), 1, store.lines)
+    parts = [part for line in abreast(line, begun, store.gate) for part in line]
     return jax.tree.map(lambda *leaves: np.concatenate(leaves), *parts)
