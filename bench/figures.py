@@ -99,7 +99,7 @@ def _plain_numbers(axis) -> None:
 def step(figure: Any, rows: list[dict]) -> None:
     """Cost of an iteration over d."""
     axes = figure.subplots()
-    names = list(dict.fromkeys(r["what"] for r in rows))
+    names = [n for n in dict.fromkeys(r["what"] for r in rows) if n != "jaxem, beside peers"]
     _lines(axes, rows, "d", sorted(names, key=lambda name: name != "jaxem"))
     one = next(r for r in rows if r["what"] == "jaxem")
     axes.set_title(f"One EM iteration, n = {one['n']}, K = {one['k']}, {one['lanes']} restarts")

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from jaxem.kernels import as_blocks, softmax_moments, softmax_moments_reference
-from jaxem.numerics import exp_nonpositive, inverse_factor
+from jaxem.numerics import exp_nonpositive, factor, inverse_factor
 
 
 def _features(x):
@@ -120,6 +120,25 @@ def test_inverse_factor_equals_lapack(d):
     np.testing.assert_allclose(log_det, np.linalg.slogdet(matrix)[1], rtol=1e-9, atol=1e-9)
     np.testing.assert_array_equal(w, np.tril(w))
     assert ok.all()
+
+
+@pytest.mark.parametrize("d", [5, 8, 16])
+def test_steps_written_out_are_those_of_the_loop(d):
+    # Accelerators take the former, a CPU the latter; the last matrix is singular.
+    root = np.random.default_rng(d).normal(size=(4, d, d + 3))
+    root[3, 1] = root[3, 0]
+    a = jnp.asarray(np.moveaxis(root @ root.swapaxes(1, 2), 0, -1))
+    floor = 1e-10 * jnp.diagonal(a, axis1=0, axis2=1).T
+    unrolled, looped = factor._unrolled(a, floor), factor._looped(a, floor)
+    np.testing.assert_array_equal(unrolled[2], [True, True, True, False])
+    chex.assert_trees_all_close(unrolled, looped, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("platform, loops", [("cpu", 1), ("cuda", 0), ("tpu", 0)])
+def test_an_accelerator_factorises_without_a_loop(platform, loops):
+    matrix = jax.ShapeDtypeStruct((30, 8, 8), jnp.float32)
+    lowered = jax.jit(inverse_factor).trace(matrix).lower(lowering_platforms=(platform,))
+    assert lowered.as_text().count("stablehlo.while") == loops
 
 
 @pytest.mark.parametrize("d", [3, 9, 20])
