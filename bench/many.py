@@ -4,8 +4,9 @@
 scikit-learn (`n_init=5`) over all cores, its seconds per data set times 5000 (a few hundred are
 timed). Likelihoods are compared data set by data set.
 
-Last answer: 17,800 fits per second, 88 times scikit-learn on both cores, with 1.38 lane-iterations
-executed for each that is needed: starts of one data set run together until few of them are left.
+Last answer: 20,200 fits per second, 92 times scikit-learn on both cores (96 and 91 in two more
+runs), with 1.26 lane-iterations executed for each that is needed: starts of one data set run
+together until few of them are left.
 Two cores of an AMD EPYC with AVX-512, jax 0.10.2, November 2026.
 """
 

@@ -6,13 +6,13 @@ responsibility at the machine's best float32 matrix rate; its two bare matrix pr
 on all cores; gmmx alone and under `vmap`; the obvious JAX step under `vmap`; pomegranate, torchgmm
 and tgmm where they are installed, one restart at a time.
 
-Last answer: 0.63, 0.90, 1.8, 5.1, 16 and 56 ns at d = 2, 4, 8, 16, 32 and 64, on a day when the
-same machine's matrix products took twice as long as when 0.60 ns were measured at d = 4; 1.6, 1.35
-and 1.27 times the 4P floor at d = 16, 32 and 64, 2.7, 1.7 and 1.5 times its own products at d = 2,
-4 and 8; 49, 40, 21, 10, 7 and 4 times faster than scikit-learn at its best. Two cores of an AMD
-EPYC with AVX-512, jax 0.10.2, November 2026.
+Last answer: 0.57, 0.94, 1.8, 4.6, 16 and 61 ns at d = 2, 4, 8, 16, 32 and 64; 1.52, 1.42 and 1.40
+times the 4P floor at d = 16, 32 and 64 (1.54, 1.30 and 1.29 in another run), 2.2, 1.8 and 1.5 times
+its own products at d = 2, 4 and 8; 53, 44, 23, 9.8, 6.5 and 4.2 times faster than scikit-learn at
+its best. Two cores of an AMD EPYC with AVX-512, jax 0.10.2, November 2026.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -41,16 +41,16 @@ SKLEARN_GOAL = {4: 30.0, 16: 10.0, 32: 4.0, 64: 1.8}
 PEER_BYTES = 1 << 28
 
 
-def run(quick: bool) -> list[dict[str, Any]]:
-    """Rows by d and variant."""
+def run(quick: bool) -> Iterator[dict[str, Any]]:
+    """Rows by d and variant, as they are measured."""
     n, k, lanes = (500, 3, 8) if quick else (8000, 8, 64)
-    dims = (2, 3) if quick else (2, 4, 8, 16, 32, 64)
-    return [one for d in dims for one in _of_dimension(n, d, k, lanes, 0.5 if quick else 25.0)]
+    for d in (2, 3) if quick else (2, 4, 8, 16, 32, 64):
+        yield from _of_dimension(n, d, k, lanes, 0.5 if quick else 25.0)
 
 
 def _of_dimension(n: int, d: int, k: int, lanes: int, seconds: float) -> list[dict[str, Any]]:
-    """Short calls many times, for a machine whose speed changes by the second; then the peers, which
-    take longer."""
+    """Short calls many times, for a machine whose speed changes by the second; then the peers,
+    which take longer."""
     x = overlapping(n, d, k)
     own = own_step(x, k, lanes)
     guess = n * k * lanes * (1 + products.width_of(d) / 30) * 1e-9  # seconds of an iteration

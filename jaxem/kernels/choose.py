@@ -2,8 +2,8 @@
 
 | where                                   | kernel  | why                                          |
 |-----------------------------------------|---------|----------------------------------------------|
-| CPU                                     | blocked | measured: 1.3 to 1.6 × the machine's best    |
-|                                         |         | product for d ≥ 16, 1.5 to 2.7 × its own     |
+| CPU                                     | blocked | measured: 1.3 to 1.5 × the machine's best    |
+|                                         |         | product for d ≥ 16, 1.5 to 2.2 × its own     |
 |                                         |         | two products below (`bench step`)            |
 | TPU and others                          | blocked | the fused kernel is written for GPUs         |
 | GPU, float32, P ≤ 91 (full d ≤ 12,      | fused   | measured on an H200, G responsibilities/s at |
