@@ -4,7 +4,7 @@ n = 2,000,000, d = 8, K = 16, 64 starts, three iterations, float32, in a process
 largest resident memory the system counted, the data and the imports included; with the default
 memory limit (a share of what the machine has) and with `memory_limit` of one gigabyte.
 
-Last answer: 1.34 GB at most, 0.23 GB of which before the fit began. Two cores of an AMD EPYC with
+Last answer: 1.08 GB at most, 0.24 GB of which before the fit began. Two cores of an AMD EPYC with
 AVX-512, jax 0.10.2, November 2026.
 """
 

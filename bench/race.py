@@ -3,10 +3,10 @@
 The bundled data sets in float64, simulated ones in float32, full covariance; the race against all
 starts run to the end, tolerance 1e-6 per row.
 
-Last answer: no optimum lost on six of nine problems; 0.8, 1.9 and 3.4 nats on three whose best
+Last answer: no optimum lost on six of nine problems; 0.8, 4.3 and 3.4 nats on three whose best
 optimum one start in 500 reaches, and which stood behind 454, 220 and 489 of the 500 after 20
 iterations, the race's last look. As many iterations without a race, fewer starts to their end,
-would have lost 0.4, 1.7 and 4.3 nats. Two cores of an AMD EPYC with AVX-512, jax 0.10.2, November
+would have lost 0.4, 4.0 and 4.3 nats. Two cores of an AMD EPYC with AVX-512, jax 0.10.2, November
 2026.
 """
 
