@@ -223,4 +223,4 @@ def _unpad(x, lengths, weight):
     sets = [one[:n] for one, n in zip(x, lengths, strict=True)]
     if weight is None:
         return sets, [None] * len(sets)
-    return sets, [np.asarray(w)[:n] for w, n in zip(weight, lengths, strict=True)]
+    return sets, _weights([np.asarray(w)[:n] for w, n in zip(weight, lengths, strict=True)], sets)

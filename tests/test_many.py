@@ -223,6 +223,11 @@ def test_a_group_without_weight_fails_alone():
         (SETS[0], {"groups": np.zeros(300), "lengths": np.ones(3)}, "not both"),
         (np.zeros((2, 9, 2)), {"lengths": np.array([3, 10])}, "between 0 and 9"),
         (SETS[:2], {"sample_weight": [np.ones(300), np.ones(3)]}, r"sample_weight\[1\]"),
+        (
+            np.zeros((2, 9, 2)),
+            {"lengths": np.array([9, 9]), "sample_weight": np.ones((2, 7))},
+            r"sample_weight\[0\] must have shape \(9,\)",
+        ),
         (SETS[:2], {"sample_weight": [np.ones(300)]}, "sample_weight"),
         (SETS[:2], {"init": "magic"}, "init must be one of"),
         (SETS[:2], {"n_starts": 0}, "n_starts must be at least 1"),
