@@ -1,11 +1,12 @@
 """What does each device of this machine make of the same fits, and from which size on does it win?
 
 In a process of its own for every platform that JAX finds: the device's limits (copy bandwidth, rate
-of float32 products); the step on shared data (n = 50,000, K = 8, 64 restarts, full covariance,
-float32, d = 2 to 32) by the kernel that jaxem chooses there, and on accelerators by the others as
-well; 50 plain EM steps of 20,000 tiny data sets (n = 500, d = 2, K = 5); 1000 restarts (n = 5000,
-d = 4, K = 8) to 1e-6 per row; and the step of 8 restarts (d = 4, K = 8) over n, for the size from
-which another device beats the CPU. `--trace DIR` adds a profile of each.
+of float32 products); the step on shared data (n = 50,000, K = 8, 64 restarts on a CPU and 1024 on
+accelerators, full covariance, float32, d = 2 to 32) by the kernel that jaxem chooses there, and on
+accelerators by the others as well; 50 plain EM steps of 20,000 tiny data sets, 2000 on a CPU (n =
+500, d = 2, K = 5); 1000 restarts (n = 5000, d = 4, K = 8) to 1e-6 per row; and the step of 8
+restarts (d = 4, K = 8) over n, for the size from which another device beats the CPU. `--trace DIR`
+adds a profile of each.
 
 Last answer: only a CPU yet, 2.4, 1.9, 1.1, 0.52 and 0.16 G responsibilities per second at d = 2, 4,
 8, 16 and 32. Two cores of an AMD EPYC with AVX-512, jax 0.10.2, November 2026.

@@ -95,7 +95,7 @@ def _by_row(operation: Callable[..., Any], x: np.ndarray, row: np.ndarray) -> No
 
 def standardize(x: np.ndarray, frame: Frame, out: np.ndarray | None = None) -> np.ndarray:
     """z of x's dtype, f[n, d] or f[s, n, d]; the difference is exact before it is scaled. It is
-    written into `out` where given, a contiguous array, which x itself may be."""
+    written into `out` where given, a C-contiguous array, which x itself may be."""
     out = np.empty(x.shape, x.dtype) if out is None else out
     shift, scale = np.asarray(frame.shift), np.asarray(frame.scale)
     sets, z = (x, out) if x.ndim == 3 else (x[None], out[None])

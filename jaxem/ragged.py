@@ -58,9 +58,8 @@ def judge(
 def _blocks(sets: list[np.ndarray]) -> list[slice]:
     """Neighbours of about `BLOCK` values together; a large data set by itself."""
     sizes = np.array([one.size for one in sets])
-    large = sizes >= BLOCK
-    cut = np.diff(np.cumsum(sizes) // BLOCK) > 0
-    ends = [*(np.flatnonzero(cut | large[1:] | large[:-1]) + 1), len(sets)]
+    cut = np.diff(np.cumsum(sizes) // BLOCK) > 0  # before a large one anyway
+    ends = [*(np.flatnonzero(cut | (sizes[:-1] >= BLOCK)) + 1), len(sets)]
     return [slice(int(i), int(j)) for i, j in pairwise([0, *ends])]
 
 
@@ -223,4 +222,4 @@ def _unpad(x, lengths, weight):
     sets = [one[:n] for one, n in zip(x, lengths, strict=True)]
     if weight is None:
         return sets, [None] * len(sets)
-    return sets, [np.asarray(w)[:n] for w, n in zip(weight, lengths, strict=True)]
+    return sets, _weights([np.asarray(w)[:n] for w, n in zip(weight, lengths, strict=True)], sets)

@@ -102,16 +102,27 @@ def fails():
     raise RuntimeError("as asked")
 
 
-def sleeps():
+def sleeps(seconds=60.0):
     import time
 
-    return lambda: time.sleep(60) or 0.0
+    return lambda: time.sleep(seconds) or 0.0
 
 
 def test_an_isolated_variant_may_fail_or_stall():
     with Isolated(fails, limit=60.0) as broken, Isolated(sleeps, limit=0.2) as slow:
         assert broken() != broken() and "as asked" in broken.trouble
         assert slow() != slow() and "no result within" in slow.trouble
+
+
+def test_an_isolated_process_that_has_ended_says_why():
+    with Isolated(sleeps, 0.0, limit=60.0) as one:
+        assert one() == 0.0
+        one.then(fails)
+        one._process.join(60)  # nobody reads what is asked next
+        one.then(sleeps)
+        assert one() != one() and "as asked" in one.trouble
+        with pytest.raises(RuntimeError, match="as asked"):
+            one.then(sleeps)
 
 
 def test_the_compiled_kernel_is_read_without_a_gpu():

@@ -122,14 +122,15 @@ def test_killed_on_devices_it_goes_on_to_the_same_bits(one, tmp_path, monkeypatc
         assert again.report.executed == want.report.executed
 
 
-def test_many_data_sets_over_devices(small):
+@pytest.mark.parametrize("n_starts, devices", [(6, 3), (5, 4), (1, 8)])
+def test_many_data_sets_over_devices(small, n_starts, devices):
     sets = X[np.arange(183) % 61 * 3 + np.arange(183) // 61].reshape(3, 61, 2)
 
     def many(**options):
-        options = dict(key=jax.random.key(5), n_starts=6, accelerate=None) | options
+        options |= dict(key=jax.random.key(5), n_starts=n_starts, accelerate=None)
         return jaxem.fit_many(poisson(2), sets, **options)
 
-    assert_same_bits(many(devices=jax.devices()[2:5]), many())
+    assert_same_bits(many(devices=jax.devices()[-devices:]), many())
 
 
 def test_a_sweep_over_devices(small, one):

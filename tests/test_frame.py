@@ -55,6 +55,21 @@ def test_one_data_set(kind, dtype, offset, shape):
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_rows_of_two_processes_have_the_frame_of_all_rows(kind):
+    x = data((301, 3), offset=10.0)
+    weight = np.random.default_rng(1).uniform(0, 2, 301)
+    here, there = frame_of(FAMILIES[kind], x, weight), []
+    # The other process has the same rows; then rows that this one has none of.
+    both = frame_of(FAMILIES[kind], x, weight, lambda own: 2 * own)
+    frame_of(FAMILIES[kind], x, weight, lambda own: there.append(own) or own)
+    told = iter(there)
+    none = frame_of(FAMILIES[kind], x[:0], weight[:0], lambda own: own + next(told))
+    for frame in (both, none):
+        np.testing.assert_allclose(frame.shift, here.shift, rtol=1e-6)
+        np.testing.assert_allclose(frame.scale, here.scale, rtol=1e-6)
+
+
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("offset", [0.0, 1e6])
 @pytest.mark.parametrize("shape", [(700, 96, 2), (700, 97, 1), (3, 12, 5), (2, BLOCK, 1)])
 def test_many_data_sets_are_framed_as_each_alone(kind, offset, shape):

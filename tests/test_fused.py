@@ -22,10 +22,12 @@ from jaxem.kernels import (
     choose,
     fused_moments,
     padded_rows,
+    programs,
     softmax_moments,
     softmax_moments_reference,
     with_features,
 )
+from jaxem.kernels.arithmetic import arithmetic
 from jaxem.kernels.fused import features_of
 from jaxem.kernels.programs import terms_of
 from jaxem.kernels.tiles import plan, power_of_two, row_layout
@@ -125,6 +127,29 @@ def test_the_last_chunk_may_be_ragged(n):
     _assert_close(_fused(*problem), _reference(*problem), jnp.float64, scale=10)
 
 
+@pytest.mark.parametrize("shape, last", [((3, 1 << 27), (1 << 27) - 64), ((3, 1 << 30), 1 << 29)])
+def test_places_of_rows_are_what_they_were(shape, last):
+    rows = types.SimpleNamespace(shape=shape)
+    for start in (0, 64, last, shape[1] - 64):
+        assert programs._bounded(np.int32(start), rows) == start
+
+
+PAIRS = {
+    "no term alone": ((0, 0), (1, 1), (1, 2), (2, 2)),
+    "one term alone, products turned": ((0, 0), (2, 1), (2, 0), (2, 2)),
+    "no constant": ((0, 1), (1, 1), (2, 2)),
+    "products alone": ((1, 2),),
+    "constant alone": ((0, 0),),
+}
+
+
+@pytest.mark.parametrize("pairs", PAIRS.values(), ids=PAIRS)
+def test_any_products_of_atoms_are_features(pairs):
+    # Without a constant nothing can stand for a component that is not there: K is a power of two.
+    problem = _problem(70, 2, 4, 3, jnp.float64, pairs=pairs)
+    _assert_close(_fused(*problem), _reference(*problem), jnp.float64, scale=10)
+
+
 def test_the_same_bits_every_time_whatever_the_neighbours():
     for shape in [(70, 2, 3, 5), (40, 3, 33, 3), (40, 4, 129, 3)]:
         pairs, beta, rows, weight, reference = _problem(*shape, jnp.float32)
@@ -149,6 +174,19 @@ def test_a_lane_has_the_same_bits_in_a_bucket_of_another_size():
             chex.assert_trees_all_equal(few, want)
         # A narrower tile is another program, which may contract its products otherwise.
         chex.assert_trees_all_close(few, want, rtol=2e-6, atol=2e-6)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_arithmetic_without_named_instructions(dtype):
+    do, eps = arithmetic(False, dtype), float(np.finfo(dtype).eps)
+    x = np.linspace(1, 87, 2001, dtype=dtype)
+    wide = x.astype(float)
+    exponential = np.asarray(do.exp_nonpositive(-x), float)
+    assert (np.abs(exponential * np.exp(wide) - 1) <= eps * (4 + wide)).all()
+    np.testing.assert_allclose(do.inverse(x), 1 / wide, rtol=eps)
+    np.testing.assert_allclose(do.log(x), np.log(wide), rtol=4 * eps)
+    np.testing.assert_allclose(do.multiply_add(x, x, x), wide + wide**2, rtol=4 * eps)
+    assert do.exp_nonpositive(jnp.asarray([-1e30, 0], dtype)).tolist() == [0, 1]
 
 
 # Under the caller's transformations --------------------------------------------------------------
@@ -311,7 +349,13 @@ def test_the_choice():
     for platform in ("gpu", "cuda", "rocm"):
         assert choose(platform, 8, 6, 1000, np.float32) == "fused"
     assert choose("gpu", 8, 45, 1, np.float32) == "fused"
-    assert choose("gpu", 8, 153, 1000, np.float32) == "blocked"
+    # The widest component that a thread has registers for, and the most sums of a warp.
+    for k, p, name in [(8, 91, "fused"), (8, 105, "blocked"), (8, 153, "blocked")]:
+        assert choose("gpu", k, p, 1000, np.float32) == name
+    for k, p, name in [(32, 91, "fused"), (33, 91, "blocked"), (128, 23, "fused")]:
+        assert choose("gpu", k, p, 1000, np.float32) == name
+    assert choose("gpu", 128, 24, 1000, np.float32) == "blocked"
+    assert choose("gpu", 8, 16, 1000, np.float64) == "fused"
     assert choose("gpu", 8, 15, 1000, np.float64) == "fused"
     assert choose("gpu", 8, 45, 1000, np.float64) == "blocked"
     assert choose("gpu", 2000, 6, 1000, np.float32) == "blocked"
@@ -364,6 +408,7 @@ def test_chunks_cover_the_rows_and_waste_little(n):
     assert row_layout(padded_rows(n)) == (chunks, length)
 
 
+@hypothesis.example(k=1, p=91, lanes=1, dtype=np.float64, precision="float32")
 @hypothesis.given(
     k=st.integers(1, 300),
     p=st.integers(1, 300),
@@ -484,4 +529,6 @@ def test_the_kernel_can_be_lowered_for_cuda(shape, dtype, hard):
     assert kernel.count("tt.dot ") == (2 if SHAPES[shape] == "dot" else 0)
     # XLA contracts nothing in these kernels: what is not asked for as one instruction is two.
     assert ("fma.rn" in kernel) == (SHAPES[shape] == "plain")
+    if SHAPES[shape] == "plain":  # what is loaded a turn ahead is never beyond the last
+        assert "arith.minsi" in kernel
     assert "atomic" not in kernel

@@ -163,3 +163,52 @@ def test_products_by_parts_keep_21_bits(monkeypatch, p, n):
     assert np.abs(np.asarray(low) / resp).max() <= 2.0**-11
     slope = jax.jvp(lambda b: by_parts("kp,pm->km", b, phi), (beta[0],), (beta[1],))[1]
     np.testing.assert_allclose(slope, beta[1].astype(float) @ phi, rtol=2e-6)
+
+
+def _contracted(function, *shapes):
+    """Terms of every sum, and columns of its right side, of the products of a program."""
+    jaxpr = jax.make_jaxpr(function)(*(jax.ShapeDtypeStruct(s, F32) for s in shapes))
+    found = []
+    for equation in jaxpr.eqns:
+        if equation.primitive.name == "dot_general":
+            (axes, _), _ = equation.params["dimension_numbers"]
+            left, right = (v.aval.shape for v in equation.invars)
+            found.append((left[axes[0]], right))
+    return found
+
+
+def test_matrix_units_add_up_no_long_sums_and_get_aligned_operands():
+    by_parts = precision_module._by_parts.fun
+    short = _contracted(lambda a, b: by_parts("kp,pm->km", a, b), (7, 45), (45, 3000))
+    assert short == [(3 * 48, (3 * 48, 3000))]
+    long = _contracted(lambda a, b: by_parts("km,pm->kp", a, b), (7, 3000), (45, 3000))
+    piece = precision_module._PIECE
+    assert [terms for terms, _ in long] == [piece, piece]
+    assert all(sorted(shape)[-1] == piece and 3 in shape for _, shape in long)
+    assert [96 in long[0][1], 48 in long[1][1]] == [True, True]
+
+
+@pytest.mark.parametrize("spec", ["km,pm->kp", "mk,pm->kp", "km,mp->kp", "mk,mp->pk"])
+def test_long_sums_by_parts_whichever_axis_comes_first(monkeypatch, spec):
+    monkeypatch.setattr(precision_module, "_TF32", jax.lax.Precision.HIGHEST)
+    monkeypatch.setattr(precision_module, "_PIECE", 64)
+    rng, (left, right) = np.random.default_rng(0), spec.split("->")[0].split(",")
+    size = dict(k=7, p=5, m=300)
+    a, b = (rng.normal(size=[size[axis] for axis in axes]).astype(F32) for axes in (left, right))
+    want = np.einsum(spec, a.astype(float), b.astype(float))
+    np.testing.assert_allclose(precision_module._by_parts(spec, a, b), want, rtol=0, atol=5e-5)
+    lanes = np.stack([a, 2 * a])
+    several = jax.vmap(lambda a: precision_module._by_parts(spec, a, b))(lanes)
+    np.testing.assert_allclose(several, np.stack([want, 2 * want]), rtol=0, atol=1e-4)
+    weight = rng.normal(size=want.shape)
+    loss = lambda a, b: jnp.sum(precision_module._by_parts(spec, a, b) * weight.astype(F32))  # noqa: E731
+    out = spec.split("->")[1]
+    for got, turned in zip(
+        jax.grad(loss, (0, 1))(a, b),
+        (
+            np.einsum(f"{out},{right}->{left}", weight, b),
+            np.einsum(f"{out},{left}->{right}", weight, a),
+        ),
+        strict=True,
+    ):
+        np.testing.assert_allclose(got, turned, rtol=1e-4, atol=5e-5)

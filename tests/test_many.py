@@ -70,6 +70,26 @@ def test_groups_lengths_and_weights_are_other_ways_to_say_it(many):
     assert_same(fit_many(filled, sample_weight=weight), many)
 
 
+def test_large_data_sets_start_at_parameters_of_their_own(monkeypatch):
+    # The second data set's components begin in another order.
+    starts = jax.tree.map(lambda leaf: np.stack([leaf, np.asarray(leaf)[::-1]]), _start())
+    options = dict(n_starts=1, init=starts, max_iter=1, accelerate=None)
+    together = fit_many(SETS[1:3], **options)
+    monkeypatch.setattr("jaxem.many.ALONE", 1)
+    assert_same(fit_many(SETS[1:3], **options), together)
+
+
+@pytest.mark.parametrize(
+    "kinds, want",
+    [("ff", "f"), ("ef", "f"), ("ii", "d"), ("fi", "d"), ("fd", "d"), ("?B", "d")],
+)
+def test_fits_are_as_wide_as_the_widest_data_set_and_integers_are_wide(kinds, want):
+    sets = [np.floor(np.abs(SETS[0]) % 3).astype(kind) for kind in kinds]
+    model = jaxem.Mixture(jaxem.Poisson(), n_components=1)
+    fits = jaxem.fit_many(model, sets, key=KEY, n_starts=1, max_iter=1)
+    assert fits.log_likelihood.dtype == fits.params.rates.dtype == want
+
+
 def test_weights_repeat_rows():
     copies = np.random.default_rng(3).integers(0, 3, 300)
     start = _start()
@@ -223,6 +243,11 @@ def test_a_group_without_weight_fails_alone():
         (SETS[0], {"groups": np.zeros(300), "lengths": np.ones(3)}, "not both"),
         (np.zeros((2, 9, 2)), {"lengths": np.array([3, 10])}, "between 0 and 9"),
         (SETS[:2], {"sample_weight": [np.ones(300), np.ones(3)]}, r"sample_weight\[1\]"),
+        (
+            np.zeros((2, 9, 2)),
+            {"lengths": np.array([9, 9]), "sample_weight": np.ones((2, 7))},
+            r"sample_weight\[0\] must have shape \(9,\)",
+        ),
         (SETS[:2], {"sample_weight": [np.ones(300)]}, "sample_weight"),
         (SETS[:2], {"init": "magic"}, "init must be one of"),
         (SETS[:2], {"n_starts": 0}, "n_starts must be at least 1"),

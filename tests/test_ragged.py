@@ -91,6 +91,31 @@ def test_weights_are_judged_with_their_data_sets():
     assert judged(sets, weights) == alone(sets, weights) == want
 
 
+@pytest.mark.parametrize("family", [POISSON, GAUSSIAN])
+@pytest.mark.parametrize(
+    "rows, value, status",
+    [
+        (slice(2, None), 0.0, EMPTY),
+        (slice(0, 1), -1.0, NONFINITE),
+        (slice(0, 1), np.nan, NONFINITE),
+        (slice(0, 1), np.inf, NONFINITE),
+    ],
+)
+def test_one_bad_weight_among_thousands_fails_its_data_set_alone(family, rows, value, status):
+    sets, weights = counts([40] * 2000), np.ones((2000, 40))
+    weights[700, rows] = value
+    want = [FINE] * 2000
+    want[700] = status
+    assert judged(sets, list(weights), family=family) == want
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_what_is_not_finite_is_found_by_no_family_s_leave(value):
+    sets = counts([40] * 2000)
+    sets[700] = spoilt(sets[700], value)
+    assert judged(sets, family=GAUSSIAN)[699:702] == [FINE, NONFINITE, FINE]
+
+
 def test_settings_that_fit_no_data_set_fail_all():
     family = jaxem.Poisson(prior=jaxem.Gamma(-1.0, 1.0))
     assert judged(counts([40] * 50), family=family) == [NONFINITE] * 50

@@ -36,19 +36,19 @@ class Isolated:
             os.environ.clear()
             os.environ.update(before)
         theirs.close()
-        self._pipe.send((make, arguments))
+        self._send((make, arguments))
 
     def then(self, make: Callable, *arguments: Any) -> None:
-        """Make another variant; RuntimeError where the process has ended."""
+        """Make another variant; RuntimeError where the process is known to have ended."""
         if self.trouble:
             raise RuntimeError(self.trouble)
-        self._pipe.send((make, arguments))
+        self._send((make, arguments))
 
     def __call__(self) -> float:
         if self.trouble:
             return math.nan
         try:
-            self._pipe.send(None)
+            self._send(None)
             if not self._pipe.poll(self.limit):
                 return self._fail(f"no result within {self.limit:g} s")
             value = self._pipe.recv()
@@ -62,6 +62,12 @@ class Isolated:
     def __exit__(self, *error: object) -> None:
         self._process.kill()
         self._process.join()
+
+    def _send(self, wanted: Any) -> None:
+        try:
+            self._pipe.send(wanted)
+        except BrokenPipeError:
+            pass  # its process has ended: what that left to be read says why
 
     def _fail(self, trouble: str) -> float:
         self.trouble = trouble

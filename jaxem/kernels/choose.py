@@ -8,7 +8,7 @@
 | TPU and others                          | blocked | the fused kernel is written for GPUs         |
 | GPU, float32, P ≤ 91 (full d ≤ 12,      | fused   | measured on an H200, G responsibilities/s at |
 | diagonal d ≤ 45)                        |         | K = 8: 1040, 490, 150, 100, 82 against 138,  |
-|                                         |         | 132, 98, 79, 74 for P = 6, 15, 45, 66, 91    |
+|                                         |         | 132, 100, 79, 74 for P = 6, 15, 45, 66, 91   |
 |                                         |         | (`bench fused`)                              |
 | GPU, float32, P > 91                    | blocked | coefficients and sums of one component fill  |
 |                                         |         | a thread's registers: the matrix library     |
