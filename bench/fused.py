@@ -29,7 +29,7 @@ from jaxem.kernels.fused import features_of
 ROWS, COLUMNS = 50_000, 8192
 
 #: (d, K) of the fused kernel and of the blocked one beside it; d of the blocked one alone.
-SIZES = ((2, 8), (4, 8), (6, 8), (8, 8), (9, 8), (10, 8), (12, 8), (2, 3), (4, 3), (8, 3))
+SIZES = ((2, 8), (4, 8), (6, 8), (8, 8), (9, 8), (10, 8), (12, 8), (13, 8), (2, 3), (4, 3), (8, 3))
 SIZES += ((4, 32), (8, 16))
 WIDE = (16, 32)
 
@@ -47,7 +47,7 @@ def run(quick: bool) -> Iterator[dict[str, Any]]:
         print("No GPU here: there is nothing to time.")
         return
     n, columns = (200, 12) if quick else (ROWS, COLUMNS)
-    sizes, wide = (SIZES[7:8], ()) if quick else (SIZES, WIDE)
+    sizes, wide = (SIZES[8:9], ()) if quick else (SIZES, WIDE)
     cases = [(d, k, kernel) for d, k in sizes for kernel in ("blocked", "fused")]
     cases += [(d, 8, kernel) for d in wide for kernel in ("blocked", "tf32x3")]
     with ThreadPoolExecutor(COMPILERS) as pool:

@@ -14,7 +14,7 @@
 |                                         |         | a thread's registers: the matrix library     |
 |                                         |         | decides. 71, 51 and 19 G/s at P = 105, 153   |
 |                                         |         | and 561                                      |
-| GPU, float32, padded K · P > 2944       | blocked | a warp has no room for the sums of a lane;   |
+| GPU, padded K · P > 2944 (float64 1472) | blocked | a warp has no room for the sums of a lane;   |
 |                                         |         | by matrix products on chip 20 against 71 G/s |
 |                                         |         | (P = 105)                                    |
 | GPU, float64, P ≤ 16                    | fused   | twice the bytes, so fusion saves twice as    |
@@ -40,7 +40,7 @@ from jaxem.kernels.blocked import Blocks, blocked_moments
 from jaxem.kernels.fused import fused_moments
 from jaxem.kernels.programs import Pairs
 from jaxem.kernels.reference import softmax_moments_reference
-from jaxem.kernels.tiles import plan
+from jaxem.kernels.tiles import PLAIN_FEATURES, plan
 from jaxem.numerics import check_precision
 
 KERNELS = ("reference", "blocked", "fused")
@@ -49,7 +49,7 @@ KERNELS = ("reference", "blocked", "fused")
 GPUS = ("gpu", "cuda", "rocm")
 
 #: Features up to which fusion pays, by itemsize.
-FUSED_FEATURES = {4: 91, 8: 16}
+FUSED_FEATURES = {4: PLAIN_FEATURES["float32"], 8: 16}
 
 #: The oldest NVIDIA architecture that Pallas' compiler knows.
 OLDEST = 7.5

@@ -1,7 +1,8 @@
 """What one program of the fused kernel does: only what Pallas can hand to a GPU compiler.
 
-A program sees the coefficients of its tile, the reference levels f[l], and its chunk of the rows
-f[a, m] and weights f[l or 1, m]; it writes its sums and Σ w (logsumexp − reference) f[l].
+A program sees the coefficients of its tile, the reference levels f[l], and rows f[a, m] and weights
+f[l or 1, m], of which one chunk is its own; it writes its sums and Σ w (logsumexp − reference)
+f[l].
 """
 
 from functools import partial
