@@ -130,7 +130,9 @@ def test_many_data_sets_over_devices(small, n_starts, devices):
         options |= dict(key=jax.random.key(5), n_starts=n_starts, accelerate=None)
         return jaxem.fit_many(poisson(2), sets, **options)
 
-    assert_same_bits(many(devices=jax.devices()[-devices:]), many())
+    # XLA of JAX 0.7 rounds a tile that is not full otherwise where several devices run it.
+    same = assert_same_bits if jax.__version_info__ >= (0, 8) else assert_close
+    same(many(devices=jax.devices()[-devices:]), many())
 
 
 def test_a_sweep_over_devices(small, one):
