@@ -73,12 +73,11 @@ def run(quick: bool) -> Iterator[dict[str, Any]]:
     platforms = found_platforms()
     if platforms == ["cpu"]:
         print("Only a CPU here: there is no other device to compare it with.")
-    planned = _tasks(quick)
-    workers = {name: _worker(name, platforms, planned[0]) for name in platforms}
+    workers: dict[str, Isolated] = {}
     limits: dict[tuple[str, str], dict[str, Any]] = {}
     try:
-        for task in planned:
-            for one in _timed(task, workers, 0.2 if quick else 3.0):
+        for task in _tasks(quick):
+            for one in _timed(task, platforms, workers, 0.2 if quick else 3.0):
                 limits[one["kind"], one["platform"]] = one
                 yield _with_fractions(one, limits)
     finally:
@@ -130,22 +129,20 @@ def _step(what, n, d, k, lanes, kernel, precision, name) -> Task:
     )  # fmt: skip
 
 
-def _timed(task: Task, workers: dict[str, Isolated], seconds: float) -> list[dict[str, Any]]:
+def _timed(
+    task: Task, platforms: list[str], workers: dict[str, Isolated], seconds: float
+) -> list[dict[str, Any]]:
     """Rows of the task, by platform; a process that ended is begun anew."""
-    asked = {name: _of_platform(task, name) for name in workers}
+    asked = {name: _of_platform(task, name) for name in platforms}
     asked = {name: one for name, one in asked.items() if not (one.only_fast and name == "cpu")}
     for name, one in asked.items():
-        if workers[name].trouble:
-            workers[name] = _worker(name, list(workers), one)
-        else:
+        if name in workers and not workers[name].trouble:
             workers[name].then(one.make, *one.arguments)
+        else:
+            env = _environment(name, platforms)
+            workers[name] = Isolated(one.make, *one.arguments, limit=240.0, env=env)
     times = interleaved({name: workers[name] for name in asked}, seconds, most=9)
     return [_row(one, name, times.get(name), workers[name].trouble) for name, one in asked.items()]
-
-
-def _worker(name: str, platforms: list[str], task: Task) -> Isolated:
-    env = _environment(name, platforms)
-    return Isolated(task.make, *task.arguments, limit=240.0, env=env)
 
 
 def _of_platform(task: Task, name: str) -> Task:
@@ -153,9 +150,7 @@ def _of_platform(task: Task, name: str) -> Task:
     and for so many iterations that a call takes a while; a CPU for few of the tiny fits."""
     if task.kind == "tiny" and name == "cpu":
         sets = max(task.arguments[0] // FEW_SETS, 8)
-        return replace(
-            task, arguments=(sets, *task.arguments[1:]), size=(*task.size[:3], sets)
-        )  # fmt: skip
+        return replace(task, arguments=(sets, *task.arguments[1:]), size=(*task.size[:3], sets))
     if task.kind != "step" or name == "cpu":
         return task
     n, d, k, lanes = task.size

@@ -6,9 +6,8 @@ products decide (d = 16, 32) its fast precision. Largest difference of the momen
 the blocked kernel, as a share of the largest moment. Without a GPU there is nothing to time.
 
 Last answer: 1040, 490, 153, 100 and 82 G responsibilities per second fused at d = 2, 4, 8, 10 and
-12, K = 8 (635, 216 and 63 at d = 2, 4 and 8 before the kernel named its instructions); 138, 132,
-100, 79 and 74 blocked; 51 and 19 blocked at d = 16 and 32, with three TF32 products 71 and 32. One
-H200, jax 0.11.2, November 2026.
+12, K = 8; 138, 132, 100, 79 and 74 blocked; 51 and 19 blocked at d = 16 and 32, with three TF32
+products 71 and 32. One H200, jax 0.11.2, November 2026.
 """
 
 from collections.abc import Callable, Iterator

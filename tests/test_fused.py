@@ -408,16 +408,15 @@ def test_chunks_cover_the_rows_and_waste_little(n):
     assert row_layout(padded_rows(n)) == (chunks, length)
 
 
-@hypothesis.example(k=1, p=91, lanes=1, dtype=np.float64, precision="float32")
+@hypothesis.example(k=1, p=91, lanes=1, dtype=np.float64)
 @hypothesis.given(
     k=st.integers(1, 300),
     p=st.integers(1, 300),
     lanes=st.integers(1, 5000),
     dtype=st.sampled_from([np.float32, np.float64]),
-    precision=st.sampled_from(["float32", "tf32x3", "bf16x3"]),
 )
-def test_tiles_hold_their_lanes(k, p, lanes, dtype, precision):
-    tile = plan(k, p, lanes, dtype, precision)
+def test_tiles_hold_their_lanes(k, p, lanes, dtype):
+    tile = plan(k, p, lanes, dtype)
     if tile is None:
         assert k * p > 400 or p > 128
         return
@@ -506,7 +505,7 @@ def test_no_product_of_an_em_step_is_tf32(kind):
 @pytest.mark.parametrize("precision", ["float32", "tf32x3", "bf16x3"])
 def test_the_products_of_the_fused_kernel_are_never_tf32_by_default(precision):
     pairs, *arrays = _problem(40, 5, 129, 2, jnp.float32)
-    assert plan(129, len(pairs), 2, jnp.float32, precision).path == "dot"
+    assert plan(129, len(pairs), 2, jnp.float32).path == "dot"
     (kernel,) = _triton_modules(
         _lowered(lambda *a: _fused(pairs, *a, precision=precision), *arrays)
     )
@@ -516,6 +515,16 @@ def test_the_products_of_the_fused_kernel_are_never_tf32_by_default(precision):
         assert ("tf32x3" in line) == (precision == "tf32x3")
         assert "tf32" not in line.replace("tf32x3", "")
         assert ("bf16" in line) == (precision == "bf16x3")
+
+
+@pytest.mark.parametrize("precision", ["tf32x3", "bf16x3"])
+def test_what_is_written_out_is_float32_in_any_precision(precision):
+    pairs, *arrays = _problem(40, 8, 8, 2, jnp.float32)
+    (fast,), (exact,) = (
+        _triton_modules(_lowered(lambda *a, p=p: _fused(pairs, *a, precision=p), *arrays))
+        for p in (precision, "float32")
+    )
+    assert "tt.dot" not in fast and fast == exact
 
 
 @pytest.mark.parametrize("hard", [False, True])

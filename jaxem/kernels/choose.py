@@ -49,7 +49,7 @@ KERNELS = ("reference", "blocked", "fused")
 GPUS = ("gpu", "cuda", "rocm")
 
 #: Features up to which fusion pays, by itemsize.
-FUSED_FEATURES = {4: PLAIN_FEATURES["float32"], 8: 16}
+FUSED_FEATURES = {4: PLAIN_FEATURES, 8: 16}
 
 #: The oldest NVIDIA architecture that Pallas' compiler knows.
 OLDEST = 7.5

@@ -127,7 +127,7 @@ def _as_lanes(a, lanes: int):
 def _launch(step: Step, beta, rows, weight, reference):
     """Pad to whole tiles, run the kernel where it is at home, cut off; shapes as in `_grouped`."""
     groups, lanes, k, p = beta.shape
-    tile = plan(k, p, lanes, beta.dtype, step.precision)
+    tile = plan(k, p, lanes, beta.dtype)
     if tile is None:
         raise ValueError(
             f"kernel='fused' has no room on chip for {k} components of {p} features in "
