@@ -62,7 +62,7 @@ def _separate(x, k):
     data = Data(jnp.asarray(standardize(x, frame)), jnp.asarray(weight))
     plan = plan_for(model, data, 1, None, len(x))
     store = many_data_sets(model, data, frame, 1, ENDLESS, plan, np.arange(len(x)))
-    schedule.seed(store, jax.random.key(0), "random_from_data", plan.at_once)
+    schedule.seed(store, jax.random.key(0), "random_from_data")
     part = np.arange(min(plan.bucket, len(x)))
     return store.grid, store.groups[part], jax.tree.map(lambda leaf: leaf[part], store.runs)
 

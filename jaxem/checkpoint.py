@@ -21,7 +21,11 @@ from jaxem._version import __version__
 from jaxem.place import Place
 from jaxem.store import Store
 
-FORMAT = 3
+FORMAT = 4
+
+#: What a checkpoint knows of a store beside its runs and its flight: numbers, and arrays of lanes.
+COUNTERS = ("executed", "rung", "stage", "generation", "spent")
+LANES = ("alive", "follows", "parent", "brood")
 
 #: Seconds between two writes.
 INTERVAL = 10.0
@@ -92,15 +96,12 @@ def _contents(store: Store, mark: str) -> tuple[dict[str, Any], dict[str, Any]]:
     header = {
         "format": FORMAT,
         "mark": mark,
-        "executed": store.executed,
-        "rung": store.rung,
-        "stage": store.stage,
+        **{name: getattr(store, name) for name in COUNTERS},
         "size": 0 if store.flight is None else store.flight[1],
     }
     arrays = {f"leaf{i}": leaf for i, leaf in enumerate(jax.tree.leaves(store.runs))}
     arrays["flight"] = np.zeros(0, int) if store.flight is None else store.flight[0]
-    arrays["alive"] = np.zeros(0, int) if store.alive is None else store.alive
-    arrays["follows"] = np.zeros(0, int) if store.follows is None else store.follows
+    arrays |= {name: getattr(store, name) for name in LANES if getattr(store, name) is not None}
     return header, arrays
 
 
@@ -130,9 +131,10 @@ def _restore(store: Store, header: dict, arrays: dict) -> None:
     leaves, structure = jax.tree.flatten(store.runs)
     found = [np.array(arrays[f"leaf{i}"]) for i in range(len(leaves))]
     store.runs = jax.tree.unflatten(structure, found)
-    store.executed, store.rung, store.alive = header["executed"], header["rung"], arrays["alive"]
-    store.stage = header.get("stage", 0)
-    store.follows = arrays["follows"] if arrays["follows"].size else None
+    for name in COUNTERS:
+        setattr(store, name, header[name])
+    for name in LANES:
+        setattr(store, name, arrays.get(name))
     store.flight = (arrays["flight"], header["size"]) if header["size"] else None
 
 

@@ -1,7 +1,6 @@
 """`fit`: many starts on one data set."""
 
 import time
-import warnings
 from contextlib import nullcontext
 from functools import partial
 from typing import Any
@@ -12,7 +11,7 @@ import numpy as np
 
 from jaxem import budget, distributed, schedule
 from jaxem.abreast import enable_x64
-from jaxem.checkpoint import fingerprint, load, own_path, settle, writer
+from jaxem.checkpoint import fingerprint
 from jaxem.clock import compilations
 from jaxem.data import Data, check_data
 from jaxem.frame import Frame, frame_of, standardize, standardized_model, standardized_params
@@ -21,14 +20,21 @@ from jaxem.lanes import Grid
 from jaxem.loop import cast, width_of, with_kernel
 from jaxem.models import Mixture
 from jaxem.place import HERE, Place, place_of
-from jaxem.progress import clear, reporter
 from jaxem.pytree import replace
 from jaxem.race import run as race_lanes
 from jaxem.refine import refine, room_for
 from jaxem.result import Fit, Report
+from jaxem.run import raced, run
 from jaxem.shard import check_alike, check_enough, on_all, over_processes, spread_data
-from jaxem.starts import check_starts, control_for, padded, start, unpadded
-from jaxem.status import Status
+from jaxem.starts import (
+    check_generations,
+    check_starts,
+    control_for,
+    padded,
+    regroupable,
+    start,
+    unpadded,
+)
 from jaxem.store import Store
 
 
@@ -46,6 +52,7 @@ def fit(
     stop: str = "log_likelihood",
     accelerate: str | None = "auto",
     race: bool | None = None,
+    generations: int = 0,
     memory_limit: int | None = None,
     checkpoint: Any = None,
     progress: bool | None = None,
@@ -62,7 +69,9 @@ def fit(
     responsibilities f[n, k]. The data are standardised once, and parameters and likelihood mapped
     back exactly. float64 x is fitted in float64 (results are NumPy arrays), anything narrower in
     float32. Start i depends on (key, i) alone. `race` runs every start for a few iterations and
-    the best distinct ones to the end, the others being PRUNED (None: from 64 starts on).
+    the best distinct ones to the end, the others being PRUNED (None: from 64 starts on). After the
+    race the best have `generations` of children, which differ by a split and a merge of components
+    and take the places of PRUNED starts (see `jaxem.offspring`; `fits.parent` tells them apart).
     `accelerate` is None (plain EM), "squarem", "anderson" or "auto": SQUAREM for random starts of
     soft EM, plain EM from a given start. `memory_limit` (bytes; None: a quarter of what
     the device has) decides how much is computed at once. `checkpoint` names a file from which a
@@ -92,6 +101,7 @@ def fit(
     model.validate(array)
     check_starts(n_starts)
     control = control_for(model, init, tol, max_iter, stop, accelerate, trace)
+    check_generations(model, init, labels, generations, race)
     with precision_of(array.dtype), place.here():
         array = array if array.dtype == np.float64 else array.astype(np.float32)
         begun = time.perf_counter()
@@ -103,11 +113,12 @@ def fit(
             plan = plan_for(computed, data, n_starts, memory_limit, place=place)
             store = one_data_set(computed, data, frame, n_starts, control, plan, place)
             store.active = model.n_components if pad_to else None
-            problem = data, model, control, init, key, n_starts, race
+            problem = data, model, control, init, key, n_starts, race, generations
             mark = mark_of(place, checkpoint, problem, plan, frame)
-            start(store, model, array, key, init, plan)
+            start(store, model, array, key, init)
+            store.key, store.generations = key, generations * regroupable(model)
             watch = (checkpoint, mark), progress
-            result, condition = run(store, max_iter, raced(race, n_starts), *watch)
+            result, condition = run(store, max_iter, raced(race, n_starts, generations), *watch)
             result = unpadded(model, result)
             if array.dtype == np.float32 and place.platform != "tpu":
                 settings = control, memory_limit, kernel, place
@@ -157,69 +168,6 @@ def precision_of(dtype: Any) -> Any:
     """A context in which float64 data are computed in float64, whatever JAX's global setting."""
     wide = dtype == np.float64 and not jax.config.jax_enable_x64  # type: ignore[attr-defined]
     return enable_x64(True) if wide else nullcontext()
-
-
-def raced(race: bool | None, n_starts: int) -> bool:
-    """Whether starts are raced: as asked, else where there are many."""
-    return n_starts >= 64 if race is None else race
-
-
-def run(
-    store: Store, max_iter: int, raced: bool, checkpoint: tuple, progress: bool | None
-) -> tuple[Fit, np.ndarray]:
-    """All lanes to their ends, watched by a checkpoint (path, fingerprint) and a progress line;
-    also the condition of each."""
-    path, mark = checkpoint
-    path = own_path(path, store.place)
-    line = reporter(progress) if jax.process_index() == 0 or not store.place.several else None
-    write = None if path is None else writer(path, mark)
-    looks = [look for look in (write, line) if look]
-    if path is not None:
-        store.lines = 1  # a checkpoint knows of one bucket in flight
-        load(path, store, mark)
-        settle(store, mark)
-
-    def on_look(store: Store) -> None:
-        for look in looks:
-            look(store)
-
-    try:
-        race_lanes(store, max_iter, raced, on_look if looks else None)
-    except KeyboardInterrupt:
-        if store.place.several:
-            raise  # the others wait for this process's lanes
-        warnings.warn(
-            "interrupted: fits that had not ended have status RUNNING, and best() leaves them out; "
-            "with checkpoint= the same call would go on from here.",
-            RuntimeWarning,
-            stacklevel=3,
-        )
-    finally:
-        clear(line)
-    if write is not None:
-        write(store, last=True)
-    weight = float(np.max(store.grid.prepared.weight))
-    report = Report(
-        executed=_executed(store),
-        needed=int(np.sum(store.runs.n_iter + 1)),
-        kernel=store.grid.model.kernel,
-        stopping_gain=float(store.control.tol) * weight,
-    )
-    fits, condition = schedule.conclude(store)
-    return replace(fits, follows=_followers(store), report=report), condition
-
-
-def _executed(store: Store) -> int:
-    if not store.place.shared_out:
-        return store.executed
-    return int(distributed.total(np.array(store.executed)))
-
-
-def _followers(store: Store) -> np.ndarray:
-    """Whose path each pruned lane had joined; -1 for lanes that ended by themselves."""
-    pruned = store.runs.status == Status.PRUNED
-    follows = np.full(pruned.shape, -1) if store.follows is None else store.follows
-    return np.where(pruned, follows, -1).astype(np.int32)
 
 
 def continued(
@@ -295,6 +243,7 @@ def one_data_set(
     starts = np.arange(n_starts)
     sizes = plan.bucket, plan.smallest
     how: Any = dict(stride=plan.stride, place=place, rows=plan.rows, lines=plan.lines)
+    how |= dict(at_once=plan.at_once)
     return Store(grid, control, 0 * starts, starts, *sizes, **how)
 
 

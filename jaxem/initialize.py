@@ -22,7 +22,7 @@ WIDTH = 128
 WRITTEN = 8
 
 
-def _distances_from(centre, x):
+def squared_distances_from(centre, x):
     """Squared Euclidean distances f[n] from one centre f[d]: 0 for a row that is the centre."""
     if x.shape[1] > WRITTEN:
         return jnp.sum((x - centre[None, :]) ** 2, axis=1)
@@ -32,13 +32,13 @@ def _distances_from(centre, x):
 def _distances(x, centres):
     """Squared Euclidean distances f[k, n]; x arrives centred, so the expansion keeps its digits."""
     if x.shape[1] <= WRITTEN:
-        return jax.vmap(_distances_from, in_axes=(0, None))(centres, x)
+        return jax.vmap(squared_distances_from, in_axes=(0, None))(centres, x)
     cross = einsum("kd,nd->kn", centres, x)
     square = jnp.sum(x * x, axis=1)[None, :] + jnp.sum(centres * centres, axis=1)[:, None]
     return jnp.maximum(square - 2 * cross, 0)
 
 
-def _uniform(key, shape, dtype):
+def uniform(key, shape, dtype):
     """The same numbers for float32 and float64, so that a start does not depend on precision."""
     return jax.random.uniform(key, shape, jnp.float32).astype(dtype)
 
@@ -50,7 +50,7 @@ def _nearest(x, centres, active):
     return (number == jnp.argmin(gap, axis=0)[None, :]).astype(x.dtype).T
 
 
-def _draw(u, mass, weight):
+def draw_row(u, mass, weight):
     """A row drawn with probability proportional to mass f[n], or to weight where all mass is gone,
     by u in [0, 1).
 
@@ -87,12 +87,12 @@ def _first_beyond(u, mass):
 
 def plus_plus_centres(key, x, weight, k):
     """k-means++ seeding (Arthur and Vassilvitskii 2007): rows drawn by squared distance."""
-    u = _uniform(key, (k,), x.dtype)
+    u = uniform(key, (k,), x.dtype)
 
     def add(i, carry):
         centres, nearest = carry
-        new = x[_draw(u[i], jnp.where(i == 0, weight, weight * nearest), weight)]
-        return centres.at[i].set(new), jnp.minimum(nearest, _distances_from(new, x))
+        new = x[draw_row(u[i], jnp.where(i == 0, weight, weight * nearest), weight)]
+        return centres.at[i].set(new), jnp.minimum(nearest, squared_distances_from(new, x))
 
     start = jnp.zeros((k, x.shape[1]), x.dtype), jnp.full(x.shape[:1], jnp.inf, x.dtype)
     return jax.lax.fori_loop(0, k, add, start)[0]
@@ -125,7 +125,7 @@ def random_rows(key, x, weight, k, active):
 
 def random(key, x, weight, k, active):
     """Random responsibilities, uniform and normalised (scikit-learn's "random")."""
-    r = _uniform(key, (x.shape[0], k), x.dtype)
+    r = uniform(key, (x.shape[0], k), x.dtype)
     r = jnp.where(jnp.arange(k)[None, :] < active, r, 0)
     return r / jnp.sum(r, axis=1, keepdims=True)
 

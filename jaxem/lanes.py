@@ -165,10 +165,11 @@ def conclude(grid: Grid, groups: jax.Array, runs: engine.Run, mesh=None) -> Any:
 
 @program(static_argnames="mesh")
 def spurious(grid: Grid, groups: jax.Array, runs: engine.Run, mesh=None) -> jax.Array:
-    """b[lanes]: where a lane stands is, or leads to, a spurious maximum."""
+    """b[lanes, 2]: where a lane stands is, or leads to, a spurious maximum; or is near one."""
 
     def one(row, run):
-        return row.model.degenerate(run.point.params, run.point.stats, row.prepared)
+        where = run.point.params, run.point.stats, row.prepared
+        return jnp.stack([row.model.degenerate(*where, strict=strict) for strict in (False, True)])
 
     lanes = lambda grid, groups, runs: _over_lanes(grid.of(groups), one, runs)  # noqa: E731
     return grid.whole(_over_devices(mesh, lanes, (False, True, True))(grid, groups, runs))
@@ -191,6 +192,27 @@ def seed(grid: Grid, groups, names, starts, key, active, init, at_once: int, mes
 
     spread = _over_devices(mesh, lanes, (False, True, True, True, False, False))
     return grid.whole(spread(grid, groups, names, starts, key, active))
+
+
+@program(static_argnames=("at_once", "mesh"))
+def regroup(
+    grid: Grid, groups, names, starts, params, key, generation, at_once: int, mesh=None
+) -> Any:
+    """Starting parameters of children, those of their parents given: (key, name of the data set,
+    number of the start, generation) alone decide how they differ. `at_once` lanes together."""
+
+    def lanes(grid, groups, names, starts, params, key, generation):
+        def one(lane):
+            group, name, start, params = lane
+            row = grid.of(group)
+            own = jax.random.fold_in(jax.random.fold_in(key, name), start)
+            own = jax.random.fold_in(own, generation)
+            return row.model.regroup(own, params, row.data.x, row.data.weight)
+
+        return jax.lax.map(one, (groups, names, starts, params), batch_size=at_once)
+
+    spread = _over_devices(mesh, lanes, (False, True, True, True, True, False, False))
+    return grid.whole(spread(grid, groups, names, starts, params, key, generation))
 
 
 def is_live(run: engine.Run, limit: Any) -> Any:

@@ -16,8 +16,6 @@ from jaxem.fit import (
     one_data_set,
     plan_for,
     precision_of,
-    raced,
-    run,
     timed,
     whereabouts,
 )
@@ -28,12 +26,23 @@ from jaxem.models import Mixture, MixtureParams
 from jaxem.place import HERE, Place
 from jaxem.pytree import replace
 from jaxem.result import Fit
-from jaxem.starts import check_init, check_shapes, check_starts, control_for
+from jaxem.run import raced, run
+from jaxem.starts import (
+    check_generations,
+    check_init,
+    check_shapes,
+    check_starts,
+    control_for,
+    regroupable,
+)
 from jaxem.status import Status
 from jaxem.store import Store
 
 #: Responsibilities per step from which the starts of one data set fill the machine alone.
 ALONE = 1 << 20
+
+#: Fields of a `Fit` that name other starts of the same data set.
+BETWEEN = ("follows", "parent")
 
 
 def fit_many(
@@ -51,6 +60,7 @@ def fit_many(
     stop: str = "log_likelihood",
     accelerate: str | None = "auto",
     race: bool | None = None,
+    generations: int = 0,
     memory_limit: int | None = None,
     checkpoint: Any = None,
     progress: bool | None = None,
@@ -80,6 +90,7 @@ def fit_many(
     """
     check_starts(n_starts)
     control = control_for(model, init, tol, max_iter, stop, accelerate)
+    check_generations(model, init, None, generations, race)
     sets, weights = ragged.as_list(x, sample_weight, groups, lengths)
     kinds = {one.dtype for one in sets if one.size}
     dtype = np.result_type(np.float32, *(k if k.kind == "f" else np.float64 for k in kinds))
@@ -97,7 +108,8 @@ def fit_many(
     with precision_of(dtype), place.here():
         begun = time.perf_counter()
         with compilations() as compiled:
-            options = key, n_starts, init, race, memory_limit, progress, kernel, place
+            how = race, generations, memory_limit, progress, kernel, place
+            options = key, n_starts, init, *how
             parts = []
             for number, (length, own) in enumerate(_plan(sets, good, model, n_starts)):
                 chosen = [sets[i] for i in own], [weights[i] for i in own]
@@ -119,7 +131,7 @@ def _plan(sets, good, model, n_starts):
 
 def _fit_bucket(model, padded, own, control, options, path) -> list[tuple[np.ndarray, Fit]]:
     """Fits of data sets padded to one length, as (their numbers, `Fit` [data sets, starts])."""
-    key, n_starts, init, race, limit, progress, kernel, place = options
+    key, n_starts, init, race, generations, limit, progress, kernel, place = options
     x, weight = padded
     frame = frames_of(model.family, x, weight)
     data = Data(jnp.asarray(standardize(x, frame, out=x)), jnp.asarray(weight))
@@ -139,16 +151,23 @@ def _fit_bucket(model, padded, own, control, options, path) -> list[tuple[np.nda
         else:
             store = many_data_sets(model, data, frame, n_starts, control, plan, own, place)
         where = None if path is None else f"{path}.{rows[0]}"
-        problem = part[0], model, control, init, key, n_starts, race
+        problem = part[0], model, control, init, key, n_starts, race, generations
         mark = mark_of(place, where, problem, plan, part[1])
-        _start(store, key, init, part[2], plan)
-        fits, _ = run(store, control.max_iter, raced(race, n_starts), (where, mark), progress)
+        _start(store, key, init, part[2])
+        store.key, store.generations = key, generations * regroupable(model)
+        begun = raced(race, n_starts, generations)
+        fits, _ = run(store, control.max_iter, begun, (where, mark), progress)
         # Lanes lead with the data sets: a number modulo n_starts is one within its data set.
-        within = np.where(fits.follows >= 0, fits.follows % n_starts, -1)
-        fits = replace(fits, follows=within)
+        fits = replace(fits, **{name: _within(fits, name, n_starts) for name in BETWEEN})
         shaped = jax.tree.map(lambda leaf: leaf.reshape(-1, n_starts, *leaf.shape[1:]), fits)
         out.append((own[rows], shaped))
     return out
+
+
+def _within(fits: Fit, name: str, n_starts: int) -> np.ndarray | None:
+    """Numbers of lanes as numbers of starts of the same data set; -1 stays."""
+    numbers = getattr(fits, name)
+    return None if numbers is None else np.where(numbers >= 0, numbers % n_starts, -1)
 
 
 def many_data_sets(model, data, frame, n_starts, control, plan, own, place: Place = HERE) -> Store:
@@ -159,6 +178,7 @@ def many_data_sets(model, data, frame, n_starts, control, plan, own, place: Plac
     groups = np.repeat(np.arange(len(own)), n_starts)
     starts = np.tile(np.arange(n_starts), len(own))
     how: Any = dict(stride=plan.stride, place=place, rows=plan.rows, lines=plan.lines)
+    how |= dict(at_once=plan.at_once)
     sizes: Any = dict(bucket=plan.bucket, smallest=plan.smallest, tile=plan.tile)
     store = Store(grid, control, groups, starts, **sizes, **how)
     return replace_sets(store, np.repeat(own, n_starts))
@@ -199,11 +219,11 @@ def _standardize_each(model, given, frame):
     return jax.vmap(one)(given, frame)
 
 
-def _start(store, key, init, given, plan) -> None:
+def _start(store, key, init, given) -> None:
     if isinstance(init, MixtureParams):
         params = jax.tree.map(lambda leaf: np.asarray(leaf)[store.groups], given)
         return schedule.begin(store, params)
-    return schedule.seed(store, key, init, plan.at_once)
+    return schedule.seed(store, key, init)
 
 
 def _assemble(model, parts, fate, n_starts, sets, dtype) -> Fit:
@@ -225,8 +245,9 @@ def _assemble(model, parts, fate, n_starts, sets, dtype) -> Fit:
 
     result = jax.tree.map(empty, replace(like, report=None))
     result.status[...] = fate[:, None]
-    if result.follows is not None:
-        result.follows[...] = -1
+    for name in BETWEEN:
+        if getattr(result, name) is not None:
+            getattr(result, name)[...] = -1
     leaves = jax.tree.leaves(result)
     for own, fits in parts:
         for kept, leaf in zip(leaves, jax.tree.leaves(fits), strict=True):

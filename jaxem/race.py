@@ -19,6 +19,12 @@ RUNGS = ((10, 1 / 2), (20, 1 / 4))
 #: Of each data set, so many starts by either ranking go on whatever the share.
 KEEP = 16
 
+#: The same where the best have children, which need the places.
+FEW = 4
+
+#: So far behind all others, in mean objective, ranks what stands near a spurious maximum.
+BEHIND = 1e6
+
 #: Objectives this close (relative, per unit weight) belong to one path: one lane runs it for all.
 SAME = 1e-5
 
@@ -26,15 +32,21 @@ SAME = 1e-5
 def run(store: Store, max_iter: int, enabled: bool, on_look: OnLook | None = None) -> None:
     """Advance all lanes of the store: each to its end, or as a race when enabled.
 
-    A store from a checkpoint goes on in the rung where it stood.
+    A store from a checkpoint goes on in the rung where it stood; one whose best lanes have children
+    (see `jaxem.offspring`) is beyond the race.
     """
+    if store.parent is not None:
+        return
     if store.alive is None or store.follows is None:
         store.alive = np.arange(len(store.groups))
         store.follows = np.full(len(store.groups), -1)
     while enabled and store.rung < len(RUNGS) and RUNGS[store.rung][0] < max_iter:
         limit, share = RUNGS[store.rung]
         schedule.advance(store, store.alive, limit, on_look)
-        store.alive = _promote(store, store.alive, store.follows, share)
+        totals = np.bincount(store.groups)
+        least = KEEP if store.generations == 0 else FEW
+        quotas = np.maximum(least, np.ceil(share * totals / 2)).astype(int)
+        store.alive = promote(store, store.alive, quotas)
         store.rung += 1
     schedule.advance(store, store.alive, max_iter, on_look)
     again = _without_winner(store) if enabled else np.zeros(0, int)
@@ -47,34 +59,47 @@ def run(store: Store, max_iter: int, enabled: bool, on_look: OnLook | None = Non
 def _without_winner(store: Store) -> np.ndarray:
     """The pruned lanes of data sets in which no lane of the race ended sound."""
     status, groups = store.runs.status, store.groups
-    winner = np.isin(status, SOUND) & ~schedule.spurious(store)
+    winner = np.isin(status, SOUND) & ~schedule.spurious(store)[:, 0]
     lost = np.bincount(groups, weights=winner) == 0
     return np.flatnonzero(lost[groups] & (status == Status.PRUNED))
 
 
-def _promote(store: Store, alive, follows: np.ndarray, share: float) -> np.ndarray:
-    """The lanes that run on; the others become PRUNED (unless they have ended by themselves)."""
-    runs = store.runs
-    value = runs.point.level + runs.point.rest + runs.point.log_prior
-    # Spurious maxima (no winner may be one) and lost lanes go on only where places are left.
-    doubtful = schedule.spurious(store)
-    value = np.where(doubtful, -np.inf, value)
-    scores = value, value + _still_to_gain(runs)
+def promote(
+    store: Store, alive: np.ndarray, quotas: np.ndarray, strict: bool = False
+) -> np.ndarray:
+    """The lanes that run on, of each data set up to its quota i[groups] by their standing and by
+    what it may become; the others become PRUNED (unless they have ended by themselves)."""
+    runs, follows = store.runs, store.follows
+    value, score = standing(store, strict)
+    scores = score, score + _still_to_gain(runs)
     able = alive[np.isin(runs.status[alive], (Status.RUNNING, *SOUND))]
     kept = [np.zeros(0, int)]
-    totals = np.bincount(store.groups)
-    for own in np.split(able, np.flatnonzero(np.diff(store.groups[able])) + 1):
-        if own.size:
-            quota = max(KEEP, int(np.ceil(share * totals[store.groups[own[0]]] / 2)))
-            weights = runs.point.params.weights
-            for score in scores:
-                kept.append(_distinct(own, value, score, weights, quota, follows))
+    for own in by_group(store, able):
+        quota, weights = quotas[store.groups[own[0]]], runs.point.params.weights
+        for score in scores:
+            kept.append(distinct(own, value, score, weights, quota, follows))
     chosen = np.unique(np.concatenate(kept))
     follows[chosen] = -1
     left = np.setdiff1d(alive, chosen)
     left = left[runs.status[left] == Status.RUNNING]
     runs.status[left] = Status.PRUNED
     return chosen
+
+
+def standing(store: Store, strict: bool = False) -> tuple[np.ndarray, np.ndarray]:
+    """The mean objective of every lane, and what it ranks by: −∞ at spurious maxima, which no
+    winner may be and which go on only where places are left. `strict` ranks those near one behind
+    all others."""
+    point, (at_one, near) = store.runs.point, schedule.spurious(store).T
+    value = np.where(at_one, -np.inf, point.level + point.rest + point.log_prior)
+    return value, value.astype(np.float64) - BEHIND * near if strict else value
+
+
+def by_group(store: Store, lanes: np.ndarray) -> list[np.ndarray]:
+    """Lanes in ascending order, by data set."""
+    if lanes.size == 0:
+        return []
+    return np.split(lanes, np.flatnonzero(np.diff(store.groups[lanes])) + 1)
 
 
 def _still_to_gain(runs) -> np.ndarray:
@@ -86,7 +111,7 @@ def _still_to_gain(runs) -> np.ndarray:
     return np.where(known, gain, 0) * ratio / (1 - ratio)
 
 
-def _distinct(own, value, score, weights, quota, follows) -> np.ndarray:
+def distinct(own, value, score, weights, quota, follows) -> np.ndarray:
     """Up to `quota` lanes, best score first, without those that repeat another one's path; those
     are noted in `follows`."""
     order = own[np.argsort(-np.where(np.isfinite(score[own]), score[own], -np.inf), kind="stable")]

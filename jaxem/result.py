@@ -69,6 +69,9 @@ class Fit:
     n_iter: Any  #: i[...], E-steps after the first
     trace: Any = None  #: f[..., max_iter + 1], objective after each iteration, NaN after the end
     follows: Any = None  #: i[...], the start of its data set whose path a PRUNED one joined, or -1
+    #: i[...], the start from whose fit this one was made by splitting and merging components, in
+    #: the place of a start that left the race; or -1
+    parent: Any = None
     report: Report | None = static(default=None)
 
     def __getitem__(self, index: Any) -> "Fit":
@@ -128,19 +131,22 @@ class Fit:
         Objectives within `gap` nats count as one optimum; None: 1e-3, or where larger ten times
         the gain (tol × total weight) at which a run stops, or what rounding leaves uncertain of a
         sum of that size in the dtype of the fit. A start that the race left behind
-        because it had joined another's path counts where that one ended.
+        because it had joined another's path counts where that one ended. Optima of children (see
+        `parent`) are listed, but starts alone are counted.
         """
         if np.ndim(self.status) != 1:
             raise ValueError(f"optima() needs one axis of starts; got {np.shape(self.status)}.")
-        ends = np.asarray(self.objective, float)
-        sound = self.sound
+        ends, sound = np.asarray(self.objective, float), self.sound
+        children = np.zeros(0) if self.parent is None else ends[sound & (self.parent >= 0)]
         if self.follows is not None:
             last = last_leaders(np.asarray(self.follows))
             ends, sound = ends[last], sound[last]
+        if self.parent is not None:
+            sound = sound & (np.asarray(self.parent) < 0)
         if gap is None:
             stopping = 10 * self.report.stopping_gain if self.report else 0.0
             gap = max(1e-3, stopping, _rounding(self.objective))
-        return Optima.of(ends[sound], gap, ends.size)
+        return Optima.of(ends[sound], gap, ends.size, children)
 
     @property
     def plot(self):
@@ -178,7 +184,7 @@ class Optima:
     """Distinct optima by objective: within `gap` (in nats) of one another counts as the same."""
 
     values: np.ndarray  #: f[m], objectives of the distinct optima, best first
-    counts: np.ndarray  #: i[m], how many starts ended at each
+    counts: np.ndarray  #: i[m], how many starts ended at each; 0 for those of children alone
 
     starts: int  #: all starts, those included that ended nowhere sound or left the race
 
@@ -186,13 +192,16 @@ class Optima:
         return constructor(self)
 
     @classmethod
-    def of(cls, objectives: np.ndarray, gap: float, starts: int) -> "Optima":
-        """Group sorted objectives wherever two neighbours are further apart than `gap`."""
-        values = np.sort(np.asarray(objectives, float))[::-1]
+    def of(cls, objectives: np.ndarray, gap: float, starts: int, children: Any = ()) -> "Optima":
+        """Group sorted objectives, of starts and children, wherever two neighbours are further
+        apart than `gap`; count those of starts."""
+        values = np.r_[np.asarray(objectives, float), np.asarray(children, float)]
+        order = np.argsort(-values, kind="stable")
+        counted, values = order < np.size(objectives), values[order]
         if values.size == 0:
             return cls(values, np.zeros(0, int), starts)
         first = np.r_[True, values[:-1] - values[1:] > gap]
-        counts = np.diff(np.r_[np.flatnonzero(first), values.size])
+        counts = np.add.reduceat(counted.astype(int), np.flatnonzero(first))
         return cls(values[first], counts, starts)
 
     @property

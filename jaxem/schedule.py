@@ -46,22 +46,39 @@ def begin(store: Store, params: Any) -> None:
     store.runs = _by_bucket(store, one)
 
 
-def seed(store: Store, key: jax.Array, init: Any, at_once: int) -> None:
+def seed(store: Store, key: jax.Array, init: Any) -> None:
     """Put every lane at its own start by the initialiser."""
     mesh = store.place.mesh
 
     def one(part, groups):
-        names = groups if store.sets is None else store.place.spread(store.sets[part])
-        starts = store.place.spread(store.starts[part])
-        how = key, store.active, init, min(at_once, store.bucket)
-        params = lanes.seed(store.grid, groups, names, starts, *how, mesh=mesh)
+        how = key, store.active, init, min(store.at_once, store.bucket)
+        params = lanes.seed(store.grid, groups, *_named(store, part, groups), *how, mesh=mesh)
         return lanes.begin(store.grid, groups, params, store.control, mesh=mesh)
 
     store.runs = _by_bucket(store, one)
 
 
+def regroup(store: Store, chosen: np.ndarray, generation: int) -> None:
+    """Put the chosen lanes where a split and a merge lead from their parents."""
+    mesh = store.place.mesh
+
+    def one(part, groups):
+        parents = store.place.spread(rows(store.runs.point.params, store.parent[part]))
+        how = parents, store.key, generation, min(store.at_once, store.bucket)
+        params = lanes.regroup(store.grid, groups, *_named(store, part, groups), *how, mesh=mesh)
+        return lanes.begin(store.grid, groups, params, store.control, mesh=mesh)
+
+    put(store, chosen, np.arange(chosen.size), _by_bucket(store, one, chosen))
+
+
+def _named(store: Store, part: np.ndarray, groups: Any) -> tuple[Any, Any]:
+    """The data sets' numbers among all, and the starts', which decide the random keys."""
+    names = groups if store.sets is None else store.place.spread(store.sets[part])
+    return names, store.place.spread(store.starts[part])
+
+
 def spurious(store: Store) -> np.ndarray:
-    """b[lanes]: the lane stands at a spurious maximum."""
+    """b[lanes, 2]: the lane stands at a spurious maximum; or near one."""
     return _by_bucket(store, partial(_look_at, lanes.spurious, store))
 
 
@@ -139,21 +156,22 @@ def _advance(store: Store, tiles: np.ndarray, limit: int, on_look: OnLook | None
         packing.pack(store, tiles[tiles >= 0].reshape(-1, 1), limit, on_look)
 
 
-def _by_bucket(store: Store, program: Callable) -> Any:
-    """`program(lanes, their groups)` over parts of one size; the results joined, on the host."""
-    everyone = np.arange(len(store.groups))
+def _by_bucket(store: Store, program: Callable, chosen: np.ndarray | None = None) -> Any:
+    """`program(lanes, their groups)` over parts of one size of the chosen lanes (None: all); the
+    results joined, on the host."""
+    everyone = np.arange(len(store.groups)) if chosen is None else chosen
     own = store.place.share(everyone)
     # A process without lanes of its own still has to know what results look like.
     mine = own if own.size else everyone[:1]
-    out = within_memory(store, lambda: _parts(store, mine, program))
+    out = within_memory(store, lambda: _parts(store, mine, program, chosen is None))
     if not store.place.shared_out:
         return out
     return distributed.join(everyone.size, rows(out, np.arange(own.size)))
 
 
-def _parts(store: Store, own: np.ndarray, program: Callable) -> Any:
+def _parts(store: Store, own: np.ndarray, program: Callable, even: bool) -> Any:
     size = store.bucket * store.place.devices
-    if not store.grid.shared:  # other data sets are another program anyway
+    if even and not store.grid.shared:  # other data sets are another program anyway
         size = -(-own.size // -(-own.size // size))
         size += -size % store.place.devices
 

@@ -35,6 +35,30 @@ def control_for(model, init, tol, max_iter, stop, accelerate, trace=False) -> Co
     return check_control(Control(tol, max_iter, True, stop, accelerate, kept))
 
 
+def check_generations(model: Mixture, init: Any, labels: Any, generations: int, race: Any) -> None:
+    """ValueError unless it is a number of generations that such starts can have."""
+    whole("generations", generations, 0)
+    if generations == 0:
+        return
+    if race is not None and not race:
+        raise ValueError(
+            "generations needs the race, since children take the places of starts that left it: "
+            "leave race out, or give race=True."
+        )
+    bound = model.frozen or labels is not None
+    if bound or not (init_name(init) or callable(init)):
+        raise ValueError(
+            "generations exchanges components, and here frozen parameters, labels or given "
+            "parameters bind them to what they are: use random starts and none of these, or "
+            "generations=0."
+        )
+
+
+def regroupable(model: Mixture) -> bool:
+    """Whether there are components to exchange: two to merge and one to split."""
+    return model.n_components > 2
+
+
 def padded(model: Mixture, init: Any, pad_to: int | None) -> Mixture:
     """The model with switched-off components added; ValueError where they would change it."""
     if pad_to is None or pad_to == model.n_components:
@@ -60,11 +84,11 @@ def unpadded(model: Mixture, fits: Fit) -> Fit:
     return replace(fits, params=MixtureParams(params.weights[:, :k], components))
 
 
-def start(store: Store, model, array, key, init, plan) -> None:
+def start(store: Store, model, array, key, init) -> None:
     """Put all lanes at their starts."""
     check_init(init)
     if isinstance(init, str) or callable(init):
-        return schedule.seed(store, key, init, plan.at_once)
+        return schedule.seed(store, key, init)
     inner, frame, data = store.grid.model, store.grid.frame, store.grid.data
     if isinstance(init, MixtureParams):
         one = given_params(model, init, array)

@@ -31,13 +31,20 @@ class Store:
     executed: int = 0
     flight: tuple[np.ndarray, int] | None = None  # tiles a checkpoint was taken in, their bucket
     rung: int = 0  # rungs of the race behind us
-    alive: np.ndarray | None = None  # i[...], lanes that the race has not left behind
-    follows: np.ndarray | None = None  # i[lanes], whose path a pruned lane had joined, or -1
+    alive: Any = None  # i[...], lanes that the race has not left behind
+    follows: Any = None  # i[lanes], whose path a pruned lane had joined, or -1
     place: Place = HERE
     rows: int = 0  # rows of a block
     stage: int = 0  # how often the processes have told one another of their lanes
     lines: int = 1  # buckets in work at once on a device
     tile: int = 1  # lanes of one data set that run together
+    at_once: int = 1  # lanes that are initialised together
+    key: Any = None  # what draws the children of the best
+    generations: int = 0  # of children, that the best have after the race
+    parent: Any = None  # i[lanes], whose child a lane holds by now, or -1
+    generation: int = 0  # generations of children behind us
+    brood: Any = None  # i[...], children whose race is not over
+    spent: int = 0  # lane-iterations of runs whose place a child took
     gate: Gate = field(default_factory=Gate)
 
 

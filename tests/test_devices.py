@@ -85,6 +85,13 @@ def _balanced(calls):
     assert filled
 
 
+def test_children_over_devices_have_the_bits_of_one_device(small):
+    options = dict(n_starts=40, race=True, generations=2)
+    want = fit(**options)
+    assert (want.parent >= 0).any()
+    assert_same_bits(fit(devices="all", **options), want)
+
+
 def test_devices_in_other_words():
     devices = jax.devices()
     for said, meant in (
@@ -156,6 +163,19 @@ def test_rows_over_devices_agree_with_one_device(small):
     assert_close(jaxem.fit(spread, x, **options), jaxem.fit(model, x, **options))
     options |= dict(init=np.arange(len(X)) % 2)
     assert_close(jaxem.fit(spread, x, **options), jaxem.fit(model, x, **options))
+
+
+def test_children_of_spread_rows_agree_with_one_device():
+    x, model = X + RNG.uniform(0.1, 0.9, X.shape), jaxem.Mixture(jaxem.Exponential(), 4)
+    params = model.init(jax.random.key(0), x)
+    spread = jaxem.shard_rows(model, "all")
+    for seed in range(4):
+        key, weight = jax.random.key(seed), WEIGHT
+        got, want = (one.regroup(key, params, x, weight) for one in (spread, model))
+        for a, b in zip(jax.tree.leaves(got), jax.tree.leaves(want), strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-8)
+    fits = jaxem.fit(spread, x, key=jax.random.key(4), n_starts=16, generations=1, max_iter=40)
+    assert (fits.parent >= 0).any()
 
 
 def test_steps_of_spread_rows():

@@ -133,7 +133,7 @@ def test_a_data_set_with_nan_beside_it_changes_no_bit():
         plan = plan_for(mixture(), data, 4, None, groups=len(sets))
         numbers, control = np.arange(len(sets)), Control(1e-6, 500)
         store = many_data_sets(mixture(), data, frame, 4, control, plan, numbers)
-        schedule.seed(store, KEY, "k-means++", plan.at_once)
+        schedule.seed(store, KEY, "k-means++")
         schedule.advance(store, np.arange(len(store.groups)), 500)
         return conclude(store)
 

@@ -116,7 +116,7 @@ def _distinct(values, weights, quota=10):
     """The lanes that run on, and whom the others follow."""
     values, weights = np.asarray(values, float), np.asarray(weights, float)
     follows = np.full(len(values), -1)
-    chosen = race._distinct(np.arange(len(values)), values, values, weights, quota, follows)
+    chosen = race.distinct(np.arange(len(values)), values, values, weights, quota, follows)
     return list(chosen), list(follows)
 
 

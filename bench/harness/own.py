@@ -68,7 +68,7 @@ def own_step(
     model = with_kernel(model, data, n_starts, kernel)
     plan = plan_for(model, data, n_starts if n_starts < WIDE else 1 << 20, None)
     store = one_data_set(model, data, frame, n_starts, ENDLESS, plan)
-    schedule.seed(store, jax.random.key(0), "random_from_data", plan.at_once)
+    schedule.seed(store, jax.random.key(0), "random_from_data")
     buckets, seconds = [], 0.0
     for i in range(0, n_starts, plan.bucket):
         part = np.minimum(np.arange(i, i + plan.bucket), n_starts - 1)

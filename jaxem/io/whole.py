@@ -56,10 +56,16 @@ def _check_fit(model: Any, fit: Any) -> int | None:
         raise ValueError(f"the parameters of the fit are a {type(fit.params).__name__}")
     lanes = np.shape(fit.status)
     for name, kinds in dict(
-        status="iu", n_iter="iu", log_likelihood="f", objective="f", trace="f", follows="i"
+        status="iu",
+        n_iter="iu",
+        log_likelihood="f",
+        objective="f",
+        trace="f",
+        follows="i",
+        parent="i",
     ).items():
         value = getattr(fit, name)
-        if value is None and name in ("trace", "follows"):
+        if value is None and name in ("trace", "follows", "parent"):
             continue
         own = np.asarray(value)
         fits = own.dtype.kind in kinds and own.ndim == len(lanes) + (name == "trace")
@@ -68,6 +74,7 @@ def _check_fit(model: Any, fit: Any) -> int | None:
     if not np.isin(np.asarray(fit.status), list(Status)).all():
         raise ValueError("a status that this jaxem does not know")
     _check_follows(fit.follows)
+    _check_parent(fit.parent)
     return None if model is None else columns_of(model, fit.params, lanes)
 
 
@@ -87,6 +94,15 @@ def _check_follows(follows: Any) -> None:
         # Every path ends at a start that follows nobody, or itself, as those that never ran do.
         if ((row[last] >= 0) & (row[last] != last)).any():
             raise ValueError("follows goes round in a circle")
+
+
+def _check_parent(parent: Any) -> None:
+    """Starts of the same data set."""
+    if parent is None or not np.size(parent):
+        return
+    rows = np.asarray(parent)
+    if rows.min() < -1 or rows.max() >= rows.shape[-1]:
+        raise ValueError("parent names a start that does not exist")
 
 
 def columns_of(model: Any, params: Any, lanes: tuple[int, ...] | None = None) -> int:

@@ -30,6 +30,10 @@ from jaxem.status import Status
 #: A component this much narrower (in variance) than the pooled components is a spurious sliver.
 NARROWNESS_LIMIT = 1e8
 
+#: What is looked for, not met by chance, is near a spurious maximum sooner: on fewer than so many
+#: times the rows that any component fits, or this much narrower.
+STRICT = (3, 1e3)
+
 
 @pytree
 class Mixture:
@@ -207,17 +211,21 @@ class Mixture:
         status = jnp.where(sick, Status.SINGULAR, Status.RUNNING)
         return jnp.where(empty, Status.EMPTY_COMPONENT, status).astype(jnp.int32)
 
-    def degenerate(self, params: MixtureParams, stats: Statistics, prepared: Prepared) -> jax.Array:
+    def degenerate(
+        self, params: MixtureParams, stats: Statistics, prepared: Prepared, strict: bool = False
+    ) -> jax.Array:
         """True for a spurious maximum: a component hardly above the rows that any component of
-        its family fits, or narrower than the pooled components by `NARROWNESS_LIMIT`."""
+        its family fits, or narrower than the pooled components by `NARROWNESS_LIMIT`. `strict`:
+        also for what is near one, by `STRICT`."""
+        factor, limit = STRICT if strict else (1, NARROWNESS_LIMIT)
         family = self.family
         judged = hasattr(family, "min_rows") and family.prior is None and self.assignment == "soft"
         if not judged or "covariances" in self.frozen:
             return jnp.zeros((), bool)
         active = params.weights > 0
         rows = stats.moments[:, 0] * prepared.rows / prepared.weight
-        few = rows < family.min_rows(prepared.blocks.columns.shape[-2]) + 0.5
-        sliver = family.narrowness(params.components, params.weights) > NARROWNESS_LIMIT
+        few = rows < factor * family.min_rows(prepared.blocks.columns.shape[-2]) + 0.5
+        sliver = family.narrowness(params.components, params.weights) > limit
         return jnp.any(active & (few | sliver)) & (jnp.sum(active) > 1)
 
     def condition(self, params: MixtureParams) -> jax.Array:
@@ -264,6 +272,11 @@ class Mixture:
         data, k = as_data(x, weight), self.n_components
         embedded = self.family.embed(data.x)
         return self.seed(data, responsibilities(init, key, embedded, data.weight, k, active))
+
+    def regroup(self, key, params: MixtureParams, x: Any, weight: Any = None) -> MixtureParams:
+        """Starting parameters that differ from `params` by a split and a merge (see
+        `jaxem.regroup`); three components at least must have weight."""
+        return programs.regroup(self, key, params, as_data(x, weight))
 
     def validate(self, x: np.ndarray) -> None:
         """Refuse, on the host, data or settings this model cannot take."""

@@ -8,6 +8,7 @@ from jaxem.kernels import as_blocks, weighted_moments, whole
 from jaxem.numerics import einsum, safe_log
 from jaxem.protocols import Statistics
 from jaxem.pytree import replace
+from jaxem.regroup import split_and_merge
 
 #: Rows per block where nobody who knows the number of lanes has said otherwise.
 BLOCK_ROWS = 2048
@@ -35,6 +36,28 @@ def seed(model, data, resp):
     common = weighted_moments(model.common_features, blocks)[0]
     blank = model.blank(data.x.shape[1], data.x.dtype)
     return whole(model.mesh, model.m_step(Statistics(moments, common), blank))
+
+
+@jax.jit
+def regroup(model, key, params, data):
+    """Starting parameters that differ from `params` by a split and a merge."""
+    family = model.family
+    blocks = as_blocks(data.x, data.weight, BLOCK_ROWS)
+    common = weighted_moments(model.common_features, blocks)[0]
+
+    def moments(resp):
+        return weighted_moments(family.features, blocks, resp.T)
+
+    def value(moments):
+        stats, count = Statistics(moments, common), moments[:, 0]
+        # What all components share stays: merged and split ones do not add up to all rows.
+        best = family.maximize(stats, params.components, family.shared)
+        return jnp.sum(moments * family.coefficients(best), axis=1) + count * safe_log(count)
+
+    resp, active = model.predict_proba(params, data.x), params.weights > 0
+    embedded = family.embed(data.x)
+    child = split_and_merge(key, embedded, data.weight, resp, active, moments, value)
+    return model.seed(data, child)
 
 
 @jax.jit

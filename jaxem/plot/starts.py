@@ -19,9 +19,9 @@ FLOOR = 1e-9
 def starts(axis: Any, fits: Fit, bins: int = 30) -> None:
     """Histogram of the objectives that the starts of one data set reached.
 
-    A start that the race stopped because it had joined another's path counts where that one ended.
-    Starts that failed are counted in the legend and not drawn. ValueError unless there is one axis
-    of starts and one of them is sound.
+    A start that the race stopped because it had joined another's path counts where that one ended;
+    of children (see `Fit.parent`) the sound ones are drawn. Starts that failed are counted in the
+    legend and not drawn. ValueError unless there is one axis of starts and one of them is sound.
 
     >>> x = datasets.load("old_faithful")
     >>> model = jaxem.Mixture(jaxem.Gaussian("full"), n_components=2)
@@ -64,6 +64,7 @@ KINDS = {
     "ended there": COLOURS[0],
     "joined one that did": COLOURS[5],
     "left the race before": COLOURS[4],
+    "made by a split and a merge": COLOURS[2],
 }
 
 
@@ -79,8 +80,11 @@ def _ends(fits: Fit) -> tuple[np.ndarray, np.ndarray, int]:
         joined &= fits.sound[last]
         ends = np.where(joined, ends[last], ends)
         kinds[joined] = "joined one that did"
-    drawn = (kinds != "") & np.isfinite(ends)
-    return ends[drawn], kinds[drawn], int(np.sum(~drawn))
+    child = np.zeros(status.shape, bool) if fits.parent is None else np.asarray(fits.parent) >= 0
+    kinds[child & fits.sound] = "made by a split and a merge"
+    counted = ~child | fits.sound
+    drawn = (kinds != "") & np.isfinite(ends) & counted
+    return ends[drawn], kinds[drawn], int(np.sum(~drawn & counted))
 
 
 def _edges(values: np.ndarray, best: float, bins: int) -> np.ndarray:

@@ -14,9 +14,10 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
 import jaxem
-from jaxem.fit import precision_of, raced
+from jaxem.fit import precision_of
 from jaxem.race import RUNGS
 from jaxem.result import Fit
+from jaxem.run import raced
 from jaxem.sklearn import online, starts
 from jaxem.sklearn.rows import pad, rows_of
 from jaxem.sklearn.search import Found, Problem, SingularStarts, exhaustive, race

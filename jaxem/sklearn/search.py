@@ -9,10 +9,10 @@ import numpy as np
 from jaxem import schedule
 from jaxem.engine import Control
 from jaxem.fit import one_data_set, plan_for
-from jaxem.fit import run as run_store
 from jaxem.loop import cast
 from jaxem.pytree import replace
 from jaxem.result import Fit
+from jaxem.run import run as run_store
 from jaxem.sklearn import loop
 from jaxem.sklearn.rows import Rows
 from jaxem.status import SOUND, Status

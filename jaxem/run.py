@@ -1,0 +1,82 @@
+"""From starts to a `Fit`: all lanes of a store run to their ends, watched."""
+
+import warnings
+
+import jax
+import numpy as np
+
+from jaxem import distributed, schedule
+from jaxem.checkpoint import load, own_path, settle, writer
+from jaxem.offspring import breed, judged
+from jaxem.progress import clear, reporter
+from jaxem.pytree import replace
+from jaxem.race import run as race_lanes
+from jaxem.result import Fit, Report
+from jaxem.status import Status
+from jaxem.store import Store
+
+
+def raced(race: bool | None, n_starts: int, generations: int = 0) -> bool:
+    """Whether starts are raced: as asked, else where there are many or the best have children."""
+    return n_starts >= 64 or generations > 0 if race is None else race
+
+
+def run(
+    store: Store, max_iter: int, raced: bool, checkpoint: tuple, progress: bool | None
+) -> tuple[Fit, np.ndarray]:
+    """All lanes to their ends, watched by a checkpoint (path, fingerprint) and a progress line;
+    also the condition of each."""
+    path, mark = checkpoint
+    path = own_path(path, store.place)
+    line = reporter(progress) if jax.process_index() == 0 or not store.place.several else None
+    write = None if path is None else writer(path, mark)
+    looks = [look for look in (write, line) if look]
+    if path is not None:
+        store.lines = 1  # a checkpoint knows of one bucket in flight
+        load(path, store, mark)
+        settle(store, mark)
+
+    def on_look(store: Store) -> None:
+        for look in looks:
+            look(store)
+
+    try:
+        race_lanes(store, max_iter, raced, on_look if looks else None)
+        if raced:
+            breed(store, max_iter, on_look if looks else None)
+    except KeyboardInterrupt:
+        if store.place.several:
+            raise  # the others wait for this process's lanes
+        warnings.warn(
+            "interrupted: fits that had not ended have status RUNNING, and best() leaves them out; "
+            "with checkpoint= the same call would go on from here.",
+            RuntimeWarning,
+            stacklevel=3,
+        )
+    finally:
+        clear(line)
+    if write is not None:
+        write(store, last=True)
+    weight = float(np.max(store.grid.prepared.weight))
+    report = Report(
+        executed=_executed(store),
+        needed=store.spent + int(np.sum(store.runs.n_iter + 1)),
+        kernel=store.grid.model.kernel,
+        stopping_gain=float(store.control.tol) * weight,
+    )
+    fits, condition = schedule.conclude(store)
+    fits = replace(fits, follows=_followers(store), parent=store.parent, report=report)
+    return replace(fits, status=judged(store, fits.status)), condition
+
+
+def _executed(store: Store) -> int:
+    if not store.place.shared_out:
+        return store.executed
+    return int(distributed.total(np.array(store.executed)))
+
+
+def _followers(store: Store) -> np.ndarray:
+    """Whose path each pruned lane had joined; -1 for lanes that ended by themselves."""
+    pruned = store.runs.status == Status.PRUNED
+    follows = np.full(pruned.shape, -1) if store.follows is None else store.follows
+    return np.where(pruned, follows, -1).astype(np.int32)

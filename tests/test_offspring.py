@@ -1,0 +1,267 @@
+"""Children of the best: what a split and a merge make of responsibilities, and what they find."""
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from problems import clouds, mixture
+
+import jaxem
+from jaxem import Status, offspring, regroup
+from jaxem.plot import new_figure, starts
+from jaxem.result import Optima
+from jaxem.status import SOUND
+
+KEY = jax.random.key(4)
+
+
+def grid(side, rows, spread=0.12, seed=0):
+    """Clusters of so many rows each on a square grid."""
+    rng = np.random.default_rng(seed)
+    means = np.stack(np.meshgrid(np.arange(side), np.arange(side)), -1).reshape(-1, 2)
+    return np.repeat(means, rows, axis=0) + rng.normal(size=(side * side * rows, 2)) * spread
+
+
+GRID = grid(6, 30)
+#: All 36 clusters found.
+GLOBAL = float(
+    jaxem.fit(mixture(k=36), GRID, key=KEY, n_starts=1, init=np.repeat(np.arange(36), 30))
+    .best()
+    .log_likelihood
+)
+
+
+# One move -----------------------------------------------------------------------------------
+
+
+CORNERS = 10.0 * np.array([[0, 0], [1, 0], [0, 1], [1, 1]])
+
+
+def corners(n=60, seed=1):
+    """Four clusters far apart, and a parent whose components 0 and 1 share the first while 2 covers
+    the second and the third."""
+    rng = np.random.default_rng(seed)
+    x = np.repeat(CORNERS, n, axis=0) + rng.normal(size=(4 * n, 2))
+    label = np.repeat([0, 2, 2, 3], n)
+    label[: n // 2] = 1
+    return x, np.eye(4)[label] * 0.97 + 0.01 * (1 - np.eye(4)[label])
+
+
+def child_of(model, params, x, seed, weight=None):
+    weight = np.ones(len(x)) if weight is None else weight
+    return model.regroup(jax.random.key(seed), params, jnp.asarray(x), jnp.asarray(weight))
+
+
+def test_half_of_the_children_make_the_move_that_is_wanted():
+    x, resp = corners()
+    model = mixture(k=4)
+    parent = model.seed(jnp.asarray(x), jnp.asarray(resp))
+    right = 0
+    for seed in range(40):
+        means = np.asarray(child_of(model, parent, x, seed).components.means)
+        near = np.argmin(np.linalg.norm(means[:, None] - CORNERS, axis=-1), axis=1)
+        right += set(near) == {0, 1, 2, 3}
+    # The redundant two are ranked first and second of four, the double one first of two.
+    assert 12 <= right <= 30
+
+
+def test_responsibilities_stay_shares_and_what_is_off_stays_off():
+    x, resp = corners()
+    resp = np.c_[resp, np.zeros(len(x))]
+    active = jnp.array([True] * 4 + [False])
+    weight = np.random.default_rng(0).uniform(0, 2, len(x))
+
+    def moments(r):
+        w = weight[:, None]
+        return jnp.concatenate([r.T @ w, r.T @ (w * x), r.T @ (w * x**2)], axis=1)
+
+    def value(m):
+        count = jnp.maximum(m[:, :1], 1e-30)
+        variance = jnp.maximum(m[:, 3:] / count - (m[:, 1:3] / count) ** 2, 1e-30)
+        own = count[:, 0] * (jnp.log(count[:, 0]) - 0.5 * jnp.sum(jnp.log(variance), axis=1))
+        return jnp.where(m[:, 0] > 0, own, 0)
+
+    for seed in range(30):
+        out = regroup.split_and_merge(
+            jax.random.key(seed), jnp.asarray(x), jnp.asarray(weight), jnp.asarray(resp), active,
+            moments, value,
+        )  # fmt: skip
+        chex.assert_shape(out, resp.shape)
+        np.testing.assert_allclose(np.sum(out, axis=1), 1, atol=1e-12)
+        assert (np.asarray(out) >= -1e-12).all()
+        assert (np.asarray(out)[:, 4] == 0).all()
+        # Of four components one is as it was; three have changed.
+        same = [k for k in range(4) if np.allclose(out[:, k], resp[:, k], atol=1e-12)]
+        assert len(same) == 1
+
+
+FAMILIES = {
+    "full": (jaxem.Gaussian("full"), clouds()),
+    "diag": (jaxem.Gaussian("diag"), clouds()),
+    "spherical": (jaxem.Gaussian("spherical"), clouds()),
+    "tied": (jaxem.Gaussian("tied"), clouds()),
+    "known": (jaxem.Gaussian("known", covariance=np.eye(2)), clouds()),
+    "poisson": (jaxem.Poisson(), np.random.default_rng(0).poisson([[3.0]] * 100 + [[20.0]] * 100)),
+    "exponential": (jaxem.Exponential(), np.random.default_rng(0).exponential(2.0, (200, 1))),
+    "binomial": (jaxem.Binomial(10), np.random.default_rng(0).binomial(10, 0.3, (200, 1))),
+}
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_every_family_has_children(name):
+    family, x = FAMILIES[name]
+    model = jaxem.Mixture(family, n_components=4)
+    fits = jaxem.fit(model, x.astype(float), key=KEY, n_starts=64, generations=1, max_iter=60)
+    children = fits.parent >= 0
+    assert children.any()
+    assert np.isin(fits.status[children], (*SOUND, Status.PRUNED, Status.DEGENERATE)).mean() > 0.7
+    own = fits[fits.sound & children] if (fits.sound & children).any() else fits[fits.sound]
+    one = lambda params: jnp.sum(model.log_prob(params, x.astype(float)))  # noqa: E731
+    want = jax.vmap(one)(own.params)
+    np.testing.assert_allclose(own.log_likelihood, want, rtol=1e-8)
+
+
+# What they find -----------------------------------------------------------------------------
+
+
+def search(**options):
+    return jaxem.fit(mixture(k=36), GRID, key=KEY, n_starts=64, **options)
+
+
+def test_children_find_what_no_start_reached():
+    without, found = search(race=False), search(generations=12)
+    assert float(without.best().objective) < GLOBAL - 10
+    assert float(found.best().objective) > GLOBAL - 1e-3
+    assert found.parent[np.argmax(np.where(found.sound, found.objective, -np.inf))] >= 0
+    again = search(generations=12)
+    for one, other in zip(jax.tree.leaves(found), jax.tree.leaves(again), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_children_take_the_places_of_what_left_the_race():
+    x = clouds(400, gap=2.0)
+    options = dict(key=KEY, n_starts=128)
+    raced = jaxem.fit(mixture(k=5), x, **options)
+    fits = jaxem.fit(mixture(k=5), x, generations=2, **options)
+    child = fits.parent >= 0
+    assert 0 < child.sum() <= 2 * 128 * offspring.SHARE
+    assert (raced.status[child] == Status.PRUNED).all()
+    assert (raced.follows[child] == -1).all() and not np.isin(
+        np.flatnonzero(child), raced.follows
+    ).any()
+    for one, other in zip(
+        jax.tree.leaves(fits[~child]), jax.tree.leaves(raced[~child]), strict=False
+    ):
+        np.testing.assert_array_equal(one, other)
+    assert (fits.status != Status.RUNNING).all()
+    assert fits.report.needed > raced.report.needed
+    assert fits.report.needed > np.sum(fits.n_iter + 1)  # those that children replaced count too
+
+
+def test_a_child_near_a_spurious_maximum_is_not_sound():
+    x = clouds(120, gap=2.0)
+    fits = jaxem.fit(mixture(k=5), x, key=KEY, n_starts=256, generations=3)
+    child = fits.parent >= 0
+    assert (fits.status[child] == Status.DEGENERATE).any()
+    rows = fits.params.weights.min(axis=1) * 120
+    assert (rows[child & fits.sound] >= 3 * 3).all()
+    assert (rows[~child & fits.sound] < 3 * 3).any()  # starts are judged as they always are
+
+
+def test_the_trace_of_a_child_is_its_own():
+    x = clouds(400, gap=2.0)
+    fits = jaxem.fit(mixture(k=5), x, key=KEY, n_starts=64, generations=1, trace=True)
+    for i in np.flatnonzero((fits.parent >= 0) & fits.sound):
+        line = fits.trace[i][: fits.n_iter[i] + 1]
+        assert np.isfinite(line).all() and np.isnan(fits.trace[i][fits.n_iter[i] + 1 :]).all()
+        assert line[-1] == pytest.approx(fits.objective[i], rel=1e-12)
+        assert (np.diff(line) > -1e-9 * abs(line[-1])).all()
+
+
+def test_few_starts_have_children_too():
+    fits = jaxem.fit(mixture(k=5), clouds(400, gap=2.0), key=KEY, n_starts=24, generations=2)
+    assert (fits.parent >= 0).any()
+
+
+def test_every_data_set_has_children_of_its_own():
+    sets = [clouds(400, seed, gap=2.0) for seed in range(3)]
+    options = dict(key=KEY, n_starts=64, generations=2)
+    many = jaxem.fit_many(mixture(k=4), [*sets, np.zeros((0, 2))], **options)
+    assert (many.parent[:3] >= 0).any(axis=1).all() and (many.parent[3] == -1).all()
+    assert (many.parent < 64).all()
+    for i in range(3):
+        child = np.flatnonzero(many.parent[i] >= 0)
+        assert many.sound[i][many.parent[i][child]].mean() > 0.9  # places can be taken again
+    other = jaxem.fit_many(mixture(k=4), [sets[0], sets[0], sets[2]], **options)
+    np.testing.assert_array_equal(many.parent[[0, 2]], other.parent[[0, 2]])
+    np.testing.assert_allclose(many.objective[[0, 2]], other.objective[[0, 2]], rtol=1e-9)
+
+
+def test_a_sweep_hands_generations_on():
+    x = clouds(400, gap=2.0)
+    table = jaxem.sweep(x, range(1, 5), key=KEY, n_starts=64, generations=1)
+    assert all(np.isfinite(row.criteria.bic) for row in table.rows)
+    assert table[2, "full"].fits.parent is None or (table[2, "full"].fits.parent == -1).all()
+    assert (table[4, "full"].fits.parent >= 0).any()
+
+
+# Refused ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        (dict(race=False), "needs the race"),
+        (dict(labels=np.r_[0, np.full(299, -1)]), "bind them"),
+        (dict(init=np.arange(300) % 3), "bind them"),
+        (dict(generations=-1), "generations must be"),
+        (dict(generations=1.5), "generations must be"),
+    ],
+)
+def test_what_cannot_have_children_says_so(options, why):
+    with pytest.raises(ValueError, match=why):
+        jaxem.fit(mixture(), clouds(), **{"key": KEY, "generations": 1} | options)
+
+
+def test_frozen_parameters_have_no_children():
+    model = jaxem.Mixture(jaxem.Gaussian("full"), n_components=3, frozen=("weights",))
+    with pytest.raises(ValueError, match="bind them"):
+        jaxem.fit_many(model, [clouds()], key=KEY, generations=1)
+
+
+# Accounts -----------------------------------------------------------------------------------
+
+
+def test_optima_of_children_are_listed_and_not_counted():
+    optima = Optima.of(np.array([-3.0, -2.0, -2.0]), 1e-3, 5, np.array([-1.0, -2.0]))
+    np.testing.assert_array_equal(optima.values, [-1.0, -2.0, -3.0])
+    np.testing.assert_array_equal(optima.counts, [0, 2, 1])
+    assert optima.best_count == 0
+    assert optima.missed == pytest.approx(1 / 5)
+
+
+def test_accounts_of_fits_with_children():
+    status = np.array([Status.CONVERGED, Status.PRUNED, Status.CONVERGED, Status.PRUNED])
+    objective = np.array([-5.0, -7.0, -4.0, -9.0])
+    follows, parent = np.array([-1, 0, -1, -1]), np.array([-1, -1, 0, 0])
+    how = dict(follows=follows, parent=parent)
+    fits = jaxem.Fit(None, objective, objective, status, np.zeros(4, int), **how)
+    optima = fits.optima()
+    np.testing.assert_array_equal(optima.values, [-4.0, -5.0])
+    np.testing.assert_array_equal(optima.counts, [0, 2])
+    axis = new_figure(5, 4).add_subplot()
+    starts(axis, fits)
+    drawn = [text.get_text() for text in axis.get_legend().get_texts()]
+    assert sorted(drawn) == [
+        "1 ended there",
+        "1 joined one that did",
+        "1 made by a split and a merge",
+    ]
+
+
+def test_saved_and_loaded(tmp_path):
+    model = mixture(k=5)
+    fits = jaxem.fit(model, clouds(400, gap=2.0), key=KEY, n_starts=64, generations=1)
+    jaxem.save(tmp_path / "fits.npz", (model, fits))
+    np.testing.assert_array_equal(jaxem.load(tmp_path / "fits.npz")[1].parent, fits.parent)
