@@ -13,6 +13,7 @@ QUESTIONS = (
     "waste",
     "accelerators",
     "race",
+    "children",
     "growth",
     "compilation",
     "memory",
