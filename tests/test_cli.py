@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 
+import jax
 import numpy as np
 import pytest
 
@@ -13,6 +14,7 @@ pytest.importorskip("typer")
 from typer.testing import CliRunner
 
 import jaxem
+from jaxem import datasets
 from jaxem.cli.app import app
 from jaxem.cli.sweep import parse_range
 
@@ -107,6 +109,8 @@ def test_families_of_counts_and_codes(here):
         (["galaxies", "-k", "two"], "-k takes a number like 3 or a range like 1:9; got 'two'"),
         (["galaxies", "-k", "83"], "-k goes up to 83, but galaxies has only 82 rows"),
         (["galaxies", "--starts", "0"], "--starts must be at least 1; got 0"),
+        (["galaxies", "--generations", "-1"], "--generations must not be negative; got -1"),
+        (["galaxies", "--generations", "2", "--no-race"], "--generations needs the race"),
         (["galaxies", "--max-iter", "0"], "--max-iter must be at least 1; got 0"),
         (["galaxies", "--tol", "-1"], "--tol must not be negative"),
         (["galaxies", "--covariance", "round"], "--covariance must be one of full, tied"),
@@ -173,6 +177,21 @@ def test_starts_are_shared_out_over_devices(devices, count):
     table, winner = (slice(1, 7), slice(7, -2))
     for part in (table, winner):
         assert here.stdout.splitlines()[part] == there.stdout.splitlines()[part]
+
+
+@pytest.mark.parametrize("command", ["fit", "sweep"])
+def test_generations_reach_the_fits(here, command):
+    asked = command, "old_faithful", "-k", "4", "--starts", "24", "--generations", "1"
+    assert _run(*asked, "--out", "out.npz").exit_code == 0
+    kept = jaxem.load("out.npz")
+    if command == "sweep":
+        assert (kept.rows[0].fits.parent >= 0).any()
+    else:
+        model = jaxem.Mixture(jaxem.Gaussian("full"), n_components=4)
+        how = dict(key=jax.random.key(0), n_starts=24, max_iter=1000)
+        want = jaxem.fit(model, datasets.load("old_faithful"), generations=1, **how)
+        assert np.shape(kept[1].parent) == () and kept[1].parent in want.parent
+        assert float(kept[1].log_likelihood) == float(want.best().log_likelihood)
 
 
 def test_a_sweep_over_devices():

@@ -23,7 +23,12 @@ from jaxem import npz
 def good(tmp_path_factory):
     """The entries of a good file of four starts, by name."""
     case, path = CASES["full-map"], tmp_path_factory.mktemp("good") / "fit.npz"
-    fit = fit_of(case.truth, (4,), follows=np.array([-1, 0, 0, -1], np.int32))
+    fit = fit_of(
+        case.truth,
+        (4,),
+        follows=np.array([-1, 0, 0, -1], np.int32),
+        parent=np.full(4, -1, np.int32),
+    )
     jaxem.save(path, (case.model, fit), columns=["a", "b"])
     with zipfile.ZipFile(path) as archive:
         return {name: archive.read(name) for name in archive.namelist()}
@@ -247,6 +252,7 @@ def test_arrays_that_lie(tmp_path, good, monkeypatch, entry, message):
         ("follows", [-2, 0, 0, 0], "a start that does not exist"),
         ("follows", [1, 2, 0, -1], "goes round in a circle"),
         ("follows", [3, -1, -1, 0], "goes round in a circle"),
+        ("parent", [-2, 0, 0, -1], "a start that does not exist"),
         ("n_iter", [[1, 1, 1, 1]], "is not of fits"),
     ],
 )

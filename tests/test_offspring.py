@@ -265,3 +265,6 @@ def test_saved_and_loaded(tmp_path):
     fits = jaxem.fit(model, clouds(400, gap=2.0), key=KEY, n_starts=64, generations=1)
     jaxem.save(tmp_path / "fits.npz", (model, fits))
     np.testing.assert_array_equal(jaxem.load(tmp_path / "fits.npz")[1].parent, fits.parent)
+    one = fits[int(np.flatnonzero(fits.parent >= 0)[0])]
+    jaxem.save(tmp_path / "one.npz", (model, one))
+    assert jaxem.load(tmp_path / "one.npz")[1].parent == one.parent

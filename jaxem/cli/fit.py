@@ -51,7 +51,7 @@ def _fit_all(job: Job, family: Any, x: np.ndarray, weight: Any, ks: list[int]) -
     pad = padding(lambda k, _: Mixture(family, n_components=k), grid, len(x) * job.starts, {})
     for k in ks:
         report.show_progress(f"K = {k} of {job.k}: {job.starts} starts")
-        limits = job.tol, job.max_iter, job.race, devices_of(job.devices)
+        limits = job.tol, job.max_iter, job.race, job.generations, devices_of(job.devices)
         more = job.starts, job.seed, *limits, pad.get((k, ""))
         rows.append(fit_one(family, x, weight, k, *more))
     report.show_progress("")

@@ -79,13 +79,14 @@ def build_family(name: str, covariance: str | None, trials: int | None, x: np.nd
 
 def fit_one(
     family: Any, x: np.ndarray, weight: Any, k: int, starts: int, seed: int, tol: float,
-    max_iter: int, race: bool | None = None, devices: Any = None, pad_to: int | None = None,
+    max_iter: int, race: bool | None = None, generations: int = 0, devices: Any = None,
+    pad_to: int | None = None,
 ) -> Row:  # fmt: skip
     """Fit one K from all starts and take stock."""
     model = jaxem.Mixture(family, n_components=k)
     fits = jaxem.fit(
         model, x, key=jax.random.key(seed), n_starts=starts, sample_weight=weight, tol=tol,
-        max_iter=max_iter, race=race, devices=devices, pad_to=pad_to,
+        max_iter=max_iter, race=race, generations=generations, devices=devices, pad_to=pad_to,
     )  # fmt: skip
     fits = jax.tree.map(np.asarray, fits)
     codes, counts = np.unique(np.asarray(fits.status), return_counts=True)

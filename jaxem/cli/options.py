@@ -76,6 +76,13 @@ Race = Annotated[
         "unless you say).",
     ),
 ]
+Generations = Annotated[
+    int,
+    typer.Option(
+        help="After the race the best have so many generations of children, which differ by a "
+        "split and a merge of components."
+    ),
+]
 Devices = Annotated[
     str | None,
     typer.Option(

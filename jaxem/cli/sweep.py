@@ -39,7 +39,8 @@ def run_sweep(job: Job) -> bool:
         swept = jaxem.sweep(
             table.x, ks, tuple(families), key=jax.random.key(job.seed), n_starts=job.starts,
             criterion=job.criterion, folds=job.folds, sample_weight=weight, tol=job.tol,
-            max_iter=job.max_iter, race=job.race, devices=devices_of(job.devices),
+            max_iter=job.max_iter, race=job.race, generations=job.generations,
+            devices=devices_of(job.devices),
             models=lambda k, kind: Mixture(families[kind], n_components=k),
         )  # fmt: skip
         report.show_progress("")

@@ -74,7 +74,9 @@ def _check_fit(model: Any, fit: Any) -> int | None:
     if not np.isin(np.asarray(fit.status), list(Status)).all():
         raise ValueError("a status that this jaxem does not know")
     _check_follows(fit.follows)
-    _check_parent(fit.parent)
+    # Of some of the starts, or of one, it may name another that was left out.
+    if fit.parent is not None and np.min(fit.parent, initial=-1) < -1:
+        raise ValueError("parent names a start that does not exist")
     return None if model is None else columns_of(model, fit.params, lanes)
 
 
@@ -94,15 +96,6 @@ def _check_follows(follows: Any) -> None:
         # Every path ends at a start that follows nobody, or itself, as those that never ran do.
         if ((row[last] >= 0) & (row[last] != last)).any():
             raise ValueError("follows goes round in a circle")
-
-
-def _check_parent(parent: Any) -> None:
-    """Starts of the same data set."""
-    if parent is None or not np.size(parent):
-        return
-    rows = np.asarray(parent)
-    if rows.min() < -1 or rows.max() >= rows.shape[-1]:
-        raise ValueError("parent names a start that does not exist")
 
 
 def columns_of(model: Any, params: Any, lanes: tuple[int, ...] | None = None) -> int:
