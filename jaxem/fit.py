@@ -69,9 +69,10 @@ def fit(
     responsibilities f[n, k]. The data are standardised once, and parameters and likelihood mapped
     back exactly. float64 x is fitted in float64 (results are NumPy arrays), anything narrower in
     float32. Start i depends on (key, i) alone. `race` runs every start for a few iterations and
-    the best distinct ones to the end, the others being PRUNED (None: from 64 starts on). After the
-    race the best have `generations` of children, which differ by a split and a merge of components
-    and take the places of PRUNED starts (see `jaxem.offspring`; `fits.parent` tells them apart).
+    the best distinct ones to the end, the others being PRUNED (None: from 64 starts on, or where
+    `generations` asks for it). After the race the best have so many `generations` of children,
+    which differ by a split and a merge of components and take the places of PRUNED starts: give
+    some dozen starts and three components at least (`jaxem.offspring`; `fits.parent` names them).
     `accelerate` is None (plain EM), "squarem", "anderson" or "auto": SQUAREM for random starts of
     soft EM, plain EM from a given start. `memory_limit` (bytes; None: a quarter of what
     the device has) decides how much is computed at once. `checkpoint` names a file from which a
@@ -102,6 +103,7 @@ def fit(
     check_starts(n_starts)
     control = control_for(model, init, tol, max_iter, stop, accelerate, trace)
     check_generations(model, init, labels, generations, race)
+    generations *= regroupable(model)
     with precision_of(array.dtype), place.here():
         array = array if array.dtype == np.float64 else array.astype(np.float32)
         begun = time.perf_counter()
@@ -116,7 +118,7 @@ def fit(
             problem = data, model, control, init, key, n_starts, race, generations
             mark = mark_of(place, checkpoint, problem, plan, frame)
             start(store, model, array, key, init)
-            store.key, store.generations = key, generations * regroupable(model)
+            store.key, store.generations = key, generations
             watch = (checkpoint, mark), progress
             result, condition = run(store, max_iter, raced(race, n_starts, generations), *watch)
             result = unpadded(model, result)

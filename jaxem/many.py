@@ -91,6 +91,7 @@ def fit_many(
     check_starts(n_starts)
     control = control_for(model, init, tol, max_iter, stop, accelerate)
     check_generations(model, init, None, generations, race)
+    generations *= regroupable(model)
     sets, weights = ragged.as_list(x, sample_weight, groups, lengths)
     kinds = {one.dtype for one in sets if one.size}
     dtype = np.result_type(np.float32, *(k if k.kind == "f" else np.float64 for k in kinds))
@@ -154,7 +155,7 @@ def _fit_bucket(model, padded, own, control, options, path) -> list[tuple[np.nda
         problem = part[0], model, control, init, key, n_starts, race, generations
         mark = mark_of(place, where, problem, plan, part[1])
         _start(store, key, init, part[2])
-        store.key, store.generations = key, generations * regroupable(model)
+        store.key, store.generations = key, generations
         begun = raced(race, n_starts, generations)
         fits, _ = run(store, control.max_iter, begun, (where, mark), progress)
         # Lanes lead with the data sets: a number modulo n_starts is one within its data set.

@@ -4,7 +4,7 @@ EM keeps components where they are: two that share one cluster while a third cov
 an optimum, and starts that avoid it by chance are rare. A split and a merge leave it at once, so
 children of a few find what hundreds of starts miss. They take the places of starts that left the
 race, and race among themselves; a generation's best are among the next one's parents. Who looks for
-higher optima finds spurious ones too: what is near one is a parent only where nothing else is left,
+higher optima finds spurious ones too: what is near one is a parent only where there are few others,
 and as a child ends as DEGENERATE.
 """
 
@@ -13,7 +13,7 @@ import numpy as np
 from jaxem import schedule
 from jaxem.race import BEHIND, by_group, distinct, promote, standing
 from jaxem.status import SOUND, Status
-from jaxem.store import OnLook, Store
+from jaxem.store import OnLook, Store, put
 
 #: Distinct fits of each data set that have children, at most.
 PARENTS = 8
@@ -37,10 +37,9 @@ def breed(store: Store, max_iter: int, on_look: OnLook | None = None) -> None:
     while store.generation < store.generations:
         if store.brood.size == 0:
             schedule.advance(store, store.alive, max_iter, on_look)
-            store.brood = _born(store)
+            _bear(store)
             if store.brood.size == 0:
                 break
-            schedule.regroup(store, store.brood, store.generation)
         schedule.advance(store, store.brood, LIMIT, on_look)
         ranked = np.union1d(store.brood, _parents(store, *standing(store, strict=True)))
         store.alive = np.union1d(store.alive, promote(store, ranked, _quotas(store), strict=True))
@@ -56,22 +55,27 @@ def judged(store: Store, status: np.ndarray) -> np.ndarray:
     return np.where(near, Status.DEGENERATE, status).astype(status.dtype)
 
 
-def _born(store: Store) -> np.ndarray:
-    """The lanes that hold this generation's children, each with its parent noted."""
+def _bear(store: Store) -> None:
+    """Put this generation's children into their places; none where there are none to take."""
     value, score = standing(store, strict=True)
     parents = _parents(store, value, score)
     places = _places(store, score, parents)
     most = np.ceil(SHARE * np.bincount(store.groups)).astype(int)
-    brood = [np.zeros(0, int)]
+    parent, brood = store.parent.copy(), [np.zeros(0, int)]
     first = np.searchsorted(store.groups[places], np.arange(most.size + 1))
     for own in by_group(store, parents):
         group = store.groups[own[0]]
         taken = places[first[group] : min(first[group + 1], first[group] + most[group])]
-        store.parent[taken] = np.resize(own, taken.size)
+        parent[taken] = np.resize(own, taken.size)
         brood.append(taken)
     lanes = np.sort(np.concatenate(brood))
+    if lanes.size == 0:
+        return
+    children = schedule.regroup(store, lanes, parent)
+    # All at once: whoever interrupts this call finds starts or children, nothing between.
     store.spent += int(np.sum(store.runs.n_iter[lanes] + 1))
-    return lanes
+    put(store, lanes, np.arange(lanes.size), children)
+    store.parent, store.brood, store.follows[lanes] = parent, lanes, -1
 
 
 def _places(store: Store, score: np.ndarray, parents: np.ndarray) -> np.ndarray:

@@ -40,6 +40,8 @@ def worthwhile(fits: Fit, condition: np.ndarray) -> np.ndarray:
     sound = np.isin(status, SOUND)
     eps = float(np.finfo(fits.objective.dtype).eps)
     lost = np.isin(status, (Status.DECREASED, Status.SINGULAR))
+    if fits.parent is not None:
+        lost &= fits.parent < 0  # a child that fails is one of many, and judged more strictly
     narrow = lost | (sound & (eps * condition > LIMIT))
     chosen = set(np.flatnonzero(narrow))
     if sound.any():

@@ -69,8 +69,8 @@ class Fit:
     n_iter: Any  #: i[...], E-steps after the first
     trace: Any = None  #: f[..., max_iter + 1], objective after each iteration, NaN after the end
     follows: Any = None  #: i[...], the start of its data set whose path a PRUNED one joined, or -1
-    #: i[...], the start from whose fit this one was made by splitting and merging components, in
-    #: the place of a start that left the race; or -1
+    #: i[...], the place from whose fit this one was made by splitting and merging components, in
+    #: that of a start that left the race; or -1. A later child may have taken that place since.
     parent: Any = None
     report: Report | None = static(default=None)
 

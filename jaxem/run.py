@@ -65,7 +65,10 @@ def run(
         stopping_gain=float(store.control.tol) * weight,
     )
     fits, condition = schedule.conclude(store)
-    fits = replace(fits, follows=_followers(store), parent=store.parent, report=report)
+    parent = store.parent
+    if parent is None and store.generations:
+        parent = np.full(len(store.groups), -1)
+    fits = replace(fits, follows=_followers(store), parent=parent, report=report)
     return replace(fits, status=judged(store, fits.status)), condition
 
 

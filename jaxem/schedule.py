@@ -58,17 +58,20 @@ def seed(store: Store, key: jax.Array, init: Any) -> None:
     store.runs = _by_bucket(store, one)
 
 
-def regroup(store: Store, chosen: np.ndarray, generation: int) -> None:
-    """Put the chosen lanes where a split and a merge lead from their parents."""
+def regroup(store: Store, chosen: np.ndarray, parents: np.ndarray) -> Any:
+    """Runs that start where a split and a merge lead from the parents of the chosen lanes, i[lanes]
+    of all lanes."""
     mesh = store.place.mesh
+    # As much again as responsibilities takes what is weighed for each component.
+    at_once = max(1, min(store.at_once // 2, store.bucket))
 
     def one(part, groups):
-        parents = store.place.spread(rows(store.runs.point.params, store.parent[part]))
-        how = parents, store.key, generation, min(store.at_once, store.bucket)
+        begun = store.place.spread(rows(store.runs.point.params, parents[part]))
+        how = begun, store.key, store.generation, at_once
         params = lanes.regroup(store.grid, groups, *_named(store, part, groups), *how, mesh=mesh)
         return lanes.begin(store.grid, groups, params, store.control, mesh=mesh)
 
-    put(store, chosen, np.arange(chosen.size), _by_bucket(store, one, chosen))
+    return _by_bucket(store, one, chosen)
 
 
 def _named(store: Store, part: np.ndarray, groups: Any) -> tuple[Any, Any]:

@@ -46,7 +46,7 @@ def check_generations(model: Mixture, init: Any, labels: Any, generations: int, 
             "leave race out, or give race=True."
         )
     bound = model.frozen or labels is not None
-    if bound or not (init_name(init) or callable(init)):
+    if bound or not (isinstance(init, str) or callable(init)):
         raise ValueError(
             "generations exchanges components, and here frozen parameters, labels or given "
             "parameters bind them to what they are: use random starts and none of these, or "

@@ -1,5 +1,7 @@
 """Children of the best: what a split and a merge make of responsibilities, and what they find."""
 
+from types import SimpleNamespace
+
 import chex
 import jax
 import jax.numpy as jnp
@@ -8,7 +10,7 @@ import pytest
 from problems import clouds, mixture
 
 import jaxem
-from jaxem import Status, offspring, regroup
+from jaxem import Status, lanes, offspring, race, regroup, run, schedule
 from jaxem.plot import new_figure, starts
 from jaxem.result import Optima
 from jaxem.status import SOUND
@@ -169,6 +171,102 @@ def test_a_child_near_a_spurious_maximum_is_not_sound():
     assert (rows[~child & fits.sound] < 3 * 3).any()  # starts are judged as they always are
 
 
+def stub(status, follows, parent, value):
+    """A store of one data set, as far as places are looked for in it."""
+    kinds = dict(status=np.array(status))
+    made = dict(
+        follows=np.array(follows), parent=np.array(parent), groups=np.zeros(len(value), int)
+    )
+    return SimpleNamespace(runs=SimpleNamespace(**kinds), **made), np.array(value, float)
+
+
+def test_whose_places_children_take():
+    done, gone, lost = Status.CONVERGED, Status.PRUNED, Status.SINGULAR
+    store, score = stub(
+        [done, gone, gone, gone, lost], [-1, -1, 1, -1, -1], [-1] * 5, [0, -1, -2, -3, -4]
+    )
+    none = np.zeros(0, int)
+    # Not those that others follow or that follow others, and no start that failed.
+    np.testing.assert_array_equal(offspring._places(store, score, none), [3])
+    near = -race.BEHIND
+    store, score = stub(
+        [done, done, lost, gone, done], [-1, -1, -1, 0, -1], [-1, 0, 0, 0, 0], [0, near, -2, -3, -1]
+    )
+    # Of children those that failed, were left behind or are near a spurious maximum.
+    np.testing.assert_array_equal(offspring._places(store, score, none), [1, 3, 2])
+    np.testing.assert_array_equal(offspring._places(store, score, np.array([1])), [3, 2])
+
+
+def test_what_is_near_a_spurious_maximum_ranks_behind(monkeypatch):
+    point = dict(level=np.array([-1.0, -2.0]), rest=np.zeros(2), log_prior=np.zeros(2))
+    point |= dict(params=SimpleNamespace(weights=np.array([[0.5, 0.5], [0.3, 0.7]])))
+    for strict, first in ((False, 0), (True, 1)):
+        gain = np.full(2, np.inf)
+        runs = SimpleNamespace(point=SimpleNamespace(**point), status=np.zeros(2, int))
+        runs.gain = runs.gain_before = gain
+        how = dict(follows=np.full(2, -1), groups=np.zeros(2, int))
+        store = SimpleNamespace(runs=runs, **how)
+        near = np.array([[False, True], [False, False]])
+        monkeypatch.setattr(race.schedule, "spurious", lambda store, near=near: near)
+        assert list(race.promote(store, np.arange(2), np.array([1]), strict)) == [first]
+        assert runs.status[1 - first] == Status.PRUNED
+
+
+def test_a_generation_differs_from_the_one_before():
+    x = jnp.asarray(clouds(200, gap=2.0))
+    model, zero = mixture(k=4), jnp.zeros(1, jnp.int32)
+    data = jaxem.Data(x, jnp.ones(200))
+    grid = lanes.Grid(model, data, model.prepare(data), None, shared=True)
+    params = jax.tree.map(lambda leaf: leaf[None], model.init(KEY, x))
+    one, two, again = (
+        lanes.regroup(grid, zero, zero, zero, params, KEY, generation, 1).components.means
+        for generation in (0, 1, 0)
+    )
+    np.testing.assert_array_equal(one, again)
+    assert not np.allclose(one, two)
+
+
+def interrupts(patch, module, name, calls=1):
+    """Ctrl-C the n-th time that this is called."""
+    real, left = getattr(module, name), [calls]
+
+    def call(*args, **how):
+        left[0] -= 1
+        if left[0] == 0:
+            raise KeyboardInterrupt
+        return real(*args, **how)
+
+    patch.setattr(module, name, call)
+
+
+@pytest.mark.parametrize(("module", "name"), [(schedule, "regroup"), (offspring, "promote")])
+def test_interrupted_it_goes_on_to_the_same_bits(tmp_path, module, name):
+    x, path = clouds(400, gap=2.0), tmp_path / "point"
+    options = dict(key=KEY, n_starts=64, generations=2)
+    want = jaxem.fit(mixture(k=5), x, **options)
+    with pytest.MonkeyPatch.context() as patch:
+        interrupts(patch, module, name)
+        with pytest.warns(RuntimeWarning, match="interrupted"):
+            some = jaxem.fit(mixture(k=5), x, checkpoint=path, **options)
+    assert (some.parent >= 0).any() == (name == "promote")
+    got = jaxem.fit(mixture(k=5), x, checkpoint=path, **options)
+    for one, other in zip(jax.tree.leaves(got), jax.tree.leaves(want), strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert got.report.needed == want.report.needed
+
+
+@pytest.mark.parametrize("call", [1, 2])
+def test_a_data_set_that_is_interrupted_costs_no_other(monkeypatch, call):
+    monkeypatch.setattr("jaxem.many.ALONE", 1)
+    interrupts(monkeypatch, run, "race_lanes", call)
+    with pytest.warns(RuntimeWarning, match="interrupted"):
+        many = jaxem.fit_many(
+            mixture(k=4), [clouds(200), clouds(200, 1)], key=KEY, n_starts=64, generations=1
+        )
+    assert (many.status == Status.RUNNING).any(axis=1).tolist() == [call == 1, call == 2]
+    assert (many.parent[2 - call] >= 0).any()
+
+
 def test_the_trace_of_a_child_is_its_own():
     x = clouds(400, gap=2.0)
     fits = jaxem.fit(mixture(k=5), x, key=KEY, n_starts=64, generations=1, trace=True)
@@ -215,6 +313,7 @@ def test_a_sweep_hands_generations_on():
         (dict(race=False), "needs the race"),
         (dict(labels=np.r_[0, np.full(299, -1)]), "bind them"),
         (dict(init=np.arange(300) % 3), "bind them"),
+        (dict(init="kmean"), "init must be one of"),
         (dict(generations=-1), "generations must be"),
         (dict(generations=1.5), "generations must be"),
     ],
