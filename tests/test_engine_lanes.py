@@ -45,7 +45,7 @@ def store_of(n_starts, x=X, control=None):
     data = jaxem.Data(jnp.asarray(standardize(x, frame)), jnp.ones(len(x)))
     plan = plan_for(mixture(), data, n_starts, None)
     store = one_data_set(mixture(), data, frame, n_starts, control, plan)
-    start(store, mixture(), x, KEY, "k-means++", plan)
+    start(store, mixture(), x, KEY, "k-means++")
     return store
 
 
