@@ -245,8 +245,7 @@ def one_data_set(
     starts = np.arange(n_starts)
     sizes = plan.bucket, plan.smallest
     how: Any = dict(stride=plan.stride, place=place, rows=plan.rows, lines=plan.lines)
-    how |= dict(at_once=plan.at_once)
-    return Store(grid, control, 0 * starts, starts, *sizes, **how)
+    return Store(grid, control, 0 * starts, starts, *sizes, at_once=plan.at_once, **how)
 
 
 def host_data(x: np.ndarray, weight: Any, label: Any) -> Data:

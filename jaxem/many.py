@@ -179,9 +179,8 @@ def many_data_sets(model, data, frame, n_starts, control, plan, own, place: Plac
     groups = np.repeat(np.arange(len(own)), n_starts)
     starts = np.tile(np.arange(n_starts), len(own))
     how: Any = dict(stride=plan.stride, place=place, rows=plan.rows, lines=plan.lines)
-    how |= dict(at_once=plan.at_once)
     sizes: Any = dict(bucket=plan.bucket, smallest=plan.smallest, tile=plan.tile)
-    store = Store(grid, control, groups, starts, **sizes, **how)
+    store = Store(grid, control, groups, starts, at_once=plan.at_once, **sizes, **how)
     return replace_sets(store, np.repeat(own, n_starts))
 
 

@@ -41,8 +41,10 @@ def breed(store: Store, max_iter: int, on_look: OnLook | None = None) -> None:
             if store.brood.size == 0:
                 break
         schedule.advance(store, store.brood, LIMIT, on_look)
-        ranked = np.union1d(store.brood, _parents(store, *standing(store, strict=True)))
-        store.alive = np.union1d(store.alive, promote(store, ranked, _quotas(store), strict=True))
+        stand = standing(store, strict=True)
+        # Parents race along: a child that falls back to where one is has nothing to find.
+        ranked = np.union1d(store.brood, _parents(store, *stand))
+        store.alive = np.union1d(store.alive, promote(store, ranked, _quotas(store), *stand))
         store.generation, store.brood = store.generation + 1, np.zeros(0, int)
     schedule.advance(store, store.alive, max_iter, on_look)
 

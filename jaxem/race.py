@@ -46,7 +46,7 @@ def run(store: Store, max_iter: int, enabled: bool, on_look: OnLook | None = Non
         totals = np.bincount(store.groups)
         least = KEEP if store.generations == 0 else FEW
         quotas = np.maximum(least, np.ceil(share * totals / 2)).astype(int)
-        store.alive = promote(store, store.alive, quotas)
+        store.alive = promote(store, store.alive, quotas, *standing(store))
         store.rung += 1
     schedule.advance(store, store.alive, max_iter, on_look)
     again = _without_winner(store) if enabled else np.zeros(0, int)
@@ -64,13 +64,10 @@ def _without_winner(store: Store) -> np.ndarray:
     return np.flatnonzero(lost[groups] & (status == Status.PRUNED))
 
 
-def promote(
-    store: Store, alive: np.ndarray, quotas: np.ndarray, strict: bool = False
-) -> np.ndarray:
+def promote(store: Store, alive, quotas, value, score) -> np.ndarray:
     """The lanes that run on, of each data set up to its quota i[groups] by their standing and by
     what it may become; the others become PRUNED (unless they have ended by themselves)."""
     runs, follows = store.runs, store.follows
-    value, score = standing(store, strict)
     scores = score, score + _still_to_gain(runs)
     able = alive[np.isin(runs.status[alive], (Status.RUNNING, *SOUND))]
     kept = [np.zeros(0, int)]

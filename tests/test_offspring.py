@@ -208,7 +208,8 @@ def test_what_is_near_a_spurious_maximum_ranks_behind(monkeypatch):
         store = SimpleNamespace(runs=runs, **how)
         near = np.array([[False, True], [False, False]])
         monkeypatch.setattr(race.schedule, "spurious", lambda store, near=near: near)
-        assert list(race.promote(store, np.arange(2), np.array([1]), strict)) == [first]
+        stand = race.standing(store, strict)
+        assert list(race.promote(store, np.arange(2), np.array([1]), *stand)) == [first]
         assert runs.status[1 - first] == Status.PRUNED
 
 
