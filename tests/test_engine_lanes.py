@@ -45,6 +45,7 @@ def store_of(n_starts, x=X, control=None):
     data = jaxem.Data(jnp.asarray(standardize(x, frame)), jnp.ones(len(x)))
     plan = plan_for(mixture(), data, n_starts, None)
     store = one_data_set(mixture(), data, frame, n_starts, control, plan)
+    assert store.at_once == plan.at_once
     start(store, mixture(), x, KEY, "k-means++")
     return store
 
@@ -133,6 +134,7 @@ def test_a_data_set_with_nan_beside_it_changes_no_bit():
         plan = plan_for(mixture(), data, 4, None, groups=len(sets))
         numbers, control = np.arange(len(sets)), Control(1e-6, 500)
         store = many_data_sets(mixture(), data, frame, 4, control, plan, numbers)
+        assert store.at_once == plan.at_once > 1
         schedule.seed(store, KEY, "k-means++")
         schedule.advance(store, np.arange(len(store.groups)), 500)
         return conclude(store)

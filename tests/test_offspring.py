@@ -55,9 +55,10 @@ def child_of(model, params, x, seed, weight=None):
     return model.regroup(jax.random.key(seed), params, jnp.asarray(x), jnp.asarray(weight))
 
 
-def test_half_of_the_children_make_the_move_that_is_wanted():
+@pytest.mark.parametrize("kind", ["full", "tied"])
+def test_half_of_the_children_make_the_move_that_is_wanted(kind):
     x, resp = corners()
-    model = mixture(k=4)
+    model = mixture(kind, k=4)
     parent = model.seed(jnp.asarray(x), jnp.asarray(resp))
     right = 0
     for seed in range(40):

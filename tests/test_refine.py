@@ -1,5 +1,7 @@
 """float32 fits that need more digits get them: narrow components, lost lanes, winners and ties."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -116,3 +118,12 @@ def test_the_trace_of_a_winner_goes_on_in_float64():
 def test_another_number_of_contenders_compiles_no_new_step():
     assert [refine.room_for(n, 3000) for n in (1, 2, 4, 5)] == [4, 4, 4, 5]
     assert refine.room_for(1, 1 << 20) == 1  # three more lanes would cost more than a program
+
+
+def test_a_child_that_failed_is_not_gone_on_with():
+    status = np.array([Status.CONVERGED, Status.SINGULAR, Status.SINGULAR])
+    objective = np.array([-5.0, -9.0, -9.0], np.float32)
+    fits = jaxem.Fit(None, objective, objective, status, np.zeros(3, int))
+    assert list(refine.worthwhile(fits, np.zeros(3))) == [0, 1, 2]
+    fits = dataclasses.replace(fits, parent=np.array([-1, -1, 0]))
+    assert list(refine.worthwhile(fits, np.zeros(3))) == [0, 1]
