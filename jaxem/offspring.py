@@ -42,9 +42,7 @@ def breed(store: Store, max_iter: int, on_look: OnLook | None = None) -> None:
                 break
         schedule.advance(store, store.brood, LIMIT, on_look)
         stand = standing(store, strict=True)
-        # Parents race along: a child that falls back to where one is has nothing to find.
-        ranked = np.union1d(store.brood, _parents(store, *stand))
-        store.alive = np.union1d(store.alive, promote(store, ranked, _quotas(store), *stand))
+        store.alive = np.union1d(store.alive, promote(store, store.brood, _quotas(store), *stand))
         store.generation, store.brood = store.generation + 1, np.zeros(0, int)
     schedule.advance(store, store.alive, max_iter, on_look)
 
@@ -102,6 +100,6 @@ def _parents(store: Store, value: np.ndarray, score: np.ndarray) -> np.ndarray:
 
 
 def _quotas(store: Store) -> np.ndarray:
-    """i[groups]: by either ranking so many go on, parents (who have arrived) and children."""
+    """i[groups]: by either ranking so many children go on."""
     children = np.bincount(store.groups[store.brood], minlength=store.groups.max() + 1)
-    return PARENTS + np.ceil(PROMOTED * children / 2).astype(int)
+    return np.ceil(PROMOTED * children / 2).astype(int)
