@@ -127,7 +127,7 @@ def test_a_fast_precision_is_that_of_the_two_products_of_the_step(
 ):
     for platform in ("cuda", "tpu"):
         how = dict(precision=precision, kernel="blocked")
-        _, texts = engine_programs(platform, jaxem.Gaussian("full"), 2, **how)
+        _, texts = engine_programs(platform, jaxem.Gaussian("tied"), 2, **how)
         fast = [line for line in products(texts["advance"]) if "algorithm" in line]
         assert len(fast) == (count if platform in platforms else 0)
         for line in fast:

@@ -9,8 +9,9 @@ from functools import reduce
 
 import jax
 import jax.numpy as jnp
-from jax.custom_batching import custom_vmap
+import numpy as np
 
+from jaxem.numerics.minor import batch_minor
 from jaxem.numerics.precision import einsum
 
 #: Matrices up to this size are eliminated step by step in the program; on a CPU, a loop makes the
@@ -60,20 +61,31 @@ def cholesky(matrix: jax.Array) -> jax.Array:
     return jnp.tril(einsum("...ij,...kj->...ik", matrix, inverse_factor(matrix)[0]))
 
 
-@custom_vmap
+def eliminate(matrix: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """`inverse_factor` of f[d, d, b], batch minor, without its derivatives: W f[d, d, b], log det
+    f[b] and ok b[b]."""
+    d = matrix.shape[0]
+    diagonal = jnp.stack([matrix[i, i] for i in range(d)])
+    floor = 8 * d * jnp.finfo(matrix.dtype).eps * diagonal
+    if d <= LOOPED:
+        return _small(matrix, floor)
+    w, log_det, ok = _halved(jnp.moveaxis(matrix, -1, 0), floor.T)
+    return jnp.moveaxis(w, 0, -1), log_det, ok
+
+
+_eliminate = batch_minor(eliminate)
+
+
 def _inverse_factor(matrix):
-    d = matrix.shape[-1]
     batch = matrix.shape[:-2]
-    a = matrix.reshape((-1, d, d))
-    floor = 8 * d * jnp.finfo(a.dtype).eps * jnp.diagonal(a, axis1=1, axis2=2)
-    w, log_det, ok = _halved(a, floor)
+    w, log_det, ok = _eliminate(matrix.reshape((-1, *matrix.shape[-2:])))
     return w.reshape(matrix.shape), log_det.reshape(batch), ok.reshape(batch)
 
 
-@_inverse_factor.def_vmap
-def _(axis_size, in_batched, matrix):
-    del axis_size, in_batched
-    return _inverse_factor(matrix), (True, True, True)
+def _small(a, floor):
+    if a.shape[0] <= UNROLLED:
+        return _unrolled(a, floor)
+    return jax.lax.platform_dependent(a, floor, cpu=_looped, default=_unrolled)
 
 
 def _halved(a, floor):
@@ -83,12 +95,7 @@ def _halved(a, floor):
     """
     d = a.shape[-1]
     if d <= LOOPED:
-        columns = jnp.moveaxis(a, 0, -1), floor.T
-        if d <= UNROLLED:
-            w, log_det, ok = _unrolled(*columns)
-        else:
-            ways = dict(cpu=_looped, default=_unrolled)
-            w, log_det, ok = jax.lax.platform_dependent(*columns, **ways)
+        w, log_det, ok = _small(jnp.moveaxis(a, 0, -1), floor.T)
         return jnp.moveaxis(w, -1, 0), log_det, ok
     h = (d + 1) // 2
     w_top, log_det_top, ok_top = _halved(a[:, :h, :h], floor[:, :h])
@@ -119,25 +126,31 @@ def _unrolled(a, floor):
 
 def _looped(a, floor):
     """The same in one table f[d, d, b]: after step j its columns up to j belong to w, the others
-    to what is left of Σ."""
+    to what is left of Σ.
+
+    Pivots are kept and judged afterwards: the loop is then the same whether its caller asks for W,
+    the determinant or the health, and a program that asks in several places has it once.
+    """
     d, _, b = a.shape
-    number = jnp.arange(d)
+    number = np.arange(d)
 
     def step(j, carry):
-        table, log_det, ok = carry
-        scale, good = _pivot(table[j, j], floor[j])
+        table, pivots = carry
         here, below = number == j, number > j
+        pivot = table[j, j]
+        scale = _pivot(pivot, floor[j])[0]
         row = jnp.where(here[:, None], 1, table[j]) * scale[None, :]
         column = table[:, j] * scale[None, :]
         left = jnp.where(here[None, :, None], 0, table) - column[:, None, :] * row[None, :, :]
         table = jnp.where(below[:, None, None], left, table)
         table = jnp.where(here[:, None, None], row[None], table)
-        return table, log_det - 2 * jnp.log(scale), ok & good
+        return table, jnp.where(here[:, None], pivot[None, :], pivots)
 
-    start = a, jnp.zeros((b,), a.dtype), jnp.ones((b,), bool)
-    table, log_det, ok = jax.lax.fori_loop(0, d, step, start)
-    lower = (number[:, None] >= number[None, :])[:, :, None]
-    return jnp.where(lower, table, 0), log_det, ok
+    table, pivots = jax.lax.fori_loop(0, d, step, (a, jnp.zeros((d, b), a.dtype)))
+    scale, good = _pivot(pivots, floor)
+    lower = np.tri(d, dtype=bool)[:, :, None]
+    log_det = jnp.sum(-2 * jnp.log(scale), axis=0)
+    return jnp.where(lower, table, 0), log_det, jnp.all(good, axis=0)
 
 
 def _pivot(pivot, floor):

@@ -4,9 +4,8 @@ from typing import Any, ClassVar
 
 import jax.numpy as jnp
 
-from jaxem.families.gaussian import matrix
+from jaxem.families.gaussian import form, matrix
 from jaxem.families.gaussian.params import (
-    LOG_2PI,
     GaussianParams,
     check_settings,
     embed_plain,
@@ -14,7 +13,6 @@ from jaxem.families.gaussian.params import (
     linear_rows,
     no_log_base,
     outer,
-    pack,
     prior_density,
     show,
     square_products,
@@ -23,7 +21,7 @@ from jaxem.families.gaussian.params import (
     update_means,
 )
 from jaxem.families.gaussian.priors import NormalInverseWishart
-from jaxem.numerics import einsum, gram, inverse_factor, safe_divide, stack_rows
+from jaxem.numerics import einsum, inverse_factor, safe_divide, stack_rows
 from jaxem.pytree import pytree
 
 
@@ -60,14 +58,8 @@ class FullGaussian:
         return (*linear_products(d), *square_products(d))
 
     def coefficients(self, params):
-        """β = [−d/2 log 2π − ½ log|Σ| − ½ μᵀΛμ, Λμ, −½ vech Λ with off-diagonals doubled]."""
-        d = params.means.shape[1]
-        w, log_det, _ = inverse_factor(params.covariances)
-        z = einsum("kij,kj->ki", w, params.means)
-        precision = gram(w)
-        constant = -0.5 * (d * LOG_2PI + log_det + jnp.sum(z * z, axis=-1))
-        linear = einsum("kij,ki->kj", w, z)
-        return jnp.concatenate([constant[:, None], linear, -0.5 * pack(precision, 2.0)], axis=1)
+        """β of each component: `jaxem.families.gaussian.form`."""
+        return form.coefficients(params.means, params.covariances)
 
     def blank(self, k, d, dtype):
         """Parameters of the right shapes, to be overwritten by an M-step."""

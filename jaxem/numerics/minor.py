@@ -1,0 +1,34 @@
+"""Batches of small arrays as long vectors: whatever is vmapped joins a last axis."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.custom_batching import custom_vmap
+
+
+def batch_minor(function: Callable) -> Callable:
+    """`function` of arrays f[..., b] as one of arrays f[b, ...]; under `vmap`, f[lanes, b, ...].
+
+    Operations on the last axis of small matrices use a few entries of a vector register; with the
+    batch last, and lanes and components one batch, they fill it. Without derivatives: callers say
+    what these are, and so keep them in the layout that suits them.
+    """
+
+    @custom_vmap
+    def call(*args: jax.Array) -> Any:
+        out = function(*(jnp.moveaxis(arg, 0, -1) for arg in args))
+        return jax.tree.map(lambda leaf: jnp.moveaxis(leaf, -1, 0), out)
+
+    @call.def_vmap
+    def _(size: int, batched: list[bool], *args: jax.Array) -> tuple[Any, Any]:
+        lanes = [
+            arg if own else jnp.broadcast_to(arg, (size, *arg.shape))
+            for arg, own in zip(args, batched, strict=True)
+        ]
+        out = call(*(arg.reshape((-1, *arg.shape[2:])) for arg in lanes))
+        out = jax.tree.map(lambda leaf: leaf.reshape((size, -1, *leaf.shape[1:])), out)
+        return out, jax.tree.map(lambda _: True, out)
+
+    return call
