@@ -11,6 +11,7 @@ from functools import partial, reduce
 import jax
 import jax.numpy as jnp
 
+from jaxem.kernels import small
 from jaxem.numerics import device_einsum, einsum, exp_nonpositive
 from jaxem.pytree import pytree, replace
 
@@ -97,12 +98,12 @@ def blocked_moments(
 
     kept = blocks.phi is not None
     rows = blocks.columns if blocks.phi is None else blocks.phi
-    dot = partial(device_einsum, precision=precision)
+    products = _products(kept, precision)
 
     def block(carry, piece):
         rows, w = piece
         phi = rows if kept else features(rows.T)
-        one, value = _step(phi, beta, w, reference, exponent, hard, dot)
+        one, value = _step(phi, beta, w, reference, exponent, hard, products)
         return (carry[0] + one, carry[1] + value), None
 
     start = jnp.zeros(beta.shape, beta.dtype), jnp.zeros((), beta.dtype)
@@ -111,19 +112,28 @@ def blocked_moments(
     return jax.lax.scan(block, start, (rows, blocks.weight))[0]
 
 
-def _step(phi, beta, w, reference, exponent, hard, dot):
-    logits = dot("kp,pm->km", beta, phi)
+def _step(phi, beta, w, reference, exponent, hard, products):
+    to_logits, to_moments = products
+    logits = to_logits(beta, phi)
     if hard:
         top = jnp.max(logits, axis=0)
         best = jnp.argmax(logits, axis=0)
         r = jnp.where(jnp.arange(beta.shape[0])[:, None] == best[None, :], w[None, :], 0)
-        return dot("km,pm->kp", r, phi), jnp.sum(w * (top - reference))
+        return to_moments(r, phi), jnp.sum(w * (top - reference))
     if exponent is not None:
         logits = logits * exponent
     r, level = _softmax(logits, w)
-    moments = dot("km,pm->kp", r, phi)
     level = level if exponent is None else level / exponent
-    return moments, jnp.sum(w * (level - reference))
+    return to_moments(r, phi), jnp.sum(w * (level - reference))
+
+
+def _products(kept: bool, precision: str) -> tuple[Callable, Callable]:
+    """For logits and for moments. Lanes with rows of their own, whose features are kept, have a
+    small product each; rows that all lanes share, one long one."""
+    dot = partial(device_einsum, precision=precision)
+    if kept:
+        return partial(small.logits, dot=dot), partial(small.moments, dot=dot)
+    return partial(dot, "kp,pm->km"), partial(dot, "km,pm->kp")
 
 
 def _softmax(logits: jax.Array, w: jax.Array) -> tuple[jax.Array, jax.Array]:
