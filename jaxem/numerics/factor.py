@@ -65,8 +65,7 @@ def eliminate(matrix: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
     """`inverse_factor` of f[d, d, b], batch minor, without its derivatives: W f[d, d, b], log det
     f[b] and ok b[b]."""
     d = matrix.shape[0]
-    diagonal = jnp.stack([matrix[i, i] for i in range(d)])
-    floor = 8 * d * jnp.finfo(matrix.dtype).eps * diagonal
+    floor = 8 * d * jnp.finfo(matrix.dtype).eps * matrix[np.arange(d), np.arange(d)]
     if d <= LOOPED:
         return _small(matrix, floor)
     w, log_det, ok = _halved(jnp.moveaxis(matrix, -1, 0), floor.T)
