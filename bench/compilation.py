@@ -3,7 +3,7 @@
 `jaxem.fit` and `fit_many` of several shapes with empty caches; then again with another tolerance,
 other data of the same shape and another key, which must compile nothing.
 
-Last answer: a first call compiles 15 to 18 programs, for 3 to 5 s (d up to 16), 5.5 s (d = 32). New
+Last answer: a first call compiles 10 to 17 programs, for 4 to 6.3 s, whatever d up to 32. New
 numbers of the same shape compile nothing, or what the first call had not needed (at most 4
 programs). Two cores of an AMD EPYC with AVX-512, jax 0.10.2, November 2026.
 """

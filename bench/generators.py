@@ -4,9 +4,9 @@ The same step by the older one (without fusion emitters) and by the newer, inter
 on shared data (n = 8000, K = 8, d = 2 to 32) and a bucket of separate small data sets; full
 covariance, float32 and float64. Seconds of compiling, and of running.
 
-Last answer: where lanes share their data the older one, which compiles in 0.65 to 1.02 of the time
-to steps as fast (0.93 to 1.15); where each has its own the newer, whose steps take half to 0.6 of
-the older's time. Two cores of an AMD EPYC with AVX-512, jax 0.10.2, November 2026.
+Last answer: where lanes share their data the older one, which compiles in 0.60 to 0.85 of the time
+to steps as fast (0.94 to 1.06; one of ten problems 1.30); where each has its own the newer: the
+older's steps take 0.9 to 1.7 times as long. Two cores of an AMD EPYC with AVX-512, jax 0.10.2, November 2026.
 """
 
 import time

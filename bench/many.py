@@ -4,9 +4,9 @@
 scikit-learn (`n_init=5`) over all cores, its seconds per data set times 5000 (a few hundred are
 timed). Likelihoods are compared data set by data set.
 
-Last answer: 17,400 fits per second, 112 times scikit-learn on both cores (91 to 99 in four runs
-before, of 17,900 to 20,200 fits per second), with 1.26 lane-iterations executed for each that is
-needed: starts of one data set run together until few of them are left.
+Last answer: 19,600 fits per second, 121 times scikit-learn on both cores (131 in another run of the
+same day), with 1.26 lane-iterations executed for each that is needed: starts of one data set run
+together until few of them are left.
 Two cores of an AMD EPYC with AVX-512, jax 0.10.2, November 2026.
 """
 

@@ -5,8 +5,8 @@ row for all. jaxem with and without the race, with each accelerator; scikit-lear
 all cores, its seconds per start times 1000 (a few dozen starts are timed). Every winner is judged
 by the same float64 likelihood.
 
-Last answer: 1.4 s with the race and SQUAREM (the default), 221 times quicker than scikit-learn's
-loop; 3.1 s with plain EM. On other days of the same kind of machine 157 to 243 times. The best
+Last answer: 1.5 s with the race and SQUAREM (the default), 223 times quicker than scikit-learn's
+loop; 2.9 s with plain EM. On other days of the same kind of machine 157 to 243 times. The best
 optimum is one that a single start in a thousand reaches, so which variant finds the best is chance.
 Two cores of an AMD EPYC with AVX-512, jax 0.10.2, November 2026.
 """

@@ -3,7 +3,7 @@
 n = 5000, d = 4, K = 8, full covariance, the same start and tolerance (1e-5 per row) for both;
 compiled programs are warm. Cold start: a new process imports, compiles and fits.
 
-Last answer: a tenth of scikit-learn's time; a cold start takes 4.5 s. Two cores of an AMD EPYC
+Last answer: a tenth of scikit-learn's time; a cold start takes 5.3 s. Two cores of an AMD EPYC
 with AVX-512, jax 0.10.2, November 2026.
 """
 

@@ -6,10 +6,10 @@ responsibility at the machine's best float32 matrix rate; its two bare matrix pr
 on all cores; gmmx alone and under `vmap`; the obvious JAX step under `vmap`; pomegranate, torchgmm
 and tgmm where they are installed, one restart at a time.
 
-Last answer: 0.57, 0.94, 1.8, 4.6, 16 and 61 ns at d = 2, 4, 8, 16, 32 and 64; 1.52, 1.42 and 1.40
-times the 4P floor at d = 16, 32 and 64 (1.54, 1.30 and 1.29 in another run), 2.2, 1.8 and 1.5 times
-its own products at d = 2, 4 and 8; 53, 44, 23, 9.8, 6.5 and 4.2 times faster than scikit-learn at
-its best. Two cores of an AMD EPYC with AVX-512, jax 0.10.2, November 2026.
+Last answer: 0.65, 0.80, 1.7, 4.7, 15 and 52 ns at d = 2, 4, 8, 16, 32 and 64; 1.53, 1.31 and 1.24
+times the 4P floor at d = 16, 32 and 64, where the products alone are 1.20, 1.15 and 1.05; 2.4, 1.7
+and 1.4 times its own products at d = 2, 4 and 8; 58, 40, 21, 10.5, 6.8 and 4.1 times faster than
+scikit-learn at its best. Two cores of an AMD EPYC with AVX-512, jax 0.10.2, November 2026.
 """
 
 from collections.abc import Iterator

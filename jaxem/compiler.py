@@ -11,9 +11,9 @@ from jax.sharding import Mesh
 #: For CPUs: vectors as wide as the registers, where XLA's choice is half of that.
 WIDE = {"xla_cpu_prefer_vector_width": 512}
 
-#: Where all lanes share their data: XLA's older code generator, which compiles in 0.65 to 1.02 of
-#: the newer's time to steps as fast (0.93 to 1.15). With data of each lane's own, its steps take
-#: 1.6 to 2 times as long (`python -m bench generators`). JAX 0.11 and later have the newer alone.
+#: Where all lanes share their data: XLA's older code generator, which compiles in 0.60 to 0.85 of
+#: the newer's time to steps as fast (0.94 to 1.06). With data of each lane's own, its steps take up
+#: to 1.7 times as long (`python -m bench generators`). JAX 0.11 and later have the newer alone.
 SHARED = {**WIDE, "xla_cpu_use_fusion_emitters": False}
 
 

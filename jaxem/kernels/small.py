@@ -2,7 +2,7 @@
 
 A batched product of small matrices is one call of a library for each, which takes longer than the
 product. With rows last, sums over a few features, and over rows in `PARTS` parts of equal length,
-are plain operations on long vectors. `python -m bench many` tells what that is worth.
+are plain operations on long vectors.
 """
 
 from collections.abc import Callable
