@@ -6,7 +6,8 @@ covariance, float32 and float64. Seconds of compiling, and of running.
 
 Last answer: where lanes share their data the older one, which compiles in 0.60 to 0.85 of the time
 to steps as fast (0.94 to 1.06; one of ten problems 1.30); where each has its own the newer: the
-older's steps take 0.9 to 1.7 times as long. Two cores of an AMD EPYC with AVX-512, jax 0.10.2, November 2026.
+older's steps take 0.9 to 1.7 times as long. Two cores of an AMD EPYC with AVX-512, jax 0.10.2,
+November 2026.
 """
 
 import time
