@@ -3,7 +3,6 @@
 from jaxem.numerics.exponential import exp_nonpositive as exp_nonpositive
 from jaxem.numerics.factor import cholesky as cholesky
 from jaxem.numerics.factor import eliminate as eliminate
-from jaxem.numerics.factor import gram as gram
 from jaxem.numerics.factor import inverse_factor as inverse_factor
 from jaxem.numerics.minor import batch_minor as batch_minor
 from jaxem.numerics.precision import NEGLIGIBLE as NEGLIGIBLE

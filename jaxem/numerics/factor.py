@@ -5,8 +5,6 @@ another. Here small matrices are eliminated with the batch minor, so that every 
 the whole batch at once, and larger ones are halved until they are small.
 """
 
-from functools import reduce
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -18,9 +16,6 @@ from jaxem.numerics.precision import einsum
 #: same steps up to the larger size, in a fraction of the time to compile, and beyond, halves are
 #: quicker. An accelerator starts several kernels in every turn of such a loop, and has none.
 UNROLLED, LOOPED = 4, 16
-
-#: Matrices up to this size have their products written out.
-WRITTEN = 8
 
 
 @jax.custom_jvp
@@ -45,15 +40,6 @@ def _(primals, tangents):
     trace = jnp.trace(p, axis1=-2, axis2=-1)
     no_tangent = jnp.zeros(ok.shape, jax.dtypes.float0)
     return (w, log_det, ok), (-einsum("...ij,...jk->...ik", half, w), trace, no_tangent)
-
-
-def gram(factor: jax.Array) -> jax.Array:
-    """Wᵀ W f[..., d, d] of each W. Small ones are written out: on a CPU a batched product is
-    one call of a library for each matrix, which takes longer than the product."""
-    d = factor.shape[-1]
-    if d > WRITTEN:
-        return einsum("...ij,...il->...jl", factor, factor)
-    return reduce(jnp.add, (factor[..., i, :, None] * factor[..., i, None, :] for i in range(d)))
 
 
 def cholesky(matrix: jax.Array) -> jax.Array:

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxem.families.gaussian import matrix
+from jaxem.families.gaussian import form, matrix
 from jaxem.families.gaussian.params import (
     LOG_2PI,
     GaussianParams,
@@ -20,7 +20,6 @@ from jaxem.families.gaussian.params import (
     linear_rows,
     no_log_base,
     outer,
-    pack,
     prior_density,
     show,
     square_rows,
@@ -28,7 +27,7 @@ from jaxem.families.gaussian.params import (
     update_means,
 )
 from jaxem.families.gaussian.priors import NormalInverseWishart
-from jaxem.numerics import einsum, gram, inverse_factor, safe_divide, stack_rows
+from jaxem.numerics import einsum, inverse_factor, safe_divide, stack_rows
 from jaxem.pytree import pytree, replace
 
 
@@ -88,9 +87,9 @@ class TiedGaussian:
 
     def common_coefficients(self, params):
         """γ = [−½ (d log 2π + log|Σ|), −½ vech Λ with off-diagonals doubled]."""
-        w, log_det, _ = inverse_factor(params.covariances)
-        constant = -0.5 * (w.shape[-1] * LOG_2PI + log_det)
-        return jnp.concatenate([constant[None], -0.5 * pack(gram(w), 2.0)])
+        d = params.means.shape[-1]
+        beta = form.coefficients(jnp.zeros_like(params.means[:1]), params.covariances[None])[0]
+        return jnp.concatenate([beta[:1], beta[d + 1 :]])
 
     def blank(self, k, d, dtype):
         """Parameters of the right shapes, to be overwritten by an M-step."""
