@@ -99,6 +99,14 @@ def test_responsibilities_stay_shares_and_what_is_off_stays_off():
         assert len(same) == 1
 
 
+def test_most_children_leave_their_race():
+    fits = jaxem.fit(mixture(k=36), GRID, key=KEY, n_starts=64, generations=1)
+    children = fits.parent >= 0
+    assert np.sum(children) == 16  # a quarter of the starts
+    # By either ranking a quarter of them goes on at most.
+    assert 1 <= np.sum(fits.n_iter[children] > offspring.LIMIT) <= 8
+
+
 FAMILIES = {
     "full": (jaxem.Gaussian("full"), clouds()),
     "diag": (jaxem.Gaussian("diag"), clouds()),

@@ -1,5 +1,6 @@
 """The written-out sums of small steps are the products, and stand only where they are meant to."""
 
+import re
 from functools import partial
 
 import jax
@@ -52,17 +53,36 @@ def test_a_step_with_kept_features_is_the_step(hard):
     np.testing.assert_allclose(made[1][1], made[0][1], rtol=1e-12)
 
 
-def _dots(platform, k, p, m):
-    shapes = [jax.ShapeDtypeStruct(shape, np.float32) for shape in ((k, p), (k, m), (p, m))]
+def _dots(platform, function, *shapes):
+    """Products of matrices in what is lowered for the platform: that with ones is none."""
+    arguments = [jax.ShapeDtypeStruct(shape, np.float32) for shape in shapes]
+    text = jax.jit(function).trace(*arguments).lower(lowering_platforms=(platform,)).as_text()
+    found = [line for line in text.splitlines() if "dot_general" in line]
+    return sum(not re.search(r"tensor<\d+xf32>", line) for line in found)
+
+
+@pytest.mark.parametrize(
+    "platform, k, p, m, dots",
+    [
+        ("cpu", 3, 6, 256, 0),
+        ("cuda", 3, 6, 256, 2),
+        ("tpu", 3, 6, 256, 2),
+        ("cpu", 3, 6, 250, 1),  # rows that do not part: of the moments alone
+        ("cpu", 3, 153, 512, 1),  # of the logits alone
+        ("cpu", 8, 153, 1024, 2),
+    ],
+)
+def test_where_sums_are_written_out(platform, k, p, m, dots):
     both = lambda beta, r, phi: (small.logits(beta, phi, DOT), small.moments(r, phi, DOT))  # noqa: E731
-    text = jax.jit(both).trace(*shapes).lower(lowering_platforms=(platform,)).as_text()
-    # The sum along the parts is a product with ones.
-    return sum("dot_general" in line and "xf32" in line for line in text.splitlines())
+    assert _dots(platform, both, (k, p), (k, m), (p, m)) == dots
 
 
-def test_where_sums_are_written_out():
-    assert _dots("cpu", 3, 6, 256) == 1
-    assert _dots("cuda", 3, 6, 256) == _dots("tpu", 3, 6, 256) == 2
-    assert _dots("cpu", 3, 6, 250) == 1  # rows that do not part: a product for the moments alone
-    assert _dots("cpu", 3, 153, 512) == 2  # logits by a product, and the ones
-    assert _dots("cpu", 8, 153, 1024) == 2
+@pytest.mark.parametrize("keep, dots", [(False, 2), (True, 0)])
+def test_rows_that_lanes_share_keep_their_products(keep, dots):
+    def step(x, beta):
+        features = lambda x: jnp.concatenate([jnp.ones((1, x.shape[0]), x.dtype), x.T])  # noqa: E731
+        blocks = as_blocks(x, jnp.ones(x.shape[:1], x.dtype), 256)
+        blocks = with_features(features, blocks) if keep else blocks
+        return softmax_moments(features, beta, blocks, jnp.zeros((), x.dtype), None, False)
+
+    assert _dots("cpu", step, (256, 2), (3, 3)) == dots

@@ -114,7 +114,9 @@ def _looped(a, floor):
     to what is left of Σ.
 
     Pivots are kept and judged afterwards: the loop is then the same whether its caller asks for W,
-    the determinant or the health, and a program that asks in several places has it once.
+    the determinant or the health, and a program that asks in several places has it once. To that
+    end masks and indices are constants too: XLA moves an iota out of the caller's loop, one for
+    each place that asks, and the loops would differ.
     """
     d, _, b = a.shape
     number = np.arange(d)
