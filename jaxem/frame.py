@@ -1,4 +1,8 @@
-"""The standardised frame: fit where the data have mean 0 and variance 1, map back exactly."""
+"""The standardised frame: fit where the data have mean 0 and variance 1, map back exactly.
+
+Counts are moved to a base point and not scaled, positive columns are scaled by their mean and not
+moved. What comes out does not depend on the frame, but for rounding.
+"""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -46,11 +50,45 @@ def frames_of(family: Any, x: np.ndarray, weight: np.ndarray, total: Total | Non
     if kind == "none":
         return Frame(np.zeros((s, d), x.dtype), np.ones((s, d), x.dtype))
     parts = [_moments(x[own], weight[own], total) for own in _blocks(x)]
-    shift, square = (np.concatenate(part) for part in zip(*parts, strict=True))
+    mean, square = (np.concatenate(part) for part in zip(*parts, strict=True))
+    if kind == "counts":
+        base = np.asarray(family.base_of(mean), x.dtype)
+        far = np.zeros((s, d))
+        if base.any():
+            present = weight[:, :, None] > 0
+            far += np.sum(np.asarray(family.far_below(x, base[:, None])) & present, axis=1)
+        far = far if total is None else total(far)
+        return Frame(np.where(far == 0, base, 0), np.ones_like(base))
+    return _frame(np, kind, mean, square)
+
+
+def frame_within(family: Any, x: jax.Array, weight: jax.Array) -> Frame:
+    """The frame of x f[n, d] as a part of a program; no derivative goes through it, since what
+    comes out does not depend on it."""
+    kind = getattr(family, "scale_kind", "none")
+    if kind == "none":
+        return Frame(jnp.zeros_like(x[0]), jnp.ones_like(x[0]))
+    x, weight = jax.lax.stop_gradient((x, weight))
+    w = (weight / jnp.sum(weight))[:, None]
+    # Twice: the differences from a mean that rounding has spoilt are exact.
+    mean = jnp.sum(w * x, axis=0)
+    mean = mean + jnp.sum(w * (x - mean[None, :]), axis=0)
+    if kind == "counts":
+        base = family.base_of(mean)
+        far = jnp.any(family.far_below(x, base[None, :]) & (weight > 0)[:, None], axis=0)
+        return Frame(jnp.where(far, 0, base), jnp.ones_like(base))
+    frame = _frame(jnp, kind, mean[None], jnp.sum(w * (x - mean[None, :]) ** 2, axis=0)[None])
+    return Frame(frame.shift[0], frame.scale[0])
+
+
+def _frame(xp: Any, kind: str, mean: Any, square: Any) -> Frame:
+    """Frames f[s, d] by kind of means and mean squares, of NumPy or `jax.numpy` (xp). A constant
+    column keeps its units: its fits end SINGULAR, as they should."""
+    if kind == "positive":
+        return Frame(xp.zeros_like(mean), xp.where(mean > 0, mean, 1))
     if kind == "scalar":
-        square = np.repeat(square.mean(axis=1, keepdims=True), d, axis=1)
-    # A constant column keeps its units: its fits end SINGULAR, as they should.
-    return Frame(shift, np.sqrt(np.where(square > 0, square, 1.0)).astype(x.dtype))
+        square = xp.broadcast_to(square.mean(axis=1, keepdims=True), square.shape)
+    return Frame(mean, xp.sqrt(xp.where(square > 0, square, 1.0)).astype(mean.dtype))
 
 
 def _blocks(x: np.ndarray) -> Iterator[slice]:
@@ -123,16 +161,32 @@ def standardized_params(model: Any, params: Any, frame: Frame) -> Any:
     return replace(params, components=inner)
 
 
+def original_params(model: Any, params: Any, frame: Frame) -> Any:
+    """Parameters of z as parameters of x."""
+    if not model.family_is_scaled:
+        return params
+    inner = model.family.unstandardize(params.components, frame.shift, frame.scale)
+    return replace(params, components=inner)
+
+
+def log_jacobian(model: Any, frame: Frame) -> Any:
+    """What a row's log density is higher by in z than in x f[]; counts have none."""
+    return jnp.sum(jnp.log(frame.scale)) if model.family_is_scaled else jnp.zeros(())
+
+
 def restore(model: Any, fit: Fit, frame: Frame, weight: jax.Array) -> Fit:
-    """A fit of z as a fit of x: parameters mapped, the Jacobian paid by the likelihood."""
+    """A fit of z as a fit of x: parameters mapped, the Jacobian paid by the likelihood, and by the
+    prior density of the parameters."""
     if not model.family_is_scaled:
         return fit
-    components = model.family.unstandardize(fit.params.components, frame.shift, frame.scale)
-    jacobian = weight * jnp.sum(jnp.log(frame.scale))
+    params = original_params(model, fit.params, frame)
+    jacobian = weight * log_jacobian(model, frame).astype(fit.log_likelihood.dtype)
+    back = Frame(-frame.shift / frame.scale, 1 / frame.scale)
+    prior = standardized_model(model, back).log_prior(params) - model.log_prior(fit.params)
     return replace(
         fit,
-        params=replace(fit.params, components=components),
+        params=params,
         log_likelihood=fit.log_likelihood - jacobian,
-        objective=fit.objective - jacobian,
-        trace=None if fit.trace is None else fit.trace - jacobian,
+        objective=fit.objective - jacobian + prior,
+        trace=None if fit.trace is None else fit.trace - jacobian + prior,
     )

@@ -15,7 +15,6 @@ from jax.sharding import Mesh, PartitionSpec
 
 from jaxem import budget, engine
 from jaxem.compiler import on_each, program
-from jaxem.frame import restore
 from jaxem.kernels import whole
 from jaxem.loop import finish
 from jaxem.place import LANES
@@ -149,15 +148,14 @@ def _advance_own(grid: Grid, groups, control, limit, stop_at, stride, runs, leas
     return runs, jnp.stack([count, busy(runs)])[None]
 
 
-@program(static_argnames="mesh")
-def conclude(grid: Grid, groups: jax.Array, runs: engine.Run, mesh=None) -> Any:
-    """The `Fit` of each lane, in the units of the data, and how many roundings its quadratic form
-    can lose."""
+@program(static_argnames=("dtype", "mesh"))
+def conclude(grid: Grid, groups: jax.Array, runs: engine.Run, dtype=None, mesh=None) -> Any:
+    """The `Fit` of each lane, in the units of the data, its likelihood that of the parameters as
+    they are in `dtype` (None: that of the runs), and how many roundings its logits can lose."""
 
     def one(row, run):
-        done = finish(row.model, row.prepared, run)
-        condition = row.model.condition(run.point.params)
-        return restore(row.model, done, row.frame, row.prepared.weight), condition
+        done = finish(row.model, row.prepared, run, row.frame, exact=False, dtype=dtype)
+        return done, row.model.condition(run.point.params)
 
     lanes = lambda grid, groups, runs: _over_lanes(grid.of(groups), one, runs)  # noqa: E731
     return grid.whole(_over_devices(mesh, lanes, (False, True, True))(grid, groups, runs))
@@ -186,7 +184,7 @@ def seed(grid: Grid, groups, names, starts, key, active, init, at_once: int, mes
             group, name, start = lane
             row = grid.of(group)
             own = jax.random.fold_in(jax.random.fold_in(key, name), start)
-            return row.model.init(own, row.data.x, init, row.data.weight, active)
+            return row.model.init_within(own, row.data, init, active)
 
         return jax.lax.map(one, (groups, names, starts), batch_size=at_once)
 

@@ -10,12 +10,23 @@ from jaxem import engine
 from jaxem.accelerate import ACCELERATORS
 from jaxem.checks import positive
 from jaxem.data import Data, as_data
+from jaxem.frame import (
+    Frame,
+    frame_within,
+    original_params,
+    restore,
+    standardized_model,
+    standardized_params,
+)
 from jaxem.kernels import choose, whole
-from jaxem.models import Mixture, MixtureParams
+from jaxem.models import Mixture, MixtureParams, kept
 from jaxem.pytree import replace
 from jaxem.result import Fit
 from jaxem.status import SOUND, Status
 from jaxem.stopping import RULES
+
+#: Error of a log density (nats) from which a converged run is STALLED: flat to this precision.
+BLURRED = 1e-3
 
 
 def em(
@@ -100,30 +111,46 @@ def check_control(control: engine.Control) -> engine.Control:
 
 @jax.jit
 def _em(model, params, data, control):
-    prepared = model.prepare(data)
-    run = engine.start(model, params, prepared, control)
+    frame = frame_within(model.family, data.x, data.weight)
+    inner = cast(standardized_model(model, frame), data.x.dtype)
+    z = (data.x - frame.shift[None, :]) / frame.scale[None, :]
+    prepared = inner.prepare(replace(data, x=z))
+    run = engine.start(inner, standardized_params(model, params, frame), prepared, control)
     going = lambda run: run.status == Status.RUNNING  # noqa: E731
-    body = partial(engine.step, model, prepared, control)
-    fit = finish(model, prepared, jax.lax.while_loop(going, body, run))
+    body = partial(engine.step, inner, prepared, control)
+    run = jax.lax.while_loop(going, body, run)
+    fit = finish(inner, prepared, run, frame, exact=True)
+    components = kept(model.frozen, params.components, fit.params.components)
+    fit = replace(fit, params=replace(fit.params, components=components))
     return whole(getattr(model, "mesh", None), fit)
 
 
-def finish(model: Mixture, prepared: Any, run: engine.Run) -> Fit:
-    """The `Fit` of a run: soundness judged, totals instead of means."""
+def finish(
+    model: Mixture, prepared: Any, run: engine.Run, frame: Frame, exact: bool, dtype: Any = None
+) -> Fit:
+    """The `Fit` of a run in the units of the data, soundness judged, totals instead of means.
+
+    The likelihood is taken from log densities, of the parameters as they are reported (`dtype`,
+    None: that of the run), where these cost little more than a step, or where it is to be `exact`.
+    """
     point, status = run.point, run.status
     spurious = model.degenerate(point.params, point.stats, prepared)
     usable = jnp.any(jnp.stack([status == code for code in SOUND]))
+    eps = jnp.finfo(point.rest.dtype).eps
+    blurred = (status == Status.CONVERGED) & (eps * model.condition(point.params) > BLURRED)
+    status = jnp.where(blurred, Status.STALLED, status)
     status = jnp.where(usable & spurious, Status.DEGENERATE, status).astype(jnp.int32)
-    likelihood = _likelihood(model, prepared, point)
     total = lambda mean: mean * prepared.weight + prepared.base  # noqa: E731
+    likelihood, goal = total(point.level + point.rest), total(engine.objective(point))
+    soft = model.assignment == "soft" and model.exponent is None
+    if exact or not soft or getattr(model.family, "residual_form", False):
+        reported = cast(original_params(model, point.params, frame), dtype or point.rest.dtype)
+        own = standardized_params(model, cast(reported, point.rest.dtype), frame)
+        reference = likelihood / prepared.weight
+        rest, penalised = model.likelihood(own, prepared, reference)
+        likelihood = reference * prepared.weight + rest
+        if soft:
+            goal = reference * prepared.weight + (penalised + model.log_prior(own))
     trace = None if run.record is None else total(run.record)
-    return Fit(point.params, likelihood, total(engine.objective(point)), status, run.n_iter, trace)
-
-
-def _likelihood(model, prepared, point):
-    """Of the mixture itself, also where hard or tempered steps climbed another objective."""
-    mean = point.level + point.rest
-    if model.assignment != "soft" or model.exponent is not None:
-        soft = replace(model, assignment="soft", exponent=None)
-        mean = soft.expect(point.params, prepared, point.level)[1] / prepared.weight + point.level
-    return mean * prepared.weight + prepared.base
+    fit = Fit(point.params, likelihood, goal, status, run.n_iter, trace)
+    return restore(model, fit, frame, prepared.weight)

@@ -10,6 +10,10 @@ from jaxem.numerics import safe_log
 from jaxem.pytree import pytree
 
 
+def _like(values: tuple, target: Any) -> tuple:
+    return tuple(jnp.broadcast_to(jnp.asarray(v, target.dtype), target.shape) for v in values)
+
+
 @pytree
 class Beta:
     """p ~ Beta(a, b); the mode adds a − 1 successes and b − 1 failures.
@@ -26,9 +30,13 @@ class Beta:
         positive("Beta a", self.a)
         positive("Beta b", self.b)
 
+    def like(self, p):
+        """a and b, numbers or f[d], in the shape and dtype of p f[k, d]."""
+        return _like((self.a, self.b), p)
+
     def log_density(self, p):
         """Log density summed over all entries of p."""
-        a, b = jnp.asarray(self.a, p.dtype), jnp.asarray(self.b, p.dtype)
+        a, b = self.like(p)
         return jnp.sum((a - 1) * safe_log(p) + (b - 1) * safe_log(1 - p) - betaln(a, b))
 
 
@@ -48,9 +56,13 @@ class Gamma:
         positive("Gamma shape", self.shape)
         positive("Gamma rate", self.rate)
 
+    def like(self, value):
+        """Shape and rate, numbers or f[d], in the shape and dtype of value f[k, d]."""
+        return _like((self.shape, self.rate), value)
+
     def log_density(self, value):
         """Log density summed over all entries of value."""
-        a, b = jnp.asarray(self.shape, value.dtype), jnp.asarray(self.rate, value.dtype)
+        a, b = self.like(value)
         constant = a * jnp.log(b) - gammaln(a)
         return jnp.sum(constant + (a - 1) * safe_log(value) - b * value)
 

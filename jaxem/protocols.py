@@ -24,6 +24,9 @@ class Statistics:
 
     moments: jax.Array  #: f[k, p], Σ w r φ(x)
     common: jax.Array  #: f[c], Σ w ψ(x), the features all components share; f[0] for most families
+    #: f[d], Σ w b: the base point b that φ and ψ are taken about, as a sum like the others; None
+    #: where it is the origin.
+    base: Any = None
 
 
 class Family(Protocol):
@@ -32,9 +35,12 @@ class Family(Protocol):
     A family that is not an exponential family in φ alone, but in φ and features ψ whose
     coefficients all components share (a tied covariance), adds `common_features(x) f[c, n]` and
     `common_coefficients(params) f[c]`. One that maps its parameters under a change of units adds
-    `scale_kind`, `standardized`, `standardize` and `unstandardize` (see `DiagGaussian`); one with
-    a more accurate log density than β · φ adds `log_density(params, x) f[n, k]`, and
-    `condition(params) f[k]`, the roundings that β · φ can lose; one whose
+    `scale_kind`, `standardized`, `standardize` and `unstandardize` (see `DiagGaussian`), and, of
+    kind "counts", `base_of` and `far_below` (see `Poisson`); one whose sums lose digits far from
+    the origin adds `base_point(params, weights) f[d]`; one with a more accurate log density than
+    β · φ adds `log_density(params, x) f[n, k]`, `condition(params) f[k]`, the roundings that β · φ
+    can lose, and `residual_form` = True where that density costs little more than β · φ; one whose
+    objective is not its likelihood adds `penalty(params) f[k]`, which β · φ includes; one whose
     likelihood has spurious maxima adds `min_rows(d)` and `narrowness(params, weights) f[k]`; one
     whose features are products of two of the atoms [1, x_1, .., x_d] adds their pairs,
     `products(d) ((i, j), ...)`, from which the fused kernel makes φ on chip.

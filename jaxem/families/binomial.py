@@ -2,6 +2,10 @@
 
 log p(x|k) = Σ_j x_j log p_kj + (m − x_j) log(1 − p_kj) + log C(m, x_j), with
 φ(x) = [1, x, m − x]: a probability of exactly 0 or 1 keeps its coefficients finite.
+
+With a base point b, z = x − b and q = p − b/m: then φ(z) = [1, z, −z], and with t = m q / b and
+s = −m q / (m − b) log p(x|k) = Σ_j z_j [log(1 + t) − log(1 + s)] + b [log(1 + t) − t] +
+(m − b) [log(1 + s) − s] + log p(x_j|b_j/m).
 """
 
 from typing import Any, ClassVar
@@ -9,12 +13,20 @@ from typing import Any, ClassVar
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.scipy.special import gammaln
 
 from jaxem.checks import whole
-from jaxem.numerics import safe_divide, safe_log, stack_rows
+from jaxem.families import counts
+from jaxem.numerics import (
+    count_part,
+    deviance,
+    log1p_minus,
+    safe_divide,
+    safe_log,
+    safe_log1p,
+    stack_rows,
+)
 from jaxem.priors import Beta
-from jaxem.pytree import pytree
+from jaxem.pytree import pytree, replace
 
 
 @pytree
@@ -31,6 +43,7 @@ class BinomialParams:
 @pytree
 class Binomial:
     """Independent counts of successes among `n_trials` (a number, the same for all features).
+    `base` is set inside a fit, as in `Poisson`.
 
     >>> jaxem.Mixture(jaxem.Binomial(n_trials=10), n_components=2)
     Mixture(family=Binomial(n_trials=10), n_components=2)
@@ -38,7 +51,9 @@ class Binomial:
 
     n_trials: Any
     prior: Beta | None = None
+    base: Any = 0.0  # f[d] or 0
     shared: ClassVar[tuple[str, ...]] = ()
+    scale_kind: ClassVar[str] = "counts"
 
     def validate(self, x: np.ndarray) -> None:
         """Whole numbers from 0 to n_trials."""
@@ -53,50 +68,125 @@ class Binomial:
                 f"x must hold whole numbers from 0 to {trials:g}; row {row}: {x[row]}."
             )
 
+    def base_of(self, mean):
+        """The base point of columns of these means f[..., d]: whole, and 0 for small ones."""
+        return counts.base_point(mean) * (counts.base_point(self.n_trials - mean) > 0)
+
+    def far_below(self, x, base):
+        """b[..., d]: cells for which an expansion about the base point loses more than it gains."""
+        losses = counts.far_below(self.n_trials - x, self.n_trials - base)
+        return counts.far_below(x, base) | losses
+
+    def standardized(self, shift, scale):
+        """The same family for z = x − shift, in which the base point is `shift` further on."""
+        return replace(self, base=self.base + shift)
+
+    def standardize(self, params, shift, scale):
+        """Probabilities as differences from shift / n_trials f[d]."""
+        p, m = params.probabilities, jnp.asarray(self.n_trials, params.probabilities.dtype)
+        return BinomialParams(jnp.where(shift[None, :] == 0, p, (m * p - shift[None, :]) / m))
+
+    def unstandardize(self, params, shift, scale):
+        """Probabilities again, in [0, 1] also where rounding says otherwise."""
+        p, m = params.probabilities, jnp.asarray(self.n_trials, params.probabilities.dtype)
+        whole = jnp.where(shift[None, :] == 0, p, (m * p + shift[None, :]) / m)
+        return BinomialParams(jnp.clip(whole, 0, 1))
+
+    def _base(self, like):
+        """n_trials f[], the base point f[d] in the dtype of f[k, d], and where there is one."""
+        base = jnp.broadcast_to(jnp.asarray(self.base, like.dtype), like.shape[1:])
+        return jnp.asarray(self.n_trials, like.dtype), base, base > 0
+
+    def _probabilities(self, params):
+        """Probabilities f[k, d] whatever the base point."""
+        m, base, there = self._base(params.probabilities)
+        p = params.probabilities
+        return jnp.where(there[None, :], p + (base / m)[None, :], p)
+
     def features(self, x):
         """φ f[1 + 2d, n]."""
-        trials = jnp.asarray(self.n_trials, x.dtype)
-        return stack_rows([jnp.ones((1, x.shape[0]), x.dtype), x.T, trials - x.T])
+        m, _, there = self._base(x)
+        losses = jnp.where(there, 0, m)[:, None] - x.T
+        return stack_rows([jnp.ones((1, x.shape[0]), x.dtype), x.T, losses])
 
     def log_base(self, x):
-        """Σ_j log C(m, x_j) f[n]."""
-        m = jnp.asarray(self.n_trials, x.dtype)
-        return jnp.sum(gammaln(m + 1) - gammaln(x + 1) - gammaln(m - x + 1), axis=1)
+        """Σ_j log p(x_j|b_j/m), or log C(m, x_j) where there is no base point f[n]."""
+        m, base, there = self._base(x)
+        wins = x + base[None, :]
+        losses = m - wins
+        share = wins / m
+        choose = wins * safe_log(share) + losses * safe_log1p(-share)
+        paid = deviance(wins, -x) + deviance(losses, x)
+        ways = count_part(m) - count_part(wins) - count_part(losses)
+        return jnp.sum(ways - jnp.where(there[None, :], paid, choose), axis=1)
+
+    def log_density(self, params, x):
+        """log p(x|k) f[n, k] in saddle-point form (Loader 2000): exact for any number of trials."""
+        m, base, _ = self._base(x)
+        wins = x + base[None, :]
+        losses = m - wins
+
+        def paid(p):
+            gap = m * p[None, :] - x
+            return jnp.sum(deviance(wins, gap) + deviance(losses, -gap), axis=1)
+
+        ways = jnp.sum(count_part(m) - count_part(wins) - count_part(losses), axis=1)
+        return ways[:, None] - jax.lax.map(paid, params.probabilities).T
+
+    def condition(self, params):
+        """Roundings that β · φ can lose f[k]; see `jaxem.families.counts`."""
+        m, _, there = self._base(params.probabilities)
+        p = params.probabilities
+        size = -jnp.minimum(p * safe_log(p), (1 - p) * safe_log1p(-p))
+        return counts.condition(jnp.where(there[None, :], 0, m * size))
 
     def embed(self, x):
         """Coordinates for initialisation: the counts."""
-        return x
+        return x + self._base(x)[1][None, :]
 
     def coefficients(self, params):
-        """β = [0, log p, log(1 − p)] f[k, 1 + 2d]."""
+        """β = [0, log p, log(1 − p)] f[k, 1 + 2d], or with respect to the base point."""
         p = params.probabilities
-        zero = jnp.zeros((p.shape[0], 1), p.dtype)
-        return jnp.concatenate([zero, safe_log(p), safe_log(1 - p)], axis=1)
+        m, base, there = self._base(p)
+        base, there = base[None, :], there[None, :]
+        t = jnp.where(there, m * p / jnp.where(there, base, 1), 0)
+        s = jnp.where(there, -m * p / jnp.where(there, m - base, 1), 0)
+        constant = base * log1p_minus(t) + (m - base) * log1p_minus(s)
+        constant = jnp.sum(jnp.where(there, constant, 0), axis=1, keepdims=True)
+        wins = jnp.where(there, safe_log1p(t), safe_log(jnp.where(there, 1, p)))
+        losses = safe_log1p(jnp.where(there, s, -p))
+        return jnp.concatenate([constant, wins, losses], axis=1)
 
     def blank(self, k, d, dtype):
         """Parameters of the right shapes, to be overwritten by an M-step."""
-        return BinomialParams(jnp.full((k, d), 0.5, dtype))
+        half = jnp.full((k, d), 0.5, dtype)
+        return BinomialParams(jnp.where(self._base(half)[2][None, :], 0, half))
 
     def maximize(self, stats, params, frozen=()):
         """Successes over tosses, or the posterior mode under the prior (a − 1, b − 1 extra)."""
         if "probabilities" in frozen:
             return params
         d = params.probabilities.shape[1]
+        m, base, there = self._base(params.probabilities)
+        there = there[None, :]
         wins, losses = stats.moments[:, 1 : d + 1], stats.moments[:, d + 1 :]
+        total = jnp.where(there, m * stats.moments[:, :1], wins + losses)
         if self.prior is not None:
-            wins = wins + (jnp.asarray(self.prior.a, wins.dtype) - 1)
-            losses = losses + (jnp.asarray(self.prior.b, wins.dtype) - 1)
-        return BinomialParams(safe_divide(wins, wins + losses, params.probabilities))
+            a, b = (value - 1 for value in self.prior.like(wins))
+            wins = wins + a - jnp.where(there, (a + b) * (base / m)[None, :], 0)
+            total = total + a + b
+        return BinomialParams(safe_divide(wins, total, params.probabilities))
 
     def log_prior(self, params):
         """Beta log density, summed over components and features."""
-        p = params.probabilities
+        p = self._probabilities(params)
         return jnp.zeros((), p.dtype) if self.prior is None else self.prior.log_density(p)
 
     def sample(self, key, params, labels):
         """Counts f[n, d] from the components named in labels i[n]."""
-        p = params.probabilities[labels]
-        return jax.random.binomial(key, jnp.asarray(self.n_trials, p.dtype), p, dtype=p.dtype)
+        m, base, _ = self._base(params.probabilities)
+        p = self._probabilities(params)[labels]
+        return jax.random.binomial(key, m, p, dtype=p.dtype) - base[None, :]
 
     def n_parameters(self, n_components, d, frozen=()):
         """Free parameters of the components."""
@@ -104,7 +194,7 @@ class Binomial:
 
     def usable(self, params):
         """True where every probability lies in [0, 1]."""
-        p = params.probabilities
+        p = self._probabilities(params)
         return jnp.all((p >= 0) & (p <= 1), axis=1)
 
     def healthy(self, params, stats):

@@ -6,9 +6,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxem.numerics import safe_divide, safe_log, stack_rows
+from jaxem.numerics import einsum, safe_divide, safe_log, stack_rows
 from jaxem.priors import Gamma
-from jaxem.pytree import pytree
+from jaxem.pytree import pytree, replace
 
 
 @pytree
@@ -32,6 +32,7 @@ class Exponential:
 
     prior: Gamma | None = None
     shared: ClassVar[tuple[str, ...]] = ()
+    scale_kind: ClassVar[str] = "positive"
 
     def validate(self, x: np.ndarray) -> None:
         """Numbers that are not negative."""
@@ -41,6 +42,20 @@ class Exponential:
         if bad.any():
             row = int(np.argmax(bad))
             raise ValueError(f"x must not be negative; row {row}: {x[row]}.")
+
+    def standardized(self, shift, scale):
+        """The same family for z = x / scale."""
+        if self.prior is None:
+            return self
+        return replace(self, prior=replace(self.prior, rate=self.prior.rate / scale))
+
+    def standardize(self, params, shift, scale):
+        """Rates for z = x / scale f[d]."""
+        return ExponentialParams(params.rates * scale[None, :])
+
+    def unstandardize(self, params, shift, scale):
+        """Rates for x = scale · z."""
+        return ExponentialParams(params.rates / scale[None, :])
 
     def features(self, x):
         """φ f[1 + d, n]."""
@@ -59,6 +74,11 @@ class Exponential:
         constant = jnp.sum(safe_log(params.rates), axis=1, keepdims=True)
         return jnp.concatenate([constant, -params.rates], axis=1)
 
+    def log_density(self, params, x):
+        """log p(x|k) f[n, k]."""
+        total = einsum("nj,kj->nk", x, params.rates)
+        return jnp.sum(safe_log(params.rates), axis=1)[None, :] - total
+
     def blank(self, k, d, dtype):
         """Parameters of the right shapes, to be overwritten by an M-step."""
         return ExponentialParams(jnp.ones((k, d), dtype))
@@ -69,8 +89,8 @@ class Exponential:
             return params
         count, total = stats.moments[:, :1], stats.moments[:, 1:]
         if self.prior is not None:
-            count = count + (jnp.asarray(self.prior.shape, count.dtype) - 1)
-            total = total + jnp.asarray(self.prior.rate, count.dtype)
+            shape, rate = self.prior.like(params.rates)
+            count, total = count + shape - 1, total + rate
         return ExponentialParams(safe_divide(count, total, params.rates))
 
     def log_prior(self, params):

@@ -4,8 +4,11 @@ from jaxem.kernels.blocked import Blocks as Blocks
 from jaxem.kernels.blocked import as_blocks as as_blocks
 from jaxem.kernels.blocked import as_one_block as as_one_block
 from jaxem.kernels.blocked import blocked_moments as blocked_moments
+from jaxem.kernels.blocked import recut as recut
+from jaxem.kernels.blocked import softmax_step as softmax_step
 from jaxem.kernels.blocked import weighted_moments as weighted_moments
 from jaxem.kernels.blocked import with_features as with_features
+from jaxem.kernels.blocked import with_known as with_known
 from jaxem.kernels.choose import KERNELS as KERNELS
 from jaxem.kernels.choose import choose as choose
 from jaxem.kernels.choose import softmax_moments as softmax_moments

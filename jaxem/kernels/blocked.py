@@ -27,6 +27,7 @@ class Blocks:
     columns: jax.Array  # f[b, d, m]
     weight: jax.Array  # f[b, m]
     phi: jax.Array | None = None  # f[b, p, m], their features where they are kept
+    known: tuple | None = None  # weight f[b, m] and component i[b, m] of the rows with a label
 
 
 def as_blocks(x: jax.Array, weight: jax.Array, rows: int) -> Blocks:
@@ -49,6 +50,25 @@ def _cut(x, weight, count: int, length: int) -> Blocks:
         weight = jnp.concatenate([weight, jnp.zeros((missing,), weight.dtype)])
     columns = x.reshape(count, length, d).swapaxes(1, 2)
     return Blocks(columns, weight.reshape(count, length))
+
+
+def with_known(blocks: Blocks, weight: jax.Array, label: jax.Array) -> Blocks:
+    """The blocks with weight f[n] and component i[n] of the rows with a label (weight 0: none)."""
+    spare = blocks.weight.size - weight.shape[0]
+    known = jnp.pad(weight, (0, spare)), jnp.pad(label, (0, spare))
+    return replace(blocks, known=tuple(leaf.reshape(blocks.weight.shape) for leaf in known))
+
+
+def recut(blocks: Blocks, rows: int) -> Blocks:
+    """Blocks of at most `rows` rows, without kept features: the same ones where that holds."""
+    _, d, length = blocks.columns.shape
+    if length <= rows:
+        return replace(blocks, phi=None)
+    flat = blocks.columns.swapaxes(1, 2).reshape(-1, d)
+    out = as_blocks(flat, blocks.weight.reshape(-1), rows)
+    if blocks.known is None:
+        return out
+    return with_known(out, *(leaf.reshape(-1) for leaf in blocks.known))
 
 
 def with_features(features: Callable[[jax.Array], jax.Array], blocks: Blocks) -> Blocks:
@@ -114,17 +134,21 @@ def blocked_moments(
 
 def _step(phi, beta, w, reference, exponent, hard, products):
     to_logits, to_moments = products
-    logits = to_logits(beta, phi)
+    r, level = softmax_step(to_logits(beta, phi), w, exponent, hard)
+    return to_moments(r, phi), jnp.sum(w * (level - reference))
+
+
+def softmax_step(logits, w, exponent=None, hard: bool = False) -> tuple[jax.Array, jax.Array]:
+    """w · responsibilities f[k, m] of logits f[k, m], and what they add to the objective f[m]:
+    logsumexp; tempered by `exponent`; of the largest logit alone when `hard`."""
     if hard:
-        top = jnp.max(logits, axis=0)
         best = jnp.argmax(logits, axis=0)
-        r = jnp.where(jnp.arange(beta.shape[0])[:, None] == best[None, :], w[None, :], 0)
-        return to_moments(r, phi), jnp.sum(w * (top - reference))
+        r = jnp.where(jnp.arange(logits.shape[0])[:, None] == best[None, :], w[None, :], 0)
+        return r, jnp.max(logits, axis=0)
     if exponent is not None:
         logits = logits * exponent
     r, level = _softmax(logits, w)
-    level = level if exponent is None else level / exponent
-    return to_moments(r, phi), jnp.sum(w * (level - reference))
+    return r, level if exponent is None else level / exponent
 
 
 def _products(kept: bool, precision: str) -> tuple[Callable, Callable]:

@@ -19,6 +19,7 @@ from jaxem.kernels import (
     summed,
     weighted_moments,
     with_features,
+    with_known,
 )
 from jaxem.models import programs
 from jaxem.models.values import MixtureParams, Prepared
@@ -97,6 +98,9 @@ class Mixture:
             blocks = as_blocks(x, weight, rows)
         if self.kernel == "fused":
             blocks = as_one_block(x, weight, padded_rows(x.shape[0]))
+        if data.label is not None:
+            labelled = jnp.where(data.label >= 0, data.weight, 0)
+            blocks = with_known(blocks, labelled, data.label)
         return Prepared(blocks, base, known, common, total, count)
 
     def keep_features(self, prepared: Prepared) -> Prepared:
@@ -145,28 +149,48 @@ class Mixture:
         size = jnp.sum(jnp.abs(moments * used)) + jnp.sum(jnp.abs(common))
         return Statistics(moments, prepared.common), total + jnp.sum(common), size
 
-    def e_step(self, params: MixtureParams, data: Any) -> tuple[Statistics, jax.Array]:
-        """Statistics and log-likelihood f[]: sums over rows, linear in the weights."""
-        return programs.e_step(self, params, as_data(data))
+    def likelihood(self, params, prepared: Prepared, reference) -> tuple[jax.Array, jax.Array]:
+        """Σ w (log p(x) − reference), the base included, and the same of what soft EM climbs: from
+        log densities, where `expect` has products that lose digits (see `condition`)."""
+        own = programs.likelihood(self, params, prepared, reference)
+        return own[0], own[1]
+
+    def e_step(
+        self, params: MixtureParams, data: Any, base: Any = None
+    ) -> tuple[Statistics, jax.Array]:
+        """Statistics and log-likelihood f[]: sums over rows, linear in the weights.
+
+        Features are those of x − base, so that data far from the origin keep their digits; the
+        statistics carry the base point, and add where it is the same. None: the mean of the
+        mixture, where that is more than eight standard deviations from the origin, else 0.
+        """
+        data = as_data(data)
+        base = None if base is None else jnp.broadcast_to(base, data.x.shape[1:])
+        base = base if base is None else base.astype(data.x.dtype)
+        return programs.e_step(self, params, data, base)
 
     def m_step(self, stats: Statistics, params: MixtureParams) -> MixtureParams:
         """The argmax of expected log-likelihood plus log prior; what is off stays off."""
-        components = self.family.maximize(stats, params.components, self.frozen)
+        inner, own, here, frame = programs.about(self, stats, params)
+        moved = inner.family.maximize(own, here.components, self.frozen)
+        if frame is not None:
+            moved = self.family.unstandardize(moved, frame.shift, frame.scale)
+            moved = kept(self.frozen, params.components, moved)
         if "weights" in self.frozen:
-            return MixtureParams(params.weights, components)
+            return MixtureParams(params.weights, moved)
         count = stats.moments[:, 0]
         if self.weight_prior is not None:
             extra = jnp.asarray(self.weight_prior, count.dtype) - 1
             count = jnp.where(params.weights > 0, jnp.maximum(count + extra, 0), 0)
-        return MixtureParams(count / jnp.sum(count), components)
+        return MixtureParams(count / jnp.sum(count), moved)
 
     def expected_log_likelihood(self, stats: Statistics, params: MixtureParams) -> jax.Array:
         """Q f[] = Σ moments · β + common · γ: what the M-step maximises, without Σ w log h."""
-        beta = self.coefficients(params)
+        inner, own, here, _ = programs.about(self, stats, params)
+        beta = inner.coefficients(here)
         used = jnp.where(beta > NEGLIGIBLE / 10, beta, 0)
-        return jnp.sum(stats.moments * used) + jnp.sum(
-            stats.common * self._common_coefficients(params)
-        )
+        common = inner._common_coefficients(here)
+        return jnp.sum(own.moments * used) + jnp.sum(own.common * common)
 
     def expected_gain(self, stats: Statistics, new: MixtureParams, old: MixtureParams) -> jax.Array:
         """Q(new) − Q(old) f[], from differences of coefficients: digits that Q itself loses."""
@@ -193,6 +217,10 @@ class Mixture:
         """Parameters by one M-step on starting responsibilities f[n, k]."""
         data = as_data(data)
         return programs.seed(self, data, jnp.asarray(resp, data.x.dtype))
+
+    def seed_within(self, data: Any, resp: jax.Array) -> MixtureParams:
+        """As `seed`, of data that are in their frame already."""
+        return programs.seed_within(self, data, jnp.asarray(resp, data.x.dtype))
 
     def blank(self, d: int, dtype: Any) -> MixtureParams:
         """Placeholder parameters of the right shapes: equal weights, the family's blank."""
@@ -267,11 +295,15 @@ class Mixture:
         return weights + self.family.n_parameters(self.n_components, d, self.frozen)
 
     def init(self, key, x: Any, init: Any = "k-means++", weight: Any = None, active: Any = None):
-        """Starting parameters by the named initialiser (see `jaxem.initialize`); components from
-        `active` on are switched off."""
-        data, k = as_data(x, weight), self.n_components
-        embedded = self.family.embed(data.x)
-        return self.seed(data, responsibilities(init, key, embedded, data.weight, k, active))
+        """Starting parameters by the named initialiser (see `jaxem.initialize`), which measures
+        distances in the data's frame; components from `active` on are switched off."""
+        return programs.init(self, key, as_data(x, weight), init, active)
+
+    def init_within(self, key, data, init: Any, active: Any = None) -> MixtureParams:
+        """As `init`, of data that are in their frame already."""
+        embedded, k = self.family.embed(data.x), self.n_components
+        resp = responsibilities(init, key, embedded, data.weight, k, active)
+        return self.seed_within(data, resp)
 
     def regroup(self, key, params: MixtureParams, x: Any, weight: Any = None) -> MixtureParams:
         """Starting parameters that differ from `params` by a split and a merge (see
@@ -304,6 +336,11 @@ class Mixture:
         """b[]: the parameters define a density (weights on the simplex, healthy components)."""
         on_simplex = jnp.all(params.weights >= 0) & (jnp.abs(jnp.sum(params.weights) - 1) < 1e-3)
         return on_simplex & jnp.all(self.family.usable(params.components) | (params.weights <= 0))
+
+
+def kept(frozen: tuple[str, ...], given: Any, moved: Any) -> Any:
+    """`moved` with the frozen fields exactly as given: a way through other units rounds."""
+    return replace(moved, **{name: getattr(given, name) for name in frozen if name != "weights"})
 
 
 def _has_common(family: Any) -> bool:

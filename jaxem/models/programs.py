@@ -4,7 +4,23 @@ too."""
 import jax
 import jax.numpy as jnp
 
-from jaxem.kernels import as_blocks, weighted_moments, whole
+from jaxem.frame import (
+    Frame,
+    frame_within,
+    original_params,
+    standardized_model,
+    standardized_params,
+)
+from jaxem.kernels import (
+    as_blocks,
+    filled,
+    recut,
+    softmax_step,
+    summed,
+    weighted_moments,
+    whole,
+    with_known,
+)
 from jaxem.numerics import einsum, safe_log
 from jaxem.protocols import Statistics
 from jaxem.pytree import replace
@@ -15,11 +31,101 @@ BLOCK_ROWS = 2048
 
 
 @jax.jit
-def e_step(model, params, data):
-    """Statistics and log-likelihood of data that are not prepared yet."""
-    prepared = model.prepare(data)
-    stats, total, _ = model.expect(params, prepared, jnp.zeros((), prepared.base.dtype))
-    return whole(model.mesh, (stats, total + prepared.base))
+def e_step(model, params, data, base):
+    """Statistics about a base point, and the log-likelihood, of data that are not prepared yet."""
+    if base is None and hasattr(model.family, "base_point"):
+        base = jax.lax.stop_gradient(model.family.base_point(params.components, params.weights))
+    x, weight, label = data.x, data.weight, data.label
+    if model.mesh is not None:
+        x, weight, label = filled(model.mesh, x, weight, label)
+
+    def own(rows, rest):
+        return _sums(*rest, *rows)
+
+    parts = summed(model.mesh, own)((x, weight, label), (replace(model, mesh=None), params, base))
+    return whole(model.mesh, parts)
+
+
+def _sums(model, params, base, x, weight, label):
+    """Statistics about the base point, and log-likelihood, block by block of rows f[n, d]."""
+    family, blocks = model.family, as_blocks(x, weight, BLOCK_ROWS)
+    known = None if label is None else with_known(blocks, jnp.ones_like(weight), label + 1).known
+    penalty = _penalty(model, params)
+    exponent = None if model.exponent is None else jnp.asarray(model.exponent, x.dtype)
+    how = exponent, model.assignment == "hard"
+
+    def one(columns, w, known):
+        logits = log_joint_of(model, params, columns.T).T
+        r = softmax_step(logits + penalty[:, None], w, *how)[0]
+        value = softmax_step(logits, w, *how)[1]
+        if known is not None:
+            member = jax.nn.one_hot(known[1] - 1, logits.shape[0], dtype=w.dtype, axis=0)
+            there = (known[1] > 0)[None, :]
+            r = jnp.where(there, member * w[None, :], r)
+            value = jnp.where(there[0], jnp.sum(jnp.where(member > 0, logits, 0), axis=0), value)
+        z = columns.T if base is None else columns.T - base[None, :]
+        moments = einsum("km,pm->kp", r, family.features(z))
+        common = einsum("m,cm->c", w, model.common_features(z))
+        return Statistics(moments, common), jnp.sum(w * value)
+
+    def add(carry, block):
+        return jax.tree.map(jnp.add, carry, one(*block)), None
+
+    pieces = blocks.columns, blocks.weight, known
+    shapes = jax.eval_shape(one, *jax.tree.map(lambda leaf: leaf[0], pieces))
+    start = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+    stats, total = jax.lax.scan(add, start, pieces)[0]
+    if base is not None:
+        stats = replace(stats, base=jnp.sum(weight) * base)
+    return stats, total
+
+
+def _penalty(model, params):
+    """What the objective takes from the log density of each component f[k]: 0 for most families."""
+    if hasattr(model.family, "penalty"):
+        return model.family.penalty(params.components)
+    return jnp.zeros_like(params.weights)
+
+
+def about(model, stats, params):
+    """Model, statistics and parameters in the frame whose origin is the statistics' base point,
+    and that frame; as they are where it is the origin already."""
+    if stats.base is None:
+        return model, stats, params, None
+    total = jnp.sum(stats.moments[:, 0])
+    base = jax.lax.stop_gradient(stats.base / jnp.where(total > 0, total, 1))
+    frame = Frame(base, jnp.ones_like(base))
+    inner = standardized_model(model, frame)
+    return inner, replace(stats, base=None), standardized_params(model, params, frame), frame
+
+
+def likelihood(model, params, prepared, reference):
+    """Σ w (log p(x) − reference), and the same with the penalty on every component, from log
+    densities instead of the features: nothing large cancels. `reference` is near the mean."""
+    penalty, soft = _penalty(model, params), replace(model, mesh=None)
+
+    def one(blocks, rest):
+        model, params, penalty, reference = rest
+
+        def add(carry, block):
+            columns, w, known = block
+            logits = log_joint_of(model, params, columns.T).T
+            out = []
+            for own in (logits, logits + penalty[:, None]) if lifted else (logits,):
+                value = jnp.sum(w * (softmax_step(own, w)[1] - reference))
+                if known is not None:
+                    there = jax.nn.one_hot(known[1], own.shape[0], dtype=bool, axis=0)
+                    level = jnp.sum(jnp.where(there, own, 0), axis=0)
+                    value = value + jnp.sum(known[0] * (level - reference))
+                out.append(value)
+            return carry + jnp.stack([out[0], out[-1]]), None
+
+        cut = recut(blocks, BLOCK_ROWS)
+        start = jnp.zeros((2,), reference.dtype)
+        return jax.lax.scan(add, start, (cut.columns, cut.weight, cut.known))[0]
+
+    lifted = hasattr(model.family, "penalty")
+    return summed(model.mesh, one)(prepared.blocks, (soft, params, penalty, reference))
 
 
 def prepare_rows(model, data, rows):
@@ -30,12 +136,29 @@ def prepare_rows(model, data, rows):
 
 @jax.jit
 def seed(model, data, resp):
-    """One M-step on responsibilities f[n, k]."""
+    """One M-step on responsibilities f[n, k], in the data's frame and back."""
+    frame = frame_within(model.family, data.x, data.weight)
+    inner = standardized_model(model, frame)
+    z = (data.x - frame.shift[None, :]) / frame.scale[None, :]
+    return original_params(model, seed_within(inner, replace(data, x=z), resp), frame)
+
+
+@jax.jit
+def seed_within(model, data, resp):
+    """The same of data that are in their frame."""
     blocks = as_blocks(data.x, data.weight, BLOCK_ROWS)
     moments = weighted_moments(model.family.features, blocks, resp.T)
     common = weighted_moments(model.common_features, blocks)[0]
     blank = model.blank(data.x.shape[1], data.x.dtype)
     return whole(model.mesh, model.m_step(Statistics(moments, common), blank))
+
+
+def init(model, key, data, init, active):
+    """Starting parameters by an initialiser that sees the data in their frame."""
+    frame = frame_within(model.family, data.x, data.weight)
+    z = (data.x - frame.shift[None, :]) / frame.scale[None, :]
+    inner = standardized_model(model, frame)
+    return original_params(model, inner.init_within(key, replace(data, x=z), init, active), frame)
 
 
 @jax.jit
@@ -57,21 +180,21 @@ def regroup(model, key, params, data):
     resp, active = model.predict_proba(params, data.x), params.weights > 0
     embedded = family.embed(data.x)
     child = split_and_merge(key, embedded, data.weight, resp, active, moments, value)
-    return model.seed(data, child)
+    return seed_within(model, data, child)
 
 
 @jax.jit
 def log_joint(model, params, x):
     """log π_k p(x|k) f[n, k], a block of rows at a time."""
-    family = model.family
-
-    def block(x):
-        if hasattr(family, "log_density"):
-            own = family.log_density(params.components, x)
-            return own + safe_log(params.weights)[None, :]
-        logits = einsum("kp,pn->nk", model.coefficients(params), family.features(x))
-        return logits + family.log_base(x)[:, None]
-
     blocks = as_blocks(x, jnp.ones(x.shape[:1], x.dtype), BLOCK_ROWS)
-    joint = jax.lax.map(lambda columns: block(columns.T), blocks.columns)
+    joint = jax.lax.map(lambda columns: log_joint_of(model, params, columns.T), blocks.columns)
     return joint.reshape(-1, model.n_components)[: x.shape[0]]
+
+
+def log_joint_of(model, params, x):
+    """log π_k p(x|k) f[n, k] of a block of rows."""
+    family = model.family
+    if hasattr(family, "log_density"):
+        return family.log_density(params.components, x) + safe_log(params.weights)[None, :]
+    logits = einsum("kp,pn->nk", model.coefficients(params), family.features(x))
+    return logits + family.log_base(x)[:, None]

@@ -14,3 +14,7 @@ from jaxem.numerics.precision import einsum as einsum
 from jaxem.numerics.precision import safe_divide as safe_divide
 from jaxem.numerics.precision import safe_log as safe_log
 from jaxem.numerics.rows import stack_rows as stack_rows
+from jaxem.numerics.special import count_part as count_part
+from jaxem.numerics.special import deviance as deviance
+from jaxem.numerics.special import log1p_minus as log1p_minus
+from jaxem.numerics.special import safe_log1p as safe_log1p

@@ -11,8 +11,10 @@ from jaxem.families.gaussian.params import (
     as_vector,
     check_settings,
     embed_plain,
+    lifted,
     linear_products,
     linear_rows,
+    mean_if_far,
     no_log_base,
     prior_density,
     show,
@@ -46,11 +48,22 @@ def _coefficients(params: GaussianParams) -> tuple[jax.Array, jax.Array, jax.Arr
     return constant[:, None], params.means * precision, -0.5 * precision
 
 
+def _base_point(self: Any, params: GaussianParams, weights: jax.Array) -> jax.Array:
+    """Where sums over rows lose no digits f[d]: see `mean_if_far`."""
+    return mean_if_far(params.means, _wide(params), weights)
+
+
 def _log_density(self: Any, params: GaussianParams, x: jax.Array) -> jax.Array:
     """log N(x; μ_k, σ²_k) f[n, k] from residuals: nothing large cancels."""
     precision, log_det = _precisions(params)
-    z = (x[None, :, :] - params.means[:, None, :]) * jnp.sqrt(precision)[:, None, :]
-    return -0.5 * (log_det[:, None] + jnp.sum(z * z, axis=-1)).T
+
+    def add(square, column):
+        own, mean, one = column
+        return square + (own[None, :] - mean[:, None]) ** 2 * one[:, None], None
+
+    start = jnp.zeros((len(precision), x.shape[0]), x.dtype)
+    square = jax.lax.scan(add, start, (x.T, params.means.T, precision.T))[0]
+    return -0.5 * (log_det[:, None] + square).T
 
 
 def _condition(self: Any, params: GaussianParams) -> jax.Array:
@@ -58,9 +71,17 @@ def _condition(self: Any, params: GaussianParams) -> jax.Array:
     return jnp.sum(params.means**2 * _precisions(params)[0], axis=-1)
 
 
+def _penalty(self: Any, params: GaussianParams) -> jax.Array:
+    """−½ Σ_j r_j / σ_j² f[k]: what reg_covar takes from each log density in the objective."""
+    precision = _precisions(params)[0]
+    reg = as_vector(self.reg_covar, precision.shape[-1], precision.dtype)
+    return -0.5 * einsum("kj,j->k", precision, reg)
+
+
 def _standardized(self: Any, shift, scale):
     """The same family for z = (x − shift) / scale."""
-    prior = None if self.prior is None else self.prior.standardized(shift, scale)
+    common = self.covariance_type == "spherical"
+    prior = None if self.prior is None else self.prior.standardized(shift, scale, common)
     return replace(self, prior=prior, reg_covar=self.reg_covar / scale**2)
 
 
@@ -114,6 +135,7 @@ class DiagGaussian:
     covariance_type: ClassVar[str] = "diag"
     shared: ClassVar[tuple[str, ...]] = ()
     scale_kind: ClassVar[str] = "feature"
+    residual_form: ClassVar[bool] = True
 
     validate = check_settings
     log_base = no_log_base
@@ -122,10 +144,12 @@ class DiagGaussian:
     log_prior = prior_density
     log_density = _log_density
     condition = _condition
+    base_point = _base_point
     standardized = _standardized
     standardize = _standardize
     unstandardize = _unstandardize
     sample = _sample
+    penalty = _penalty
     usable = _usable
     min_rows = _min_rows
     narrowness = _narrowness
@@ -140,7 +164,9 @@ class DiagGaussian:
 
     def coefficients(self, params):
         """β f[k, p] with log p(x|k) = β_k · φ(x)."""
-        return jnp.concatenate(_coefficients(params), axis=1)
+        constant, linear, square = _coefficients(params)
+        beta = jnp.concatenate([constant, linear, square], axis=1)
+        return lifted(beta, square, as_vector(self.reg_covar, square.shape[1], beta.dtype))
 
     def blank(self, k, d, dtype):
         """Parameters of the right shapes, to be overwritten by an M-step."""
@@ -155,14 +181,14 @@ class DiagGaussian:
         if "covariances" in frozen:
             return GaussianParams(means, params.covariances)
         squares = second - 2 * means * first + count[:, None] * means**2
+        squares = squares + count[:, None] * as_vector(self.reg_covar, d, means.dtype)[None]
         total = count
         if self.prior is not None:
             gap = means - self.prior.mean[None, :]
             scale = as_vector(self.prior.scale, d, means.dtype)
             squares = squares + self.prior.shrinkage * gap**2 + scale[None, :]
             total = total + self.prior.dof + 3
-        variances = safe_divide(squares, total[:, None], params.covariances)
-        return GaussianParams(means, variances + as_vector(self.reg_covar, d, means.dtype)[None])
+        return GaussianParams(means, safe_divide(squares, total[:, None], params.covariances))
 
     def n_parameters(self, n_components, d, frozen=()):
         """Free parameters of the components."""
@@ -186,6 +212,7 @@ class SphericalGaussian:
     covariance_type: ClassVar[str] = "spherical"
     shared: ClassVar[tuple[str, ...]] = ()
     scale_kind: ClassVar[str] = "scalar"
+    residual_form: ClassVar[bool] = True
 
     validate = check_settings
     log_base = no_log_base
@@ -194,10 +221,12 @@ class SphericalGaussian:
     log_prior = prior_density
     log_density = _log_density
     condition = _condition
+    base_point = _base_point
     standardized = _standardized
     standardize = _standardize
     unstandardize = _unstandardize
     sample = _sample
+    penalty = _penalty
     usable = _usable
     min_rows = _min_rows
     narrowness = _narrowness
@@ -209,7 +238,8 @@ class SphericalGaussian:
     def coefficients(self, params):
         """β f[k, p] with log p(x|k) = β_k · φ(x)."""
         constant, linear, square = _coefficients(params)
-        return jnp.concatenate([constant, linear, square[:, :1]], axis=1)
+        beta = jnp.concatenate([constant, linear, square[:, :1]], axis=1)
+        return lifted(beta, square, as_vector(self.reg_covar, square.shape[1], beta.dtype))
 
     def blank(self, k, d, dtype):
         """Parameters of the right shapes, to be overwritten by an M-step."""
@@ -224,13 +254,13 @@ class SphericalGaussian:
         if "covariances" in frozen:
             return GaussianParams(means, params.covariances)
         square = second + jnp.sum(means * (count[:, None] * means - 2 * first), axis=-1)
+        square = square + count * jnp.sum(as_vector(self.reg_covar, d, means.dtype))
         total = d * count
         if self.prior is not None:
             gap = means - self.prior.mean[None, :]
             square = square + self.prior.shrinkage * jnp.sum(gap**2, axis=-1) + self.prior.scale
             total = total + self.prior.dof + d + 2
-        variances = safe_divide(square, total, params.covariances)
-        return GaussianParams(means, variances + as_vector(self.reg_covar, d, means.dtype)[:1])
+        return GaussianParams(means, safe_divide(square, total, params.covariances))
 
     def n_parameters(self, n_components, d, frozen=()):
         """Free parameters of the components."""

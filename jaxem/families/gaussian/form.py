@@ -7,12 +7,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxem.families.gaussian.params import LOG_2PI, pack, unpack
+from jaxem.families.gaussian.params import LOG_2PI, WRITTEN, pack, unpack
 from jaxem.numerics import batch_minor, einsum, eliminate
-
-#: Dimensions up to which sums over them are written out: on a CPU a batched product is one call of
-#: a library for each matrix, which takes longer than the product.
-WRITTEN = 8
 
 
 @jax.custom_jvp

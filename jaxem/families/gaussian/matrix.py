@@ -4,8 +4,16 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
-from jaxem.families.gaussian.params import LOG_2PI, GaussianParams, as_vector, outer
+from jaxem.families.gaussian.params import (
+    LOG_2PI,
+    WRITTEN,
+    GaussianParams,
+    as_vector,
+    mean_if_far,
+    outer,
+)
 from jaxem.numerics import cholesky, einsum, inverse_factor
 from jaxem.pytree import replace
 
@@ -13,6 +21,20 @@ from jaxem.pytree import replace
 def ridge(family: Any, d: int, dtype: Any) -> jax.Array:
     """reg_covar on the diagonal f[d, d]."""
     return jnp.diag(as_vector(family.reg_covar, d, dtype))
+
+
+def diagonal(d: int) -> np.ndarray:
+    """Where the diagonal stands in packed matrices, i[d]."""
+    i, j = np.triu_indices(d)
+    return np.flatnonzero(i == j)
+
+
+def penalty(self: Any, params: GaussianParams) -> jax.Array:
+    """−½ Σ_j r_j Λ_jj f[k]: what reg_covar takes from each log density in the objective."""
+    k, d = params.means.shape
+    w = inverse_factor(params.covariances)[0]
+    reg = as_vector(self.reg_covar, d, w.dtype)
+    return jnp.broadcast_to(-0.5 * einsum("...ij,...ij,j->...", w, w, reg), (k,))
 
 
 def like(value: jax.Array, target: jax.Array) -> jax.Array:
@@ -40,16 +62,33 @@ def unstandardize(self: Any, params: GaussianParams, shift, scale):
     return GaussianParams(means, params.covariances * square)
 
 
+def base_point(self: Any, params: GaussianParams, weights: jax.Array) -> jax.Array:
+    """Where sums over rows lose no digits f[d]: see `mean_if_far`."""
+    variances = jnp.diagonal(params.covariances, axis1=-2, axis2=-1)
+    return mean_if_far(params.means, jnp.broadcast_to(variances, params.means.shape), weights)
+
+
 def log_density(self: Any, params: GaussianParams, x: jax.Array) -> jax.Array:
     """log N(x; μ_k, Σ_k) f[n, k] from residuals: nothing large cancels, wherever the data lie."""
     k, d = params.means.shape
     w, log_det, _ = inverse_factor(params.covariances)
     w, log_det = jnp.broadcast_to(w, (k, d, d)), jnp.broadcast_to(log_det, (k,))
-    centre = jnp.mean(params.means, axis=0)
-    z = einsum("kij,nj->kni", w, x - centre[None, :])
-    z = z - einsum("kij,kj->ki", w, params.means - centre[None, :])[:, None, :]
-    constant = d * LOG_2PI + log_det
-    return -0.5 * (constant[:, None] + jnp.sum(z * z, axis=-1)).T
+    if d <= WRITTEN:
+        gaps = [x[:, j][None, :] - params.means[:, j, None] for j in range(d)]
+        rows = [sum(w[:, i, j, None] * gaps[j] for j in range(i + 1)) for i in range(d)]
+        square = sum(row * row for row in rows)
+    else:
+        centre = jnp.mean(params.means, axis=0)
+        gap, offset = (x - centre[None, :]).T, params.means - centre[None, :]
+
+        def add(square, row):
+            z = einsum("kj,jn->kn", row, gap) - einsum("kj,kj->k", row, offset)[:, None]
+            return square + z * z, None
+
+        # One row of the factors at a time: n × k numbers, as many as there are logits.
+        start = jnp.zeros((k, x.shape[0]), x.dtype)
+        square = jax.lax.scan(add, start, w.swapaxes(0, 1))[0]
+    return -0.5 * (d * LOG_2PI + log_det[:, None] + square).T
 
 
 def condition(self: Any, params: GaussianParams) -> jax.Array:

@@ -8,10 +8,14 @@ import numpy as np
 
 from jaxem.checks import positive
 from jaxem.display import constructor
-from jaxem.numerics import safe_divide
+from jaxem.numerics import einsum, safe_divide
 from jaxem.pytree import pytree
 
 LOG_2PI = float(np.log(2 * np.pi))
+
+#: Dimensions up to which sums over them are written out: on a CPU a batched product is one call of
+#: a library for each matrix, which takes longer than the product.
+WRITTEN = 8
 
 
 @pytree
@@ -80,6 +84,24 @@ def update_means(family: Any, count, first, params, frozen):
 def as_vector(value: Any, d: int, dtype: Any) -> jax.Array:
     """A scalar or f[d] as f[d]."""
     return jnp.broadcast_to(jnp.asarray(value, dtype), (d,))
+
+
+#: Standard deviations from the origin beyond which sums of squares are taken about the mean.
+FAR = 8
+
+
+def mean_if_far(means: jax.Array, variances: jax.Array, weights: jax.Array) -> jax.Array:
+    """The mean f[d] of a mixture of components of these means and variances f[k, d] where it is
+    more than `FAR` standard deviations from the origin, else 0."""
+    mean = einsum("k,kj->j", weights, means)
+    spread = einsum("k,kj->j", weights, variances + (means - mean[None, :]) ** 2)
+    return jnp.where(mean**2 > FAR**2 * spread, mean, 0)
+
+
+def lifted(beta: jax.Array, squares: jax.Array, reg_covar: jax.Array) -> jax.Array:
+    """β f[..., p] with the penalty −½ Σ_j r_j Λ_jj of `reg_covar` f[d] on its constant; `squares`
+    f[..., d] are the coefficients −½ Λ_jj."""
+    return beta.at[..., 0].add(einsum("...j,j->...", squares, reg_covar))
 
 
 # Methods that several covariance types take over as they are.

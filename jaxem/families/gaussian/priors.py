@@ -91,10 +91,11 @@ class NormalInverseGamma:
         for name in ("shrinkage", "dof", "scale"):
             positive(f"prior {name}", getattr(self, name))
 
-    def standardized(self, shift, scale):
-        """The same prior for z = (x − shift) / scale."""
+    def standardized(self, shift, scale, common: bool = False):
+        """The same prior for z = (x − shift) / scale; `common`: of one variance for all features,
+        which have one scale."""
         own = jnp.asarray(self.scale)
-        square = scale**2 if own.ndim == 1 else scale[0] ** 2
+        square = scale[0] ** 2 if common else scale**2
         mean = (jnp.asarray(self.mean) - shift) / scale
         return NormalInverseGamma(mean, self.shrinkage, self.dof, own / square)
 

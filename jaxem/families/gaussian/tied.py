@@ -14,8 +14,10 @@ from jaxem.families.gaussian import form, matrix
 from jaxem.families.gaussian.params import (
     LOG_2PI,
     GaussianParams,
+    as_vector,
     check_settings,
     embed_plain,
+    lifted,
     linear_products,
     linear_rows,
     no_log_base,
@@ -64,6 +66,7 @@ class TiedGaussian:
     covariance_type: ClassVar[str] = "tied"
     shared: ClassVar[tuple[str, ...]] = ("covariances",)
     scale_kind: ClassVar[str] = "feature"
+    residual_form: ClassVar[bool] = True
 
     validate = check_settings
     log_base = no_log_base
@@ -75,10 +78,12 @@ class TiedGaussian:
     unstandardize = matrix.unstandardize
     log_density = matrix.log_density
     condition = matrix.condition
+    base_point = matrix.base_point
     sample = matrix.sample
     features = _features
     products = _products
     coefficients = _coefficients
+    penalty = matrix.penalty
     usable = _usable
 
     def common_features(self, x):
@@ -86,9 +91,12 @@ class TiedGaussian:
         return stack_rows([linear_rows(x)[0], *square_rows(x)])
 
     def common_coefficients(self, params):
-        """γ = [−½ (d log 2π + log|Σ|), −½ vech Λ with off-diagonals doubled]."""
+        """γ = [−½ (d log 2π + log|Σ|), −½ vech Λ with off-diagonals doubled], the penalty of
+        reg_covar added."""
         d = params.means.shape[-1]
         beta = form.coefficients(jnp.zeros_like(params.means[:1]), params.covariances[None])[0]
+        squares = beta[d + 1 :][matrix.diagonal(d)]
+        beta = lifted(beta, squares, as_vector(self.reg_covar, d, beta.dtype))
         return jnp.concatenate([beta[:1], beta[d + 1 :]])
 
     def blank(self, k, d, dtype):
@@ -105,13 +113,13 @@ class TiedGaussian:
         cross = einsum("ki,kj->ij", means, first - 0.5 * count[:, None] * means)
         scatter = unpack(stats.common[1:], d) - cross - cross.T
         total = stats.common[0]
+        scatter = scatter + total * matrix.ridge(self, d, means.dtype)
         if self.prior is not None:
             gap = means - self.prior.mean[None, :]
             scatter = scatter + self.prior.shrinkage * einsum("ki,kj->ij", gap, gap)
             scatter = scatter + self.prior.scale_matrix(d, means.dtype)
             total = total + self.prior.dof + d + 1 + k
-        covariance = safe_divide(scatter, total, params.covariances)
-        return GaussianParams(means, covariance + matrix.ridge(self, d, means.dtype))
+        return GaussianParams(means, safe_divide(scatter, total, params.covariances))
 
     def n_parameters(self, n_components, d, frozen=()):
         """Free parameters of the components."""
@@ -134,6 +142,7 @@ class KnownGaussian:
     covariance_type: ClassVar[str] = "known"
     shared: ClassVar[tuple[str, ...]] = ("covariances",)
     scale_kind: ClassVar[str] = "feature"
+    residual_form: ClassVar[bool] = True
     prior: ClassVar[None] = None
 
     __repr__ = show
@@ -143,6 +152,7 @@ class KnownGaussian:
     unstandardize = matrix.unstandardize
     log_density = matrix.log_density
     condition = matrix.condition
+    base_point = matrix.base_point
     sample = matrix.sample
     features = _features
     products = _products
