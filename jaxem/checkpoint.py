@@ -21,11 +21,11 @@ from jaxem._version import __version__
 from jaxem.place import Place
 from jaxem.store import Store
 
-FORMAT = 4
+FORMAT = 5
 
 #: What a checkpoint knows of a store beside its runs and its flight: numbers, and arrays of lanes.
 COUNTERS = ("executed", "rung", "stage", "generation", "spent")
-LANES = ("alive", "follows", "parent", "brood")
+LANES = ("alive", "follows", "parent", "brood", "contenders", "verdicts")
 
 #: Seconds between two writes.
 INTERVAL = 10.0

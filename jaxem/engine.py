@@ -25,7 +25,7 @@ GRAVE = 64
 
 @pytree
 class Control:
-    """All but the static three is traced: a new tolerance compiles nothing."""
+    """All but the static three are traced: a new tolerance compiles nothing."""
 
     tol: Any = 1e-6
     max_iter: Any = 500
@@ -33,6 +33,7 @@ class Control:
     stop: str = static(default="log_likelihood")
     accelerate: str | None = static(default=None)
     trace: int = static(default=0)  # iterations whose objective is kept
+    remaining: Any = jnp.inf  # nats that Aitken's prediction of what is left must be below, too
 
 
 @pytree
@@ -110,10 +111,11 @@ def step(model, prepared, control: Control, run: Run) -> Run:
     new = evaluate(model, params, prepared, select(fresh, old.level, old.level + old.rest))
     sick = model.diagnose(params, select(fresh, new.stats, old.stats), prepared)
     gain = jnp.where(fresh, jnp.inf, difference(new, old))
-    refusal = _refusal(control, new, old, gain, sick, fresh)
+    climbs = bold | model.climbs()
+    refusal = _refusal(control, new, old, gain, sick, fresh, climbs)
     accepted = refusal == Status.RUNNING
     small = accepted & ~fresh & _small(model, control, run, new, gain, prepared)
-    progress = _progress(control, run, gain, old, accepted)
+    progress = _progress(control, run, gain, old, accepted, climbs)
     n_iter = run.n_iter + 1
     # A refused proposal says nothing about the point it leaves us at.
     calm = jnp.where(small, run.calm + 1, jnp.where(accepted, 0, run.calm))
@@ -153,11 +155,12 @@ def _propose(model, control, run, plain):
     return params, bold, select(run.n_iter < 0, begun, memory)
 
 
-def _refusal(control, new, old, gain, sick, fresh):
-    """RUNNING for an acceptable step, else what is wrong with it, worst first."""
+def _refusal(control, new, old, gain, sick, fresh, climbs):
+    """RUNNING for an acceptable step, else what is wrong with it, worst first. Only a step that
+    `climbs`, if it is what it should be, is refused because it does not."""
     finite = jnp.isfinite(objective(new)) & _finite(new.params)
     poisoned = fresh & ~_finite(new.stats)  # by the data: no parameters can be blamed yet
-    guarded = ~fresh & jnp.asarray(control.guard)
+    guarded = ~fresh & jnp.asarray(control.guard) & climbs
     fell, slipped = guarded & (gain < -GRAVE * _noise(old)), guarded & (gain < -_noise(old))
     return jnp.select(
         [poisoned, sick != Status.RUNNING, ~finite, fell, slipped],
@@ -166,9 +169,10 @@ def _refusal(control, new, old, gain, sick, fresh):
     ).astype(jnp.int32)
 
 
-def _progress(control, run, gain, old, accepted):
+def _progress(control, run, gain, old, accepted, climbs):
     """Gain since it last exceeded rounding, and the steps that took; rules that watch the
     parameters are not ended by a flat likelihood."""
+    gain = jnp.where(climbs, gain, jnp.abs(gain))
     crept = run.crept + jnp.where(accepted & jnp.isfinite(gain), gain, 0)
     moved = (crept > _noise(old)) | (run.n_iter <= 0) | (control.stop == "parameters")
     return jnp.where(moved, 0, crept), jnp.where(moved, 0, run.flat + 1)
@@ -179,8 +183,12 @@ def _small(model, control, run, new, gain, prepared):
     q_gain = gain
     if control.stop == "q":
         q_gain = model.expected_gain(old.stats, new.params, old.params) / prepared.weight
-    rule = RULES[control.stop]
-    return rule(gain, run.gain, objective(new), old.params, new.params, q_gain, control.tol)
+    seen = gain, run.gain, objective(new), old.params, new.params, q_gain
+    if control.stop == "parameters":
+        moves = (model.reported(own.params, prepared) for own in (old, new))
+        seen = gain, run.gain, objective(new), *moves, q_gain
+    settled = RULES["aitken"](*seen, control.remaining / prepared.weight)
+    return RULES[control.stop](*seen, control.tol) & settled
 
 
 def _noise(point: Point) -> jax.Array:

@@ -36,6 +36,7 @@ from jaxem.starts import (
     unpadded,
 )
 from jaxem.store import Store
+from jaxem.winners import settled
 
 
 def fit(
@@ -120,10 +121,13 @@ def fit(
             start(store, model, array, key, init)
             store.key, store.generations = key, generations
             watch = (checkpoint, mark), progress
-            result, condition = run(store, max_iter, raced(race, n_starts, generations), *watch)
+            wider = refinable(array.dtype, place)
+            winners = n_starts > 1 and not wider
+            begun_race = raced(race, n_starts, generations)
+            result, condition = run(store, max_iter, begun_race, *watch, winners)
             result = unpadded(model, result)
-            if array.dtype == np.float32 and place.platform != "tpu":
-                settings = control, memory_limit, kernel, place
+            if wider:
+                settings = control, memory_limit, kernel, place, n_starts > 1
                 again = partial(continued, model, raw, result, settings)
                 weight = float(np.max(store.grid.prepared.weight))
                 result = refine(result, condition, weight, again)
@@ -172,13 +176,18 @@ def precision_of(dtype: Any) -> Any:
     return enable_x64(True) if wide else nullcontext()
 
 
+def refinable(dtype: Any, place: Place) -> bool:
+    """Whether fits of this dtype can go on in float64."""
+    return dtype == np.float32 and place.platform != "tpu"
+
+
 def continued(
     model, raw: tuple, fits: Fit, settings: tuple, lanes: np.ndarray, most: int | None = None
 ) -> Fit:
     """These lanes of a float32 `fits`, gone on in float64 from where they stand: as far as they
     would have gone, or by at most so many iterations."""
     x, weight, labels = raw
-    control, limit, kernel, place = settings
+    control, limit, kernel, place, winners = settings
     left = max(0, int(control.max_iter) - int(np.max(fits.n_iter[lanes])))
     left = left if most is None else min(left, most)
     control = replace(control, max_iter=left)
@@ -194,7 +203,10 @@ def continued(
         params = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64)[lanes], fits.params)
         schedule.begin(store, _standardize_lanes(model, params, frame))
         race_lanes(store, left + 1, False)
-        return schedule.conclude(store)[0]
+        done = schedule.conclude(store, fits.objective.dtype)
+        if winners and left > 0:
+            done = settled(store, *done, left, fits.objective.dtype)
+        return done[0]
 
 
 @jax.jit

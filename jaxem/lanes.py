@@ -79,7 +79,8 @@ def prepare(grid: Grid, rows: int) -> Grid:
     """The grid with its data cut into blocks of so many rows. MemoryError, with the budget, where
     the data alone are too much for the device."""
     try:
-        return replace(grid, prepared=_prepare(grid.model, grid.data, grid.shared, rows))
+        prepared = _prepare(grid.model, grid.data, grid.shared, rows)
+        return replace(grid, prepared=replace(prepared, frame=grid.frame))
     except jax.errors.JaxRuntimeError as error:
         if not budget.exhausted(error):
             raise

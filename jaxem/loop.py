@@ -114,13 +114,13 @@ def _em(model, params, data, control):
     frame = frame_within(model.family, data.x, data.weight)
     inner = cast(standardized_model(model, frame), data.x.dtype)
     z = (data.x - frame.shift[None, :]) / frame.scale[None, :]
-    prepared = inner.prepare(replace(data, x=z))
+    prepared = replace(inner.prepare(replace(data, x=z)), frame=frame)
     run = engine.start(inner, standardized_params(model, params, frame), prepared, control)
     going = lambda run: run.status == Status.RUNNING  # noqa: E731
     body = partial(engine.step, inner, prepared, control)
     run = jax.lax.while_loop(going, body, run)
     fit = finish(inner, prepared, run, frame, exact=True)
-    components = kept(model.frozen, params.components, fit.params.components)
+    components = kept(model, params.components, fit.params.components)
     fit = replace(fit, params=replace(fit.params, components=components))
     return whole(getattr(model, "mesh", None), fit)
 
@@ -147,10 +147,10 @@ def finish(
         reported = cast(original_params(model, point.params, frame), dtype or point.rest.dtype)
         own = standardized_params(model, cast(reported, point.rest.dtype), frame)
         reference = likelihood / prepared.weight
-        rest, penalised = model.likelihood(own, prepared, reference)
+        rest = model.likelihood(own, prepared, reference)
         likelihood = reference * prepared.weight + rest
         if soft:
-            goal = reference * prepared.weight + (penalised + model.log_prior(own))
+            goal = likelihood + model.log_prior(own)
     trace = None if run.record is None else total(run.record)
     fit = Fit(point.params, likelihood, goal, status, run.n_iter, trace)
     return restore(model, fit, frame, prepared.weight)

@@ -188,7 +188,7 @@ def many_data_sets(model, data, frame, n_starts, control, plan, own, place: Plac
 def _prepare_each(model, frame, data, rows):
     def one(frame, data):
         inner = cast(standardized_model(model, frame), data.x.dtype)
-        return inner, inner.prepare(data, rows)
+        return inner, replace(inner.prepare(data, rows), frame=frame)
 
     return jax.vmap(one)(frame, data)
 

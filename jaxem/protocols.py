@@ -40,7 +40,6 @@ class Family(Protocol):
     the origin adds `base_point(params, weights) f[d]`; one with a more accurate log density than
     β · φ adds `log_density(params, x) f[n, k]`, `condition(params) f[k]`, the roundings that β · φ
     can lose, and `residual_form` = True where that density costs little more than β · φ; one whose
-    objective is not its likelihood adds `penalty(params) f[k]`, which β · φ includes; one whose
     likelihood has spurious maxima adds `min_rows(d)` and `narrowness(params, weights) f[k]`; one
     whose features are products of two of the atoms [1, x_1, .., x_d] adds their pairs,
     `products(d) ((i, j), ...)`, from which the fused kernel makes φ on chip.

@@ -68,7 +68,7 @@ def promote(store: Store, alive, quotas, value, score) -> np.ndarray:
     """The lanes that run on, of each data set up to its quota i[groups] by their standing and by
     what it may become; the others become PRUNED (unless they have ended by themselves)."""
     runs, follows = store.runs, store.follows
-    scores = score, score + _still_to_gain(runs)
+    scores = score, score + still_to_gain(runs)
     able = alive[np.isin(runs.status[alive], (Status.RUNNING, *SOUND))]
     kept = [np.zeros(0, int)]
     for own in by_group(store, able):
@@ -99,7 +99,7 @@ def by_group(store: Store, lanes: np.ndarray) -> list[np.ndarray]:
     return np.split(lanes, np.flatnonzero(np.diff(store.groups[lanes])) + 1)
 
 
-def _still_to_gain(runs) -> np.ndarray:
+def still_to_gain(runs) -> np.ndarray:
     """Aitken's prediction g·a/(1−a), a = g_t/g_{t−1}: slow climbers that will pass the others."""
     gain, before = runs.gain, runs.gain_before
     known = np.isfinite(gain) & np.isfinite(before) & (gain > 0) & (before > 0)

@@ -14,6 +14,7 @@ from jaxem.race import run as race_lanes
 from jaxem.result import Fit, Report
 from jaxem.status import Status
 from jaxem.store import Store
+from jaxem.winners import settled
 
 
 def raced(race: bool | None, n_starts: int, generations: int = 0) -> bool:
@@ -22,10 +23,16 @@ def raced(race: bool | None, n_starts: int, generations: int = 0) -> bool:
 
 
 def run(
-    store: Store, max_iter: int, raced: bool, checkpoint: tuple, progress: bool | None
+    store: Store,
+    max_iter: int,
+    raced: bool,
+    checkpoint: tuple,
+    progress: bool | None,
+    winners: bool = False,
 ) -> tuple[Fit, np.ndarray]:
-    """All lanes to their ends, watched by a checkpoint (path, fingerprint) and a progress line;
-    also the condition of each."""
+    """All lanes to their ends, watched by a checkpoint (path, fingerprint) and a progress line, and
+    (`winners`) those that may be the best of their data set further (see `jaxem.winners`); also the
+    condition of each."""
     path, mark = checkpoint
     path = own_path(path, store.place)
     line = reporter(progress) if jax.process_index() == 0 or not store.place.several else None
@@ -40,10 +47,16 @@ def run(
         for look in looks:
             look(store)
 
+    watch = on_look if looks else None
+    fits, condition = None, None
     try:
-        race_lanes(store, max_iter, raced, on_look if looks else None)
-        if raced:
-            breed(store, max_iter, on_look if looks else None)
+        if store.contenders is None:
+            race_lanes(store, max_iter, raced, watch)
+            if raced:
+                breed(store, max_iter, watch)
+        fits, condition = _concluded(store)
+        if winners:
+            fits, condition = settled(store, fits, condition, max_iter, on_look=watch)
     except KeyboardInterrupt:
         if store.place.several:
             raise  # the others wait for this process's lanes
@@ -53,23 +66,32 @@ def run(
             RuntimeWarning,
             stacklevel=3,
         )
+        if fits is None:
+            fits, condition = _concluded(store)
     finally:
         clear(line)
     if write is not None:
         write(store, last=True)
+    return replace(fits, follows=_followers(store), report=_report(store)), condition
+
+
+def _concluded(store: Store) -> tuple[Fit, np.ndarray]:
+    """The `Fit` of every lane as it stands, and its condition."""
+    fits, condition = schedule.conclude(store)
+    parent = store.parent
+    if parent is None and store.generations:
+        parent = np.full(len(store.groups), -1)
+    return replace(fits, parent=parent, status=judged(store, fits.status)), condition
+
+
+def _report(store: Store) -> Report:
     weight = float(np.max(store.grid.prepared.weight))
-    report = Report(
+    return Report(
         executed=_executed(store),
         needed=store.spent + int(np.sum(store.runs.n_iter + 1)),
         kernel=store.grid.model.kernel,
         stopping_gain=float(store.control.tol) * weight,
     )
-    fits, condition = schedule.conclude(store)
-    parent = store.parent
-    if parent is None and store.generations:
-        parent = np.full(len(store.groups), -1)
-    fits = replace(fits, follows=_followers(store), parent=parent, report=report)
-    return replace(fits, status=judged(store, fits.status)), condition
 
 
 def _executed(store: Store) -> int:

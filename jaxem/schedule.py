@@ -85,10 +85,11 @@ def spurious(store: Store) -> np.ndarray:
     return _by_bucket(store, partial(_look_at, lanes.spurious, store))
 
 
-def conclude(store: Store, dtype: Any = None) -> Any:
-    """The `Fit` of all lanes, NumPy leaves, lane axis leading, and their condition f[lanes]; as
-    fits whose parameters are to be reported in `dtype`."""
-    return _by_bucket(store, partial(_look_at, partial(lanes.conclude, dtype=dtype), store))
+def conclude(store: Store, dtype: Any = None, chosen: np.ndarray | None = None) -> Any:
+    """The `Fit` of the chosen lanes (None: all), NumPy leaves, lane axis leading, and their
+    condition f[lanes]; as fits whose parameters are to be reported in `dtype`."""
+    look = partial(_look_at, partial(lanes.conclude, dtype=dtype), store)
+    return _by_bucket(store, look, chosen)
 
 
 def _look_at(program: Callable, store: Store, part, groups) -> Any:

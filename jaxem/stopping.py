@@ -24,7 +24,7 @@ def aitken(gain, last_gain, level, old, new, q_gain, tol):
     """Predicted remaining gain g·a/(1−a) < tol, a = g_t/g_{t−1} (Böhning et al. 1994)."""
     ratio = gain / jnp.where(last_gain == 0, 1, last_gain)
     trusted = (last_gain != 0) & (ratio > 0) & (ratio < 1)
-    predicted = gain * ratio / jnp.where(trusted, 1 - ratio, 1)
+    predicted = jnp.abs(gain) * ratio / jnp.where(trusted, 1 - ratio, 1)
     return jnp.where(trusted, predicted < tol, jnp.abs(gain) < 1e-3 * tol)
 
 

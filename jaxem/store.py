@@ -44,6 +44,8 @@ class Store:
     parent: Any = None  # i[lanes], whose child a lane holds by now, or -1
     generation: int = 0  # generations of children behind us
     brood: Any = None  # i[...], children whose race is not over
+    contenders: Any = None  # i[...], lanes that run on because they may be the best
+    verdicts: Any = None  # i[...], how these had ended before
     spent: int = 0  # lane-iterations of runs whose place a child took
     gate: Gate = field(default_factory=Gate)
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from jaxem.checks import positive
 from jaxem.data import Data, as_data
+from jaxem.frame import original_params
 from jaxem.initialize import responsibilities
 from jaxem.kernels import (
     as_blocks,
@@ -149,11 +150,21 @@ class Mixture:
         size = jnp.sum(jnp.abs(moments * used)) + jnp.sum(jnp.abs(common))
         return Statistics(moments, prepared.common), total + jnp.sum(common), size
 
-    def likelihood(self, params, prepared: Prepared, reference) -> tuple[jax.Array, jax.Array]:
-        """Σ w (log p(x) − reference), the base included, and the same of what soft EM climbs: from
-        log densities, where `expect` has products that lose digits (see `condition`)."""
-        own = programs.likelihood(self, params, prepared, reference)
-        return own[0], own[1]
+    def likelihood(self, params: MixtureParams, prepared: Prepared, reference) -> jax.Array:
+        """Σ w (log p(x) − reference), the base included, from log densities, where `expect` has
+        products that lose digits (see `condition`)."""
+        return programs.likelihood(self, params, prepared, reference)
+
+    def climbs(self) -> jax.Array:
+        """Whether no step of plain EM lowers the objective b[]: not where `reg_covar` is added."""
+        return jnp.all(jnp.asarray(getattr(self.family, "reg_covar", 0.0)) <= 0)
+
+    def reported(self, params: MixtureParams, prepared: Prepared) -> MixtureParams:
+        """Parameters in the units of the data, but for where these have their origin."""
+        if prepared.frame is None:
+            return params
+        frame = replace(prepared.frame, shift=jnp.zeros_like(prepared.frame.shift))
+        return original_params(self, params, frame)
 
     def e_step(
         self, params: MixtureParams, data: Any, base: Any = None
@@ -175,7 +186,7 @@ class Mixture:
         moved = inner.family.maximize(own, here.components, self.frozen)
         if frame is not None:
             moved = self.family.unstandardize(moved, frame.shift, frame.scale)
-            moved = kept(self.frozen, params.components, moved)
+            moved = kept(self, params.components, moved)
         if "weights" in self.frozen:
             return MixtureParams(params.weights, moved)
         count = stats.moments[:, 0]
@@ -338,9 +349,12 @@ class Mixture:
         return on_simplex & jnp.all(self.family.usable(params.components) | (params.weights <= 0))
 
 
-def kept(frozen: tuple[str, ...], given: Any, moved: Any) -> Any:
-    """`moved` with the frozen fields exactly as given: a way through other units rounds."""
-    return replace(moved, **{name: getattr(given, name) for name in frozen if name != "weights"})
+def kept(model: Any, given: Any, moved: Any) -> Any:
+    """`moved` with what is frozen exactly as in `given`, and what is known exactly as the family
+    has it: a way through other units rounds."""
+    names = [name for name in model.frozen if name != "weights"]
+    moved = replace(moved, **{name: getattr(given, name) for name in names})
+    return model.family.exact(moved) if hasattr(model.family, "exact") else moved
 
 
 def _has_common(family: Any) -> bool:

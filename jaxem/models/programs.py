@@ -50,14 +50,12 @@ def _sums(model, params, base, x, weight, label):
     """Statistics about the base point, and log-likelihood, block by block of rows f[n, d]."""
     family, blocks = model.family, as_blocks(x, weight, BLOCK_ROWS)
     known = None if label is None else with_known(blocks, jnp.ones_like(weight), label + 1).known
-    penalty = _penalty(model, params)
     exponent = None if model.exponent is None else jnp.asarray(model.exponent, x.dtype)
     how = exponent, model.assignment == "hard"
 
     def one(columns, w, known):
         logits = log_joint_of(model, params, columns.T).T
-        r = softmax_step(logits + penalty[:, None], w, *how)[0]
-        value = softmax_step(logits, w, *how)[1]
+        r, value = softmax_step(logits, w, *how)
         if known is not None:
             member = jax.nn.one_hot(known[1] - 1, logits.shape[0], dtype=w.dtype, axis=0)
             there = (known[1] > 0)[None, :]
@@ -80,13 +78,6 @@ def _sums(model, params, base, x, weight, label):
     return stats, total
 
 
-def _penalty(model, params):
-    """What the objective takes from the log density of each component f[k]: 0 for most families."""
-    if hasattr(model.family, "penalty"):
-        return model.family.penalty(params.components)
-    return jnp.zeros_like(params.weights)
-
-
 def about(model, stats, params):
     """Model, statistics and parameters in the frame whose origin is the statistics' base point,
     and that frame; as they are where it is the origin already."""
@@ -100,32 +91,25 @@ def about(model, stats, params):
 
 
 def likelihood(model, params, prepared, reference):
-    """Σ w (log p(x) − reference), and the same with the penalty on every component, from log
-    densities instead of the features: nothing large cancels. `reference` is near the mean."""
-    penalty, soft = _penalty(model, params), replace(model, mesh=None)
+    """Σ w (log p(x) − reference) from log densities instead of the features: nothing large cancels.
+    `reference` is near the mean."""
 
-    def one(blocks, rest):
-        model, params, penalty, reference = rest
-
-        def add(carry, block):
+    def own(blocks, rest):
+        def add(total, block):
             columns, w, known = block
-            logits = log_joint_of(model, params, columns.T).T
-            out = []
-            for own in (logits, logits + penalty[:, None]) if lifted else (logits,):
-                value = jnp.sum(w * (softmax_step(own, w)[1] - reference))
-                if known is not None:
-                    there = jax.nn.one_hot(known[1], own.shape[0], dtype=bool, axis=0)
-                    level = jnp.sum(jnp.where(there, own, 0), axis=0)
-                    value = value + jnp.sum(known[0] * (level - reference))
-                out.append(value)
-            return carry + jnp.stack([out[0], out[-1]]), None
+            logits = log_joint_of(rest[0], rest[1], columns.T).T
+            total = total + jnp.sum(w * (softmax_step(logits, w)[1] - rest[2]))
+            if known is not None:
+                there = jax.nn.one_hot(known[1], logits.shape[0], dtype=bool, axis=0)
+                level = jnp.sum(jnp.where(there, logits, 0), axis=0)
+                total = total + jnp.sum(known[0] * (level - rest[2]))
+            return total, None
 
         cut = recut(blocks, BLOCK_ROWS)
-        start = jnp.zeros((2,), reference.dtype)
+        start = jnp.zeros((), reference.dtype)
         return jax.lax.scan(add, start, (cut.columns, cut.weight, cut.known))[0]
 
-    lifted = hasattr(model.family, "penalty")
-    return summed(model.mesh, one)(prepared.blocks, (soft, params, penalty, reference))
+    return summed(model.mesh, own)(prepared.blocks, (replace(model, mesh=None), params, reference))
 
 
 def prepare_rows(model, data, rows):

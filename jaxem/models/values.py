@@ -40,3 +40,4 @@ class Prepared:
     common: jax.Array  # f[c], Σ w ψ(x) over all rows
     weight: jax.Array  # f[], total weight
     rows: jax.Array  # f[], rows of positive weight
+    frame: Any = None  # the frame that the rows are in; None: as they were given

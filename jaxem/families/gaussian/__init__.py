@@ -22,13 +22,11 @@ _MCLUST = {"VVV": "full", "EEE": "tied", "VVI": "diag", "VII": "spherical", "V":
 def Gaussian(covariance_type: str = "full", **options: Any):
     """Gaussian components with one of the covariance types full, tied, diag, spherical, known.
 
-    `reg_covar` (a number, or f[d] per column, in squared units of x) is added to every variance in
-    each M-step, as scikit-learn does. Here it is a penalty: the objective takes ½ Σ_j reg_covar_j
-    Λ_jj from the log density of a component of precision Λ, which makes that M-step exact, so EM
-    ascends; the log-likelihood reported is without it. `prior` (`NormalInverseWishart`, or
-    `NormalInverseGamma` for diag and spherical) is the alternative that is a density. `known` takes
-    `covariance`, a matrix f[d, d] shared by all components. mclust's VVV, EEE, VVI, VII are
-    accepted.
+    `reg_covar` (a number, or f[d] per column, in squared units of x) is added to every variance
+    after each M-step, which is scikit-learn's meaning. It is no part of the objective, which it can
+    lower: steps of such a model are not refused for that. A `prior` (`NormalInverseWishart`, or
+    `NormalInverseGamma` for diag and spherical) keeps EM ascending. `known` takes `covariance`, a
+    matrix f[d, d] shared by all components. mclust's VVV, EEE, VVI, VII are accepted.
 
     >>> jaxem.Gaussian("VVV")
     Gaussian('full')

@@ -11,7 +11,6 @@ from jaxem.families.gaussian.params import (
     as_vector,
     check_settings,
     embed_plain,
-    lifted,
     linear_products,
     linear_rows,
     mean_if_far,
@@ -69,13 +68,6 @@ def _log_density(self: Any, params: GaussianParams, x: jax.Array) -> jax.Array:
 def _condition(self: Any, params: GaussianParams) -> jax.Array:
     """Σ_j μ_j²/σ_j² f[k]: the size of what cancels in the quadratic form."""
     return jnp.sum(params.means**2 * _precisions(params)[0], axis=-1)
-
-
-def _penalty(self: Any, params: GaussianParams) -> jax.Array:
-    """−½ Σ_j r_j / σ_j² f[k]: what reg_covar takes from each log density in the objective."""
-    precision = _precisions(params)[0]
-    reg = as_vector(self.reg_covar, precision.shape[-1], precision.dtype)
-    return -0.5 * einsum("kj,j->k", precision, reg)
 
 
 def _standardized(self: Any, shift, scale):
@@ -149,7 +141,6 @@ class DiagGaussian:
     standardize = _standardize
     unstandardize = _unstandardize
     sample = _sample
-    penalty = _penalty
     usable = _usable
     min_rows = _min_rows
     narrowness = _narrowness
@@ -164,9 +155,7 @@ class DiagGaussian:
 
     def coefficients(self, params):
         """β f[k, p] with log p(x|k) = β_k · φ(x)."""
-        constant, linear, square = _coefficients(params)
-        beta = jnp.concatenate([constant, linear, square], axis=1)
-        return lifted(beta, square, as_vector(self.reg_covar, square.shape[1], beta.dtype))
+        return jnp.concatenate(_coefficients(params), axis=1)
 
     def blank(self, k, d, dtype):
         """Parameters of the right shapes, to be overwritten by an M-step."""
@@ -181,14 +170,14 @@ class DiagGaussian:
         if "covariances" in frozen:
             return GaussianParams(means, params.covariances)
         squares = second - 2 * means * first + count[:, None] * means**2
-        squares = squares + count[:, None] * as_vector(self.reg_covar, d, means.dtype)[None]
         total = count
         if self.prior is not None:
             gap = means - self.prior.mean[None, :]
             scale = as_vector(self.prior.scale, d, means.dtype)
             squares = squares + self.prior.shrinkage * gap**2 + scale[None, :]
             total = total + self.prior.dof + 3
-        return GaussianParams(means, safe_divide(squares, total[:, None], params.covariances))
+        variances = safe_divide(squares, total[:, None], params.covariances)
+        return GaussianParams(means, variances + as_vector(self.reg_covar, d, means.dtype)[None])
 
     def n_parameters(self, n_components, d, frozen=()):
         """Free parameters of the components."""
@@ -226,7 +215,6 @@ class SphericalGaussian:
     standardize = _standardize
     unstandardize = _unstandardize
     sample = _sample
-    penalty = _penalty
     usable = _usable
     min_rows = _min_rows
     narrowness = _narrowness
@@ -238,8 +226,7 @@ class SphericalGaussian:
     def coefficients(self, params):
         """β f[k, p] with log p(x|k) = β_k · φ(x)."""
         constant, linear, square = _coefficients(params)
-        beta = jnp.concatenate([constant, linear, square[:, :1]], axis=1)
-        return lifted(beta, square, as_vector(self.reg_covar, square.shape[1], beta.dtype))
+        return jnp.concatenate([constant, linear, square[:, :1]], axis=1)
 
     def blank(self, k, d, dtype):
         """Parameters of the right shapes, to be overwritten by an M-step."""
@@ -254,13 +241,13 @@ class SphericalGaussian:
         if "covariances" in frozen:
             return GaussianParams(means, params.covariances)
         square = second + jnp.sum(means * (count[:, None] * means - 2 * first), axis=-1)
-        square = square + count * jnp.sum(as_vector(self.reg_covar, d, means.dtype))
         total = d * count
         if self.prior is not None:
             gap = means - self.prior.mean[None, :]
             square = square + self.prior.shrinkage * jnp.sum(gap**2, axis=-1) + self.prior.scale
             total = total + self.prior.dof + d + 2
-        return GaussianParams(means, safe_divide(square, total, params.covariances))
+        variances = safe_divide(square, total, params.covariances)
+        return GaussianParams(means, variances + as_vector(self.reg_covar, d, means.dtype)[:1])
 
     def n_parameters(self, n_components, d, frozen=()):
         """Free parameters of the components."""

@@ -7,10 +7,8 @@ import jax.numpy as jnp
 from jaxem.families.gaussian import form, matrix
 from jaxem.families.gaussian.params import (
     GaussianParams,
-    as_vector,
     check_settings,
     embed_plain,
-    lifted,
     linear_products,
     linear_rows,
     no_log_base,
@@ -50,7 +48,6 @@ class FullGaussian:
     condition = matrix.condition
     base_point = matrix.base_point
     sample = matrix.sample
-    penalty = matrix.penalty
     usable = matrix.usable
     healthy = matrix.healthy
 
@@ -63,11 +60,8 @@ class FullGaussian:
         return (*linear_products(d), *square_products(d))
 
     def coefficients(self, params):
-        """β of each component (`jaxem.families.gaussian.form`), the penalty of reg_covar added."""
-        d = params.means.shape[-1]
-        beta = form.coefficients(params.means, params.covariances)
-        squares = beta[:, d + 1 :][:, matrix.diagonal(d)]
-        return lifted(beta, squares, as_vector(self.reg_covar, d, beta.dtype))
+        """β of each component: `jaxem.families.gaussian.form`."""
+        return form.coefficients(params.means, params.covariances)
 
     def blank(self, k, d, dtype):
         """Parameters of the right shapes, to be overwritten by an M-step."""
@@ -84,14 +78,14 @@ class FullGaussian:
         cross = outer(means, first)
         scatter = unpack(second, d) - cross - cross.swapaxes(-1, -2)
         scatter = scatter + count[:, None, None] * outer(means, means)
-        scatter = scatter + count[:, None, None] * matrix.ridge(self, d, means.dtype)[None]
         total = count
         if self.prior is not None:
             gap = means - self.prior.mean[None, :]
             scatter = scatter + self.prior.shrinkage * outer(gap, gap)
             scatter = scatter + self.prior.scale_matrix(d, means.dtype)[None]
             total = total + self.prior.dof + d + 2
-        return GaussianParams(means, safe_divide(scatter, total[:, None, None], params.covariances))
+        covariances = safe_divide(scatter, total[:, None, None], params.covariances)
+        return GaussianParams(means, covariances + matrix.ridge(self, d, means.dtype)[None])
 
     def n_parameters(self, n_components, d, frozen=()):
         """Free parameters of the components."""

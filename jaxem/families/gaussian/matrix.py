@@ -4,7 +4,6 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from jaxem.families.gaussian.params import (
     LOG_2PI,
@@ -21,20 +20,6 @@ from jaxem.pytree import replace
 def ridge(family: Any, d: int, dtype: Any) -> jax.Array:
     """reg_covar on the diagonal f[d, d]."""
     return jnp.diag(as_vector(family.reg_covar, d, dtype))
-
-
-def diagonal(d: int) -> np.ndarray:
-    """Where the diagonal stands in packed matrices, i[d]."""
-    i, j = np.triu_indices(d)
-    return np.flatnonzero(i == j)
-
-
-def penalty(self: Any, params: GaussianParams) -> jax.Array:
-    """−½ Σ_j r_j Λ_jj f[k]: what reg_covar takes from each log density in the objective."""
-    k, d = params.means.shape
-    w = inverse_factor(params.covariances)[0]
-    reg = as_vector(self.reg_covar, d, w.dtype)
-    return jnp.broadcast_to(-0.5 * einsum("...ij,...ij,j->...", w, w, reg), (k,))
 
 
 def like(value: jax.Array, target: jax.Array) -> jax.Array:

@@ -98,12 +98,6 @@ def mean_if_far(means: jax.Array, variances: jax.Array, weights: jax.Array) -> j
     return jnp.where(mean**2 > FAR**2 * spread, mean, 0)
 
 
-def lifted(beta: jax.Array, squares: jax.Array, reg_covar: jax.Array) -> jax.Array:
-    """β f[..., p] with the penalty −½ Σ_j r_j Λ_jj of `reg_covar` f[d] on its constant; `squares`
-    f[..., d] are the coefficients −½ Λ_jj."""
-    return beta.at[..., 0].add(einsum("...j,j->...", squares, reg_covar))
-
-
 # Methods that several covariance types take over as they are.
 
 

@@ -14,10 +14,8 @@ from jaxem.families.gaussian import form, matrix
 from jaxem.families.gaussian.params import (
     LOG_2PI,
     GaussianParams,
-    as_vector,
     check_settings,
     embed_plain,
-    lifted,
     linear_products,
     linear_rows,
     no_log_base,
@@ -83,7 +81,6 @@ class TiedGaussian:
     features = _features
     products = _products
     coefficients = _coefficients
-    penalty = matrix.penalty
     usable = _usable
 
     def common_features(self, x):
@@ -91,12 +88,9 @@ class TiedGaussian:
         return stack_rows([linear_rows(x)[0], *square_rows(x)])
 
     def common_coefficients(self, params):
-        """γ = [−½ (d log 2π + log|Σ|), −½ vech Λ with off-diagonals doubled], the penalty of
-        reg_covar added."""
+        """γ = [−½ (d log 2π + log|Σ|), −½ vech Λ with off-diagonals doubled]."""
         d = params.means.shape[-1]
         beta = form.coefficients(jnp.zeros_like(params.means[:1]), params.covariances[None])[0]
-        squares = beta[d + 1 :][matrix.diagonal(d)]
-        beta = lifted(beta, squares, as_vector(self.reg_covar, d, beta.dtype))
         return jnp.concatenate([beta[:1], beta[d + 1 :]])
 
     def blank(self, k, d, dtype):
@@ -113,13 +107,13 @@ class TiedGaussian:
         cross = einsum("ki,kj->ij", means, first - 0.5 * count[:, None] * means)
         scatter = unpack(stats.common[1:], d) - cross - cross.T
         total = stats.common[0]
-        scatter = scatter + total * matrix.ridge(self, d, means.dtype)
         if self.prior is not None:
             gap = means - self.prior.mean[None, :]
             scatter = scatter + self.prior.shrinkage * einsum("ki,kj->ij", gap, gap)
             scatter = scatter + self.prior.scale_matrix(d, means.dtype)
             total = total + self.prior.dof + d + 1 + k
-        return GaussianParams(means, safe_divide(scatter, total, params.covariances))
+        covariance = safe_divide(scatter, total, params.covariances)
+        return GaussianParams(means, covariance + matrix.ridge(self, d, means.dtype))
 
     def n_parameters(self, n_components, d, frozen=()):
         """Free parameters of the components."""
@@ -182,6 +176,10 @@ class KnownGaussian:
         moments = stats.moments
         means = update_means(self, moments[:, 0], moments[:, 1:], params, frozen)
         return GaussianParams(means, jnp.asarray(self.covariance, means.dtype))
+
+    def exact(self, params):
+        """The parameters with the known covariance, which other units may have rounded."""
+        return replace(params, covariances=jnp.asarray(self.covariance, params.means.dtype))
 
     def n_parameters(self, n_components, d, frozen=()):
         """Free parameters of the components."""

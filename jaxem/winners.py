@@ -1,0 +1,91 @@
+"""The winner of each data set, at the top of its path.
+
+A run stops when its gain falls below `tol`; on a flat optimum what is left to gain is then many
+times that, and the best of many starts is short of what its own path leads to. So the few starts
+that may be the best run on, until Aitken's prediction of what is left is below `LEFT` nats.
+"""
+
+import jax
+import numpy as np
+
+from jaxem import schedule
+from jaxem.pytree import replace
+from jaxem.race import SAME, still_to_gain
+from jaxem.result import Fit
+from jaxem.status import Status
+from jaxem.store import OnLook, Store
+
+#: Nats that a winner may have left to gain.
+LEFT = 1e-6
+
+#: Starts of a data set that run on, at most.
+CONTENDERS = 4
+
+
+def contenders(store: Store, fits: Fit) -> np.ndarray:
+    """Numbers of the lanes that may be the best of their data set: the first, and up to three of
+    other optima that could still pass it."""
+    ended = np.isin(fits.status, (Status.CONVERGED, Status.STALLED))
+    value = np.where(ended, np.asarray(fits.objective, np.float64), -np.inf)
+    order = np.lexsort((-value, store.groups))
+    groups = store.groups[order]
+    first = np.searchsorted(groups, groups)  # where each one's data set begins in `order`
+    leader = order[first]
+    weight = np.broadcast_to(np.asarray(store.grid.prepared.weight, float), store.groups.max() + 1)
+    slack = weight[groups] * (still_to_gain(store.runs)[order] + 10 * float(store.control.tol))
+    near = np.isfinite(value[order]) & (value[order] + slack >= value[leader])
+    sizes = np.sort(fits.params.weights, axis=1)
+    apart = np.abs(sizes[order] - sizes[leader]).max(axis=1, initial=0) > 1e-3
+    apart |= np.abs(value[order] - value[leader]) > SAME * (1 + np.abs(value[leader]))
+    chosen = near & (apart | (leader == order))
+    place = np.cumsum(chosen) - np.cumsum(chosen)[first] + chosen[first]
+    return np.sort(order[chosen & (place <= CONTENDERS)])
+
+
+def settle(store: Store, fits: Fit, max_iter: int, on_look: OnLook | None = None) -> np.ndarray:
+    """Run the contenders on, by at most `max_iter` iterations in all; returns their numbers.
+
+    A store from a checkpoint goes on with those that it had chosen.
+    """
+    if store.contenders is None:
+        chosen = contenders(store, fits)
+        store.verdicts, store.contenders = store.runs.status[chosen], chosen
+        store.runs.status[chosen] = Status.RUNNING
+    control = store.control
+    store.control = replace(control, remaining=LEFT)
+    try:
+        schedule.advance(store, store.contenders, max_iter, on_look)
+    finally:
+        store.control = control
+    return store.contenders
+
+
+def settled(
+    store: Store, fits: Fit, condition: np.ndarray, max_iter: int, dtype=None, on_look=None
+) -> tuple[Fit, np.ndarray]:
+    """`fits` and their conditions f[lanes], the contenders run on; see `schedule.conclude`."""
+    lanes = settle(store, fits, max_iter, on_look)
+    if lanes.size == 0:
+        return fits, condition
+    fits.status[lanes] = store.verdicts
+    ended, own = schedule.conclude(store, dtype, lanes)
+    condition = np.array(condition)
+    condition[lanes] = own
+    return put_back(fits, ended, lanes), condition
+
+
+def put_back(fits: Fit, ended: Fit, lanes: np.ndarray) -> Fit:
+    """`fits` with the contenders as they ended. One that had met the stopping rule has met it
+    still, wherever going on came to its end."""
+    now = np.asarray(ended.status)
+    keep = ~np.isin(now, (Status.CONVERGED, Status.DEGENERATE))
+    ended = replace(ended, status=np.where(keep, fits.status[lanes], now).astype(now.dtype))
+
+    def put(old, new):
+        out = np.array(old)
+        out[lanes] = new
+        return out
+
+    apart = dict(report=None, follows=None, parent=None)
+    merged = jax.tree.map(put, replace(fits, **apart), replace(ended, **apart))
+    return replace(merged, report=fits.report, follows=fits.follows, parent=fits.parent)
