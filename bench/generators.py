@@ -25,9 +25,9 @@ from bench.harness.rows import Verdict, row
 from bench.harness.timing import clocked, interleaved, paired_ratio
 from jaxem import lanes, schedule
 from jaxem.data import Data
-from jaxem.fit import plan_for, precision_of
+from jaxem.fit import precision_of
 from jaxem.frame import frames_of, standardize
-from jaxem.many import many_data_sets
+from jaxem.problems import many_data_sets, plan_for
 
 #: By the second argument of `lanes.advance.on`: what it takes for shared data, and for separate.
 GENERATORS = {"older": True, "newer": False}

@@ -14,7 +14,7 @@ from jax.flatten_util import ravel_pytree
 from jaxem import accelerate
 from jaxem.pytree import pytree, replace, static
 from jaxem.status import Status
-from jaxem.stopping import RULES
+from jaxem.stopping import RULES, left_to_gain
 
 #: Steps without progress beyond rounding that make a run STALLED.
 PATIENCE = 20
@@ -187,7 +187,7 @@ def _small(model, control, run, new, gain, prepared):
     if control.stop == "parameters":
         moves = (model.reported(own.params, prepared) for own in (old, new))
         seen = gain, run.gain, objective(new), *moves, q_gain
-    settled = RULES["aitken"](*seen, control.remaining / prepared.weight)
+    settled = left_to_gain(gain, run.gain) <= control.remaining / prepared.weight
     return RULES[control.stop](*seen, control.tol) & settled
 
 

@@ -6,26 +6,24 @@ from functools import partial
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
-from jaxem import budget, distributed, schedule
+from jaxem import distributed
 from jaxem.abreast import enable_x64
 from jaxem.checkpoint import fingerprint
 from jaxem.clock import compilations
-from jaxem.data import Data, check_data
-from jaxem.frame import Frame, frame_of, standardize, standardized_model, standardized_params
-from jaxem.kernels import row_layout
-from jaxem.lanes import Grid
-from jaxem.loop import cast, width_of, with_kernel
+from jaxem.data import check_data
+from jaxem.frame import Frame
+from jaxem.loop import with_kernel
 from jaxem.models import Mixture
-from jaxem.place import HERE, Place, place_of
+from jaxem.place import Place, place_of
+from jaxem.polish import How, continued, widens
+from jaxem.problems import framed, one_data_set, plan_for
 from jaxem.pytree import replace
-from jaxem.race import run as race_lanes
-from jaxem.refine import refine, room_for
+from jaxem.refine import refine
 from jaxem.result import Fit, Report
 from jaxem.run import raced, run
-from jaxem.shard import check_alike, check_enough, on_all, over_processes, spread_data
+from jaxem.shard import check_alike, check_enough, over_processes
 from jaxem.starts import (
     check_generations,
     check_starts,
@@ -35,8 +33,6 @@ from jaxem.starts import (
     start,
     unpadded,
 )
-from jaxem.store import Store
-from jaxem.winners import settled
 
 
 def fit(
@@ -121,16 +117,13 @@ def fit(
             start(store, model, array, key, init)
             store.key, store.generations = key, generations
             watch = (checkpoint, mark), progress
-            wider = refinable(array.dtype, place)
-            winners = n_starts > 1 and not wider
-            begun_race = raced(race, n_starts, generations)
-            result, condition = run(store, max_iter, begun_race, *watch, winners)
+            wider = widens(array.dtype, place)
+            winners, raced_now = n_starts > 1, raced(race, n_starts, generations)
+            result, condition = run(store, max_iter, raced_now, *watch, winners and not wider)
             result = unpadded(model, result)
             if wider:
-                settings = control, memory_limit, kernel, place, n_starts > 1
-                again = partial(continued, model, raw, result, settings)
-                weight = float(np.max(store.grid.prepared.weight))
-                result = refine(result, condition, weight, again)
+                how = How(control, memory_limit, kernel, place, winners)
+                result = refine(result, condition, partial(continued, model, raw, result, how))
         return timed(result, [result.report], compiled, begun)
 
 
@@ -157,67 +150,10 @@ def mark_of(place: Place, checkpoint: Any, problem: tuple, plan: Any, frame: Fra
     return checkpoint and fingerprint(*problem, plan)
 
 
-def framed(model, raw: tuple) -> tuple[Frame, Data]:
-    """The frame of x, sample weights and labels on the host, and the data in it."""
-    x, weight, labels = raw
-    total = distributed.total if over_processes(model.mesh) else None
-    frame = frame_of(model.family, x, weight, total)
-    z = standardize(x, frame)
-    if model.mesh is None:
-        return frame, host_data(z, weight, labels)
-    weight = np.ones(len(x), x.dtype) if weight is None else np.asarray(weight, x.dtype)
-    labels = None if labels is None else np.asarray(labels, np.int32)
-    return frame, spread_data(model.mesh, z, weight, labels)
-
-
 def precision_of(dtype: Any) -> Any:
     """A context in which float64 data are computed in float64, whatever JAX's global setting."""
     wide = dtype == np.float64 and not jax.config.jax_enable_x64  # type: ignore[attr-defined]
     return enable_x64(True) if wide else nullcontext()
-
-
-def refinable(dtype: Any, place: Place) -> bool:
-    """Whether fits of this dtype can go on in float64."""
-    return dtype == np.float32 and place.platform != "tpu"
-
-
-def continued(
-    model, raw: tuple, fits: Fit, settings: tuple, lanes: np.ndarray, most: int | None = None
-) -> Fit:
-    """These lanes of a float32 `fits`, gone on in float64 from where they stand: as far as they
-    would have gone, or by at most so many iterations."""
-    x, weight, labels = raw
-    control, limit, kernel, place, winners = settings
-    left = max(0, int(control.max_iter) - int(np.max(fits.n_iter[lanes])))
-    left = left if most is None else min(left, most)
-    control = replace(control, max_iter=left)
-    with enable_x64(True):
-        frame, data = framed(model, (x.astype(np.float64), weight, labels))
-        if "fused" in (kernel, model.kernel):
-            # float64 sums may have no room on chip: there even a kernel asked for gives way.
-            model, kernel = replace(model, kernel="blocked"), None
-        room = room_for(len(lanes), x.shape[0] * model.n_components)
-        model = with_kernel(model, data, room, kernel, place.platform)
-        plan = plan_for(model, data, room, limit, place=place)
-        store = one_data_set(model, data, frame, len(lanes), control, plan, place)
-        params = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64)[lanes], fits.params)
-        schedule.begin(store, _standardize_lanes(model, params, frame))
-        race_lanes(store, left + 1, False)
-        done = schedule.conclude(store, fits.objective.dtype)
-        if winners and left > 0:
-            done = settled(store, *done, left, fits.objective.dtype)
-        return done[0]
-
-
-@jax.jit
-def _standardize_lanes(model, params, frame):
-    """float32 weights sum to 1 only to rounding: a likelihood that is n roundings too high, from
-    which the first step would fall."""
-
-    def one(params):
-        return standardized_params(model, model.normalized(params), frame)
-
-    return jax.vmap(one)(params)
 
 
 def timed(result: Fit, reports: list, compiled: Any, begun: float) -> Fit:
@@ -232,37 +168,3 @@ def timed(result: Fit, reports: list, compiled: Any, begun: float) -> Fit:
         run_seconds=max(0.0, time.perf_counter() - begun - compiled.seconds),
     )
     return replace(result, report=report)
-
-
-def plan_for(
-    model, data: Data, n_starts: int, limit: int | None, groups: int = 0, place: Place = HERE
-) -> budget.Plan:
-    """Sizes for lanes that share one data set, or (groups > 0) for lanes with data of their own."""
-    n, width = data.x.shape[-2], width_of(model, data)
-    n = n if model.mesh is None else -(-n // model.mesh.size)
-    lanes = n_starts * max(groups, 1)
-    size = data.x.dtype.itemsize
-    chunks = row_layout(n)[0] if model.kernel == "fused" else 0
-    where = chunks, place.platform, place.devices, n_starts
-    return budget.plan(n, width, model.n_components, lanes, size, groups == 0, limit, *where)
-
-
-def one_data_set(
-    model, data: Data, frame: Frame, n_starts: int, control, plan, place: Place = HERE
-) -> Store:
-    """The store of lanes that share one data set."""
-    inner = cast(standardized_model(model, frame), data.x.dtype)
-    inner, frame = on_all(model.mesh, (inner, frame))
-    grid = schedule.placed(Grid(inner, data, None, frame, shared=True), place, plan.rows)
-    starts = np.arange(n_starts)
-    sizes = plan.bucket, plan.smallest
-    how: Any = dict(stride=plan.stride, place=place, rows=plan.rows, lines=plan.lines)
-    return Store(grid, control, 0 * starts, starts, *sizes, at_once=plan.at_once, **how)
-
-
-def host_data(x: np.ndarray, weight: Any, label: Any) -> Data:
-    """`Data` of x's dtype."""
-    weight = np.ones(len(x), x.dtype) if weight is None else np.asarray(weight, x.dtype)
-    label = None if label is None else np.asarray(label, np.int32)
-    known = None if label is None else jnp.asarray(label)
-    return Data(jnp.asarray(x), jnp.asarray(weight), known)

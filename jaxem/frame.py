@@ -22,6 +22,10 @@ BLOCK = 1 << 16
 TOGETHER = 64
 
 
+#: A count below this share of its base point keeps its column where it is.
+FAR_BELOW = 1 / 16
+
+
 @pytree
 class Frame:
     """z = (x − shift) / scale; leading axes for several data sets."""
@@ -56,7 +60,7 @@ def frames_of(family: Any, x: np.ndarray, weight: np.ndarray, total: Total | Non
         far = np.zeros((s, d))
         if base.any():
             present = weight[:, :, None] > 0
-            far += np.sum(np.asarray(family.far_below(x, base[:, None])) & present, axis=1)
+            far += np.sum(_far_below(family, x, base[:, None]) & present, axis=1)
         far = far if total is None else total(far)
         return Frame(np.where(far == 0, base, 0), np.ones_like(base))
     return _frame(np, kind, mean, square)
@@ -75,10 +79,16 @@ def frame_within(family: Any, x: jax.Array, weight: jax.Array) -> Frame:
     mean = mean + jnp.sum(w * (x - mean[None, :]), axis=0)
     if kind == "counts":
         base = family.base_of(mean)
-        far = jnp.any(family.far_below(x, base[None, :]) & (weight > 0)[:, None], axis=0)
+        far = jnp.any(_far_below(family, x, base[None, :]) & (weight > 0)[:, None], axis=0)
         return Frame(jnp.where(far, 0, base), jnp.ones_like(base))
     frame = _frame(jnp, kind, mean[None], jnp.sum(w * (x - mean[None, :]) ** 2, axis=0)[None])
     return Frame(frame.shift[0], frame.scale[0])
+
+
+def _far_below(family: Any, x: Any, base: Any) -> Any:
+    """b[..., d]: counts so far below the base point (of trials, or above) that a rate might be."""
+    far, trials = x < FAR_BELOW * base, getattr(family, "n_trials", None)
+    return far if trials is None else far | (trials - x < FAR_BELOW * (trials - base))
 
 
 def _frame(xp: Any, kind: str, mean: Any, square: Any) -> Frame:

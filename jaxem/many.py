@@ -11,20 +11,14 @@ import numpy as np
 from jaxem import ragged, schedule
 from jaxem.clock import compilations
 from jaxem.data import Data
-from jaxem.fit import (
-    mark_of,
-    one_data_set,
-    plan_for,
-    precision_of,
-    timed,
-    whereabouts,
-)
-from jaxem.frame import frames_of, standardize, standardized_model, standardized_params
-from jaxem.lanes import Grid
-from jaxem.loop import cast, with_kernel
+from jaxem.fit import mark_of, precision_of, timed, whereabouts
+from jaxem.frame import frames_of, standardize, standardized_params
+from jaxem.loop import with_kernel
 from jaxem.models import Mixture, MixtureParams
-from jaxem.place import HERE, Place
+from jaxem.polish import How, continued, continued_each, widens
+from jaxem.problems import many_data_sets, one_data_set, plan_for, replace_sets
 from jaxem.pytree import replace
+from jaxem.refine import refine
 from jaxem.result import Fit
 from jaxem.run import raced, run
 from jaxem.starts import (
@@ -36,7 +30,6 @@ from jaxem.starts import (
     regroupable,
 )
 from jaxem.status import Status
-from jaxem.store import Store
 
 #: Responsibilities per step from which the starts of one data set fill the machine alone.
 ALONE = 1 << 20
@@ -116,7 +109,7 @@ def fit_many(
                 chosen = [sets[i] for i in own], [weights[i] for i in own]
                 padded = ragged.pad(*chosen, length, dtype)
                 path = None if checkpoint is None else f"{checkpoint}.{number}"
-                parts += _fit_bucket(model, padded, own, control, options, path)
+                parts += _fit_bucket(model, padded, chosen, own, control, options, path)
         result = _assemble(model, parts, fate, n_starts, sets, dtype)
         reports = [fits.report for _, fits in parts if fits.report is not None]
         return timed(result, reports, compiled, begun)
@@ -130,8 +123,9 @@ def _plan(sets, good, model, n_starts):
     return [(length, good[members]) for length, members in plan]
 
 
-def _fit_bucket(model, padded, own, control, options, path) -> list[tuple[np.ndarray, Fit]]:
-    """Fits of data sets padded to one length, as (their numbers, `Fit` [data sets, starts])."""
+def _fit_bucket(model, padded, chosen, own, control, options, path) -> list[tuple]:
+    """Fits of data sets (and their weights) padded to one length, as (their numbers, `Fit`
+    [data sets, starts])."""
     key, n_starts, init, race, generations, limit, progress, kernel, place = options
     x, weight = padded
     frame = frames_of(model.family, x, weight)
@@ -156,8 +150,13 @@ def _fit_bucket(model, padded, own, control, options, path) -> list[tuple[np.nda
         mark = mark_of(place, where, problem, plan, part[1])
         _start(store, key, init, part[2])
         store.key, store.generations = key, generations
-        begun = raced(race, n_starts, generations)
-        fits, _ = run(store, control.max_iter, begun, (where, mark), progress)
+        begun, wider = raced(race, n_starts, generations), widens(x.dtype, place)
+        watch, winners = ((where, mark), progress), n_starts > 1
+        fits, condition = run(store, control.max_iter, begun, *watch, winners and not wider)
+        if wider:
+            how = How(control, limit, kernel, place, winners)
+            rest = [[part[i] for i in rows] for part in chosen]
+            fits = _refined(model, rest, alone, fits, condition, how, n_starts)
         # Lanes lead with the data sets: a number modulo n_starts is one within its data set.
         fits = replace(fits, **{name: _within(fits, name, n_starts) for name in BETWEEN})
         shaped = jax.tree.map(lambda leaf: leaf.reshape(-1, n_starts, *leaf.shape[1:]), fits)
@@ -165,38 +164,20 @@ def _fit_bucket(model, padded, own, control, options, path) -> list[tuple[np.nda
     return out
 
 
+def _refined(model, chosen, alone, fits, condition, how, n_starts) -> Fit:
+    """`fits` of these data sets with what float32 cannot settle finished in float64."""
+    sets, weights = chosen
+    if alone:
+        again = partial(continued, model, (sets[0], weights[0], None), fits, how)
+    else:
+        again = partial(continued_each, model, sets, weights, fits, how, n_starts=n_starts)
+    return refine(fits, condition, again, np.repeat(np.arange(len(sets)), n_starts))
+
+
 def _within(fits: Fit, name: str, n_starts: int) -> np.ndarray | None:
     """Numbers of lanes as numbers of starts of the same data set; -1 stays."""
     numbers = getattr(fits, name)
     return None if numbers is None else np.where(numbers >= 0, numbers % n_starts, -1)
-
-
-def many_data_sets(model, data, frame, n_starts, control, plan, own, place: Place = HERE) -> Store:
-    """The store of lanes with data of their own; `own` are the numbers of the data sets."""
-    frame = jax.tree.map(jnp.asarray, frame)
-    models, prepared = _prepare_each(model, frame, data, plan.rows)
-    grid = place.whole(Grid(models, data, prepared, frame, shared=False))
-    groups = np.repeat(np.arange(len(own)), n_starts)
-    starts = np.tile(np.arange(n_starts), len(own))
-    how: Any = dict(stride=plan.stride, place=place, rows=plan.rows, lines=plan.lines)
-    sizes: Any = dict(bucket=plan.bucket, smallest=plan.smallest, tile=plan.tile)
-    store = Store(grid, control, groups, starts, at_once=plan.at_once, **sizes, **how)
-    return replace_sets(store, np.repeat(own, n_starts))
-
-
-@partial(jax.jit, static_argnames="rows")
-def _prepare_each(model, frame, data, rows):
-    def one(frame, data):
-        inner = cast(standardized_model(model, frame), data.x.dtype)
-        return inner, replace(inner.prepare(data, rows), frame=frame)
-
-    return jax.vmap(one)(frame, data)
-
-
-def replace_sets(store: Store, numbers: np.ndarray) -> Store:
-    """The store with the data sets' numbers among all, which decide the random keys."""
-    store.sets = np.broadcast_to(numbers, store.groups.shape)
-    return store
 
 
 def _inits(model, init, own, count, frame, dtype) -> Any:

@@ -1,11 +1,9 @@
-"""float32 fits that need more digits, in float64: narrow components, and winners.
+"""float32 fits that need more digits: narrow components, large counts, and winners.
 
 The quadratic form loses digits where a component is narrow and far from the centre of the data:
 its error is the unit roundoff times max_k μ_kᵀ Λ_k μ_k in the standardised frame. Lanes beyond a
 limit, and those that float32 ended as SINGULAR or DECREASED, go on in float64 from where they
-stood; so do the lanes that may be the best, so that the likelihood reported of a winner has all the
-digits of float32. Where that error could put any of the many lanes at the same optimum first, all
-of them are evaluated in float64 where they stand.
+stood; so do the lanes that may be the best of their data set, whose last gains float32 cannot see.
 """
 
 from collections.abc import Callable
@@ -21,7 +19,7 @@ from jaxem.status import SOUND, Status
 #: Loss of digits (in log density, nats) from which a lane goes on in float64.
 LIMIT = 1e-3
 
-#: Lanes that may be the best: so many at most go on in float64.
+#: Starts of a data set that may be the best: so many at most go on.
 CONTENDERS = 4
 
 #: Responsibilities of a lane up to which its float64 steps take less than a millisecond.
@@ -30,12 +28,32 @@ CHEAP = 1 << 17
 #: Objectives within this (relative) are one to float32.
 TIE = 4e-6
 
-#: Error of an objective (relative, as the condition bounds it) from which ties need float64.
-DOUBT = 5e-6
+#: Largest difference of sorted weights between fits of one optimum.
+ALIKE = 1e-3
 
 
-def worthwhile(fits: Fit, condition: np.ndarray) -> np.ndarray:
-    """Numbers of the lanes to refine: the ill-conditioned ones, and contenders for the best."""
+def contenders(value: np.ndarray, groups: np.ndarray, slack: Any, sizes: np.ndarray) -> np.ndarray:
+    """Numbers of the lanes that may be the best of their data set: the first by `value` f[lanes],
+    and up to `CONTENDERS` − 1 others no more than their slack f[lanes] below it, which are not at
+    its optimum: a lane there can only tie. `groups` i[lanes] are the data sets, `sizes` f[lanes, k]
+    the sorted weights; lanes of value −∞ are not in question."""
+    order = np.lexsort((-value, groups))
+    first = np.searchsorted(groups[order], groups[order])
+    leader = order[first]
+    best, slack = value[leader], np.broadcast_to(slack, value.shape)[order]
+    with np.errstate(invalid="ignore"):  # −∞ − −∞ of a data set without any
+        behind = best - value[order]
+    apart = np.abs(sizes[order] - sizes[leader]).max(axis=1, initial=0) > ALIKE
+    apart |= behind > TIE * (1 + np.abs(best))
+    chosen = np.isfinite(value[order]) & (behind <= slack) & (apart | (leader == order))
+    count = np.cumsum(chosen)
+    place = count - count[first] + chosen[first]
+    return np.sort(order[chosen & (place <= CONTENDERS)])
+
+
+def worthwhile(fits: Fit, condition: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """Numbers of the lanes to refine: the ill-conditioned ones, and contenders for the best of each
+    data set, i[lanes]."""
     status, value = fits.status, np.asarray(fits.objective, np.float64)
     sound = np.isin(status, SOUND)
     eps = float(np.finfo(fits.objective.dtype).eps)
@@ -43,12 +61,11 @@ def worthwhile(fits: Fit, condition: np.ndarray) -> np.ndarray:
     if fits.parent is not None:
         lost &= fits.parent < 0  # a child that fails is one of many, and judged more strictly
     narrow = lost | (sound & (eps * condition > LIMIT))
-    chosen = set(np.flatnonzero(narrow))
-    if sound.any():
-        order = np.argsort(-np.where(sound, value, -np.inf), kind="stable")[:CONTENDERS]
-        best = value[order[0]]
-        chosen |= {int(i) for i in order if sound[i] and value[i] >= best - TIE * (1 + abs(best))}
-    return np.array(sorted(chosen), int)
+    value = np.where(sound, value, -np.inf)
+    best = np.maximum.reduceat(value, np.searchsorted(groups, np.unique(groups)))
+    slack = TIE * (1 + np.abs(best))[np.unique(groups, return_inverse=True)[1]]
+    sizes = np.sort(fits.params.weights, axis=1)
+    return np.union1d(np.flatnonzero(narrow), contenders(value, groups, slack, sizes))
 
 
 def room_for(lanes: int, size: int) -> int:
@@ -87,41 +104,31 @@ def _joined(trace, lanes, begun, further, more) -> np.ndarray:
     return trace
 
 
-def undecided(fits: Fit, condition: np.ndarray, weight: float, refined: np.ndarray) -> np.ndarray:
-    """Numbers of the lanes, beside the refined ones, that rounding may have put before the best."""
-    value, doubt = np.asarray(fits.objective, np.float64), condition * weight
-    doubt = doubt * float(np.finfo(fits.objective.dtype).eps)
-    sound = np.isin(fits.status, SOUND)
-    if not refined.size or not sound[refined].any():
-        return np.zeros(0, int)
-    best = value[refined][sound[refined]].max()
-    size = 1 + abs(best)
-    near = sound & (doubt > DOUBT * size) & (value + doubt >= best - TIE * size)
-    near[refined] = False
-    return np.flatnonzero(near)
+def below(fits: Fit, groups: np.ndarray, lanes: np.ndarray) -> Fit:
+    """`fits` in which no lane is above a refined one by what rounding alone explains: it stands a
+    unit in the last place below, so that the refined one is the best."""
+    value = np.where(np.isin(fits.status, SOUND), fits.objective, -np.inf)
+    top = np.full(groups.max() + 1, -np.inf, value.dtype)
+    np.maximum.at(top, groups[lanes], value[lanes])
+    top = top[groups]
+    over = np.isfinite(value) & (value >= top) & (value <= top + TIE * (1 + np.abs(top)))
+    over[lanes] = False
+    excess = np.where(over, value - np.nextafter(top, -np.inf), 0)
+    return replace(
+        fits, objective=fits.objective - excess, log_likelihood=fits.log_likelihood - excess
+    )
 
 
-def refine(fits: Fit, condition: np.ndarray, weight: float, again: Callable[..., Fit]) -> Fit:
-    """`fits` with the lanes worth it replaced by `again(lanes)`, their float64 continuation, and
-    the objectives of undecided ones by those of `again(lanes, 0)`, without an iteration.
+def refine(
+    fits: Fit, condition: np.ndarray, again: Callable[..., Fit], groups: np.ndarray | None = None
+) -> Fit:
+    """`fits` with the lanes worth it replaced by `again(lanes)`, their float64 continuation.
 
-    `condition` f[lanes] as the models give it, `weight` the sum of the rows' weights.
+    `condition` f[lanes] as the models give it; `groups` i[lanes] the data set of each, ascending
+    (None: one for all).
     """
-    lanes = worthwhile(fits, condition)
+    groups = np.zeros(fits.status.size, int) if groups is None else groups
+    lanes = worthwhile(fits, condition, groups)
     if lanes.size == 0:
         return fits
-    out = merge(fits, again(lanes), lanes)
-    rest = undecided(out, condition, weight, lanes)
-    if rest.size == 0:
-        return out
-    exact = again(rest, 0)
-    good = np.isfinite(exact.objective)
-    values = {name: np.array(getattr(out, name)) for name in ("log_likelihood", "objective")}
-    for name, value in values.items():
-        value[rest[good]] = np.asarray(getattr(exact, name))[good]
-    if out.trace is not None:
-        still = exact.trace[good]
-        values["trace"] = _joined(
-            out.trace, rest[good], out.n_iter[rest[good]], still, 0 * rest[good]
-        )
-    return replace(out, **values)
+    return below(merge(fits, again(lanes), lanes), groups, lanes)

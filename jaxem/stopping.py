@@ -39,6 +39,14 @@ def q_change(gain, last_gain, level, old, new, q_gain, tol):
     return jnp.abs(q_gain) < tol
 
 
+def left_to_gain(gain, last_gain):
+    """Aitken's prediction of what is left f[]: g·a/(1−a), a = g_t/g_{t−1}; a step that gained as
+    much as the one before, such as an accelerator's, says little and counts as a = 0.99."""
+    ratio = jnp.abs(gain) / jnp.where(last_gain == 0, jnp.abs(gain), jnp.abs(last_gain))
+    ratio = jnp.where(ratio < 1, ratio, 0.99)
+    return jnp.where(gain == 0, 0, jnp.abs(gain) * ratio / (1 - ratio))
+
+
 RULES: dict[str, Callable] = {
     "log_likelihood": log_likelihood,
     "relative": relative,

@@ -8,9 +8,9 @@ that may be the best run on, until Aitken's prediction of what is left is below 
 import jax
 import numpy as np
 
-from jaxem import schedule
+from jaxem import refine, schedule
 from jaxem.pytree import replace
-from jaxem.race import SAME, still_to_gain
+from jaxem.race import still_to_gain
 from jaxem.result import Fit
 from jaxem.status import Status
 from jaxem.store import OnLook, Store
@@ -18,28 +18,17 @@ from jaxem.store import OnLook, Store
 #: Nats that a winner may have left to gain.
 LEFT = 1e-6
 
-#: Starts of a data set that run on, at most.
-CONTENDERS = 4
-
 
 def contenders(store: Store, fits: Fit) -> np.ndarray:
-    """Numbers of the lanes that may be the best of their data set: the first, and up to three of
-    other optima that could still pass it."""
+    """Numbers of the lanes that may be the best of their data set: the first, and those that could
+    still pass it by what they may have left to gain."""
     ended = np.isin(fits.status, (Status.CONVERGED, Status.STALLED))
     value = np.where(ended, np.asarray(fits.objective, np.float64), -np.inf)
-    order = np.lexsort((-value, store.groups))
-    groups = store.groups[order]
-    first = np.searchsorted(groups, groups)  # where each one's data set begins in `order`
-    leader = order[first]
-    weight = np.broadcast_to(np.asarray(store.grid.prepared.weight, float), store.groups.max() + 1)
-    slack = weight[groups] * (still_to_gain(store.runs)[order] + 10 * float(store.control.tol))
-    near = np.isfinite(value[order]) & (value[order] + slack >= value[leader])
+    left = still_to_gain(store.runs) + 10 * float(store.control.tol)
+    weight = np.asarray(store.grid.prepared.weight, float)
+    weight = weight if store.grid.shared else weight[store.groups]
     sizes = np.sort(fits.params.weights, axis=1)
-    apart = np.abs(sizes[order] - sizes[leader]).max(axis=1, initial=0) > 1e-3
-    apart |= np.abs(value[order] - value[leader]) > SAME * (1 + np.abs(value[leader]))
-    chosen = near & (apart | (leader == order))
-    place = np.cumsum(chosen) - np.cumsum(chosen)[first] + chosen[first]
-    return np.sort(order[chosen & (place <= CONTENDERS)])
+    return refine.contenders(value, store.groups, weight * left, sizes)
 
 
 def settle(store: Store, fits: Fit, max_iter: int, on_look: OnLook | None = None) -> np.ndarray:
@@ -67,7 +56,9 @@ def settled(
     lanes = settle(store, fits, max_iter, on_look)
     if lanes.size == 0:
         return fits, condition
-    fits.status[lanes] = store.verdicts
+    status = np.array(fits.status)
+    status[lanes] = store.verdicts
+    fits = replace(fits, status=status)
     ended, own = schedule.conclude(store, dtype, lanes)
     condition = np.array(condition)
     condition[lanes] = own

@@ -33,8 +33,8 @@ FLOORS = [
     {"packing"},
     {"schedule"},
     {"race", "checkpoint", "starts"},
-    {"offspring"},
-    {"run"},
+    {"offspring", "winners", "problems"},
+    {"run", "polish"},
     {"fit"},
     {"many"},
     {"select", "infer", "tools"},
@@ -165,7 +165,7 @@ def test_files_and_functions_are_short(path):
 
 def test_families_are_small():
     for path in (ROOT / "families").glob("*.py"):
-        assert _length(path) <= 110, path
+        assert _length(path) <= 180, path
 
 
 def _calls(path: Path) -> list[tuple[str, str]]:

@@ -10,9 +10,9 @@ from problems import clouds, force_plan, mixture
 import jaxem
 from jaxem import Status, packing, schedule
 from jaxem.engine import Control
-from jaxem.fit import one_data_set, plan_for, start
+from jaxem.fit import start
 from jaxem.frame import Frame, frame_of, frames_of, standardize
-from jaxem.many import many_data_sets
+from jaxem.problems import many_data_sets, one_data_set, plan_for
 from jaxem.pytree import replace
 
 KEY = jax.random.key(1)

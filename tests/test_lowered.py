@@ -12,11 +12,11 @@ from problems import platform_of
 import jaxem
 from jaxem import engine, lanes
 from jaxem.engine import Control
-from jaxem.fit import plan_for
 from jaxem.frame import Frame
 from jaxem.loop import cast, with_kernel
 from jaxem.numerics import PRECISIONS, device_einsum
 from jaxem.numerics import precision as precision_module
+from jaxem.problems import plan_for
 
 F32 = np.float32
 

@@ -8,9 +8,9 @@ from problems import clouds, mixture
 import jaxem
 from jaxem import budget, lanes, packing
 from jaxem.engine import Control
-from jaxem.fit import plan_for
 from jaxem.frame import Frame
 from jaxem.loop import cast
+from jaxem.problems import plan_for
 
 N, D, K, STARTS = 200_000, 4, 8, 64
 KEY = jax.random.key(0)

@@ -11,9 +11,9 @@ from bench.harness.timing import Variant, clocked
 from jaxem import lanes, schedule
 from jaxem.clock import compilations
 from jaxem.engine import Control
-from jaxem.fit import host_data, one_data_set, plan_for
 from jaxem.frame import frame_of, standardize
 from jaxem.loop import with_kernel
+from jaxem.problems import host_data, one_data_set, plan_for
 
 #: From so many lanes on they are the bucket of a call long enough to be worth compiling it; shorter
 #: calls have narrower buckets (`bench growth` tells what a step of few lanes costs).

@@ -17,8 +17,6 @@ import numpy as np
 from jaxem.checks import whole
 from jaxem.families import counts
 from jaxem.numerics import (
-    count_part,
-    deviance,
     log1p_minus,
     safe_divide,
     safe_log,
@@ -26,7 +24,7 @@ from jaxem.numerics import (
     stack_rows,
 )
 from jaxem.priors import Beta
-from jaxem.pytree import pytree, replace
+from jaxem.pytree import pytree
 
 
 @pytree
@@ -55,6 +53,11 @@ class Binomial:
     shared: ClassVar[tuple[str, ...]] = ()
     scale_kind: ClassVar[str] = "counts"
 
+    standardized = counts.standardized
+    embed = counts.embed
+    log_base = counts.binomial_log_base
+    log_density = counts.binomial_log_density
+
     def validate(self, x: np.ndarray) -> None:
         """Whole numbers from 0 to n_trials."""
         whole("n_trials", self.n_trials, 1)
@@ -71,15 +74,6 @@ class Binomial:
     def base_of(self, mean):
         """The base point of columns of these means f[..., d]: whole, and 0 for small ones."""
         return counts.base_point(mean) * (counts.base_point(self.n_trials - mean) > 0)
-
-    def far_below(self, x, base):
-        """b[..., d]: cells for which an expansion about the base point loses more than it gains."""
-        losses = counts.far_below(self.n_trials - x, self.n_trials - base)
-        return counts.far_below(x, base) | losses
-
-    def standardized(self, shift, scale):
-        """The same family for z = x − shift, in which the base point is `shift` further on."""
-        return replace(self, base=self.base + shift)
 
     def standardize(self, params, shift, scale):
         """Probabilities as differences from shift / n_trials f[d]."""
@@ -109,40 +103,12 @@ class Binomial:
         losses = jnp.where(there, 0, m)[:, None] - x.T
         return stack_rows([jnp.ones((1, x.shape[0]), x.dtype), x.T, losses])
 
-    def log_base(self, x):
-        """Σ_j log p(x_j|b_j/m), or log C(m, x_j) where there is no base point f[n]."""
-        m, base, there = self._base(x)
-        wins = x + base[None, :]
-        losses = m - wins
-        share = wins / m
-        choose = wins * safe_log(share) + losses * safe_log1p(-share)
-        paid = deviance(wins, -x) + deviance(losses, x)
-        ways = count_part(m) - count_part(wins) - count_part(losses)
-        return jnp.sum(ways - jnp.where(there[None, :], paid, choose), axis=1)
-
-    def log_density(self, params, x):
-        """log p(x|k) f[n, k] in saddle-point form (Loader 2000): exact for any number of trials."""
-        m, base, _ = self._base(x)
-        wins = x + base[None, :]
-        losses = m - wins
-
-        def paid(p):
-            gap = m * p[None, :] - x
-            return jnp.sum(deviance(wins, gap) + deviance(losses, -gap), axis=1)
-
-        ways = jnp.sum(count_part(m) - count_part(wins) - count_part(losses), axis=1)
-        return ways[:, None] - jax.lax.map(paid, params.probabilities).T
-
     def condition(self, params):
         """Roundings that β · φ can lose f[k]; see `jaxem.families.counts`."""
         m, _, there = self._base(params.probabilities)
         p = params.probabilities
         size = -jnp.minimum(p * safe_log(p), (1 - p) * safe_log1p(-p))
         return counts.condition(jnp.where(there[None, :], 0, m * size))
-
-    def embed(self, x):
-        """Coordinates for initialisation: the counts."""
-        return x + self._base(x)[1][None, :]
 
     def coefficients(self, params):
         """β = [0, log p, log(1 − p)] f[k, 1 + 2d], or with respect to the base point."""

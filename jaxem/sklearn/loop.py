@@ -59,7 +59,10 @@ def run(
 def _begin(model, data, starts, bound: float) -> Track:
     lanes = len(starts.weights)
     row = jax.ShapeDtypeStruct((1, data.x.shape[1]), data.x.dtype)
-    shapes = jax.eval_shape(lambda row, params: model.e_step(params, row)[0], row, _lane(starts))
+    zero = data.x.dtype.type(0)
+    shapes = jax.eval_shape(
+        lambda row, params: model.expect(params, model.prepare(row), zero)[0], row, _lane(starts)
+    )
     stats = jax.tree.map(lambda leaf: np.zeros((lanes, *leaf.shape), leaf.dtype), shapes)
     level, no = np.full(lanes, bound, data.x.dtype), np.zeros(lanes, bool)
     return Track(starts, stats, level, level, np.full(lanes, -1, np.int32), no, no)

@@ -12,8 +12,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxem.fit import host_data
 from jaxem.frame import frame_of, standardize, standardized_params
+from jaxem.problems import host_data
 from jaxem.pytree import replace
 from jaxem.sklearn import starts
 from jaxem.sklearn.rows import padded_length

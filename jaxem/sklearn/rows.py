@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from jaxem.data import Data
-from jaxem.fit import host_data
 from jaxem.frame import Frame, frame_of, standardize
+from jaxem.problems import host_data
 
 #: Rows are filled up (with weight 0) to at least so many.
 SHORTEST = 512

@@ -8,8 +8,8 @@ import numpy as np
 
 from jaxem import schedule
 from jaxem.engine import Control
-from jaxem.fit import one_data_set, plan_for
 from jaxem.loop import cast
+from jaxem.problems import one_data_set, plan_for
 from jaxem.pytree import replace
 from jaxem.result import Fit
 from jaxem.run import run as run_store

@@ -10,9 +10,9 @@ import numpy as np
 
 import jaxem
 from jaxem import lanes
-from jaxem.fit import plan_for
 from jaxem.frame import standardized_model, standardized_params
 from jaxem.lanes import Grid
+from jaxem.problems import plan_for
 from jaxem.pytree import replace
 from jaxem.sklearn.search import Problem
 from jaxem.starts import given_responsibilities
