@@ -146,9 +146,7 @@ def finish(
     if exact or not soft or getattr(model.family, "residual_form", False):
         reported = cast(original_params(model, point.params, frame), dtype or point.rest.dtype)
         own = standardized_params(model, cast(reported, point.rest.dtype), frame)
-        reference = likelihood / prepared.weight
-        rest = model.likelihood(own, prepared, reference)
-        likelihood = reference * prepared.weight + rest
+        likelihood = model.likelihood(own, prepared)
         if soft:
             goal = likelihood + model.log_prior(own)
     trace = None if run.record is None else total(run.record)

@@ -117,7 +117,7 @@ def _to_their_ends(store: Store, fits: Fit, how: How, lanes: np.ndarray, taken: 
         seen = np.finfo(dtype).eps * np.abs(fits.objective[lanes[taken]]).min() / 2
         store.control = replace(store.control, remaining=max(LEFT, float(seen)))
     schedule.advance(store, np.flatnonzero(taken), left + 1)
-    done = schedule.conclude(store, dtype)
+    done, condition = schedule.conclude(store, dtype)
     if how.winners and not few and left > 0:
-        done = settled(store, *done, left, dtype)
-    return replace(done[0], report=None)
+        done, _ = settled(store, done, condition, left, dtype)
+    return replace(done, report=None)

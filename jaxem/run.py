@@ -48,15 +48,15 @@ def run(
             look(store)
 
     watch = on_look if looks else None
-    fits, condition = None, None
+    done = None
     try:
         if store.contenders is None:
             race_lanes(store, max_iter, raced, watch)
             if raced:
                 breed(store, max_iter, watch)
-        fits, condition = _concluded(store)
+        done = _concluded(store)
         if winners:
-            fits, condition = settled(store, fits, condition, max_iter, on_look=watch)
+            done = settled(store, *done, max_iter, on_look=watch)
     except KeyboardInterrupt:
         if store.place.several:
             raise  # the others wait for this process's lanes
@@ -66,12 +66,11 @@ def run(
             RuntimeWarning,
             stacklevel=3,
         )
-        if fits is None:
-            fits, condition = _concluded(store)
     finally:
         clear(line)
     if write is not None:
         write(store, last=True)
+    fits, condition = done or _concluded(store)
     return replace(fits, follows=_followers(store), report=_report(store)), condition
 
 

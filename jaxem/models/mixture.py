@@ -141,10 +141,10 @@ class Mixture:
         size = jnp.sum(jnp.abs(moments * used)) + jnp.sum(jnp.abs(common))
         return Statistics(moments, prepared.common), total + jnp.sum(common), size
 
-    def likelihood(self, params: MixtureParams, prepared: Prepared, reference) -> jax.Array:
-        """Σ w (log p(x) − reference), the base included, from log densities, where `expect` has
-        products that lose digits (see `condition`)."""
-        return programs.likelihood(self, params, prepared, reference)
+    def likelihood(self, params: MixtureParams, prepared: Prepared) -> jax.Array:
+        """Σ w log p(x) f[] from log densities, where `expect` has products that lose digits (see
+        `condition`)."""
+        return programs.likelihood(self, params, prepared)
 
     def climbs(self) -> jax.Array:
         """Whether no step of plain EM lowers the objective b[]: not where `reg_covar` is added."""

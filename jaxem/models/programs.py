@@ -90,26 +90,41 @@ def about(model, stats, params):
     return inner, replace(stats, base=None), standardized_params(model, params, frame), frame
 
 
-def likelihood(model, params, prepared, reference):
-    """Σ w (log p(x) − reference) from log densities instead of the features: nothing large cancels.
-    `reference` is near the mean."""
+def likelihood(model, params, prepared):
+    """Σ w log p(x) f[] from log densities instead of the features: nothing large cancels."""
 
     def own(blocks, rest):
-        def add(total, block):
+        def add(carry, block):
             columns, w, known = block
-            logits = log_joint_of(rest[0], rest[1], columns.T).T
-            total = total + jnp.sum(w * (softmax_step(logits, w)[1] - rest[2]))
+            logits = log_joint_of(*rest, columns.T).T
+            level = softmax_step(logits, w)[1]
             if known is not None:
                 there = jax.nn.one_hot(known[1], logits.shape[0], dtype=bool, axis=0)
-                level = jnp.sum(jnp.where(there, logits, 0), axis=0)
-                total = total + jnp.sum(known[0] * (level - rest[2]))
-            return total, None
+                labelled = jnp.sum(jnp.where(there, logits, 0), axis=0)
+                level, w = jnp.where(known[0] > 0, labelled, level), w + known[0]
+            return _added(carry, _sum_about_mean(level, w)), None
 
         cut = recut(blocks, BLOCK_ROWS)
-        start = jnp.zeros((), reference.dtype)
-        return jax.lax.scan(add, start, (cut.columns, cut.weight, cut.known))[0]
+        start = jnp.zeros((2,), blocks.weight.dtype)
+        total, lost = jax.lax.scan(add, start, (cut.columns, cut.weight, cut.known))[0]
+        return total + lost
 
-    return summed(model.mesh, own)(prepared.blocks, (replace(model, mesh=None), params, reference))
+    return summed(model.mesh, own)(prepared.blocks, (replace(model, mesh=None), params))
+
+
+def _sum_about_mean(values, w):
+    """Σ w · values f[], of which rounding takes no more than of one term as large as the sum."""
+    weight = jnp.sum(w)
+    mean = jnp.sum(w * values) / jnp.where(weight > 0, weight, 1)
+    return mean * weight + jnp.sum(w * (values - mean))
+
+
+def _added(carry, value):
+    """A running sum and what rounding has taken from it f[2], one value further (Knuth 1969)."""
+    total, lost = carry
+    new = total + value
+    back = new - total
+    return jnp.stack([new, lost + (total - (new - back)) + (value - back)])
 
 
 def prepare_rows(model, data, rows):
