@@ -23,7 +23,7 @@ from bench.harness.machine import cores
 from bench.harness.problems import bundled, overlapping, scattered
 from bench.harness.rows import Verdict, outcome, row
 from bench.harness.timing import Timing
-from jaxem.models.mixture import STRICT
+from jaxem.models.health import STRICT
 
 KEYS = range(3)
 VARIANTS: dict[str, dict[str, Any]] = {

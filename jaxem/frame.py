@@ -80,9 +80,12 @@ def frame_within(family: Any, x: jax.Array, weight: jax.Array) -> Frame:
     if kind == "counts":
         base = family.base_of(mean)
         far = jnp.any(_far_below(family, x, base[None, :]) & (weight > 0)[:, None], axis=0)
-        return Frame(jnp.where(far, 0, base), jnp.ones_like(base))
+        return Frame(jnp.where(far | ~jnp.isfinite(base), 0, base), jnp.ones_like(base))
     frame = _frame(jnp, kind, mean[None], jnp.sum(w * (x - mean[None, :]) ** 2, axis=0)[None])
-    return Frame(frame.shift[0], frame.scale[0])
+    shift, scale = frame.shift[0], frame.scale[0]
+    # A column that is not finite fails in the units that it has.
+    sane = jnp.isfinite(shift) & jnp.isfinite(scale)
+    return Frame(jnp.where(sane, shift, 0), jnp.where(sane, scale, 1))
 
 
 def _far_below(family: Any, x: Any, base: Any) -> Any:

@@ -115,13 +115,19 @@ def _em(model, params, data, control):
     inner = cast(standardized_model(model, frame), data.x.dtype)
     z = (data.x - frame.shift[None, :]) / frame.scale[None, :]
     prepared = replace(inner.prepare(replace(data, x=z)), frame=frame)
-    run = engine.start(inner, standardized_params(model, params, frame), prepared, control)
+    start = standardized_params(model, params, frame)
+    run = engine.start(inner, start, prepared, control)
     going = lambda run: run.status == Status.RUNNING  # noqa: E731
     body = partial(engine.step, inner, prepared, control)
     run = jax.lax.while_loop(going, body, run)
     fit = finish(inner, prepared, run, frame, exact=True)
     components = kept(model, params.components, fit.params.components)
-    fit = replace(fit, params=replace(fit.params, components=components))
+    # What never moved is as it was given, to the bit.
+    moves = jax.tree.map(lambda a, b: jnp.any(a != b), run.point.params, start)
+    moved = jnp.any(jnp.stack(jax.tree.leaves(moves)))
+    fit = replace(
+        fit, params=engine.select(moved, replace(fit.params, components=components), params)
+    )
     return whole(getattr(model, "mesh", None), fit)
 
 
@@ -150,5 +156,7 @@ def finish(
         if soft:
             goal = likelihood + model.log_prior(own)
     trace = None if run.record is None else total(run.record)
+    if trace is not None and soft:  # it ends with what is reported
+        trace = trace.at[jnp.maximum(run.n_iter, 0)].set(goal)
     fit = Fit(point.params, likelihood, goal, status, run.n_iter, trace)
     return restore(model, fit, frame, prepared.weight)

@@ -111,9 +111,10 @@ def below(fits: Fit, groups: np.ndarray, lanes: np.ndarray) -> Fit:
     top = np.full(groups.max() + 1, -np.inf, value.dtype)
     np.maximum.at(top, groups[lanes], value[lanes])
     top = top[groups]
-    over = np.isfinite(value) & (value >= top) & (value <= top + TIE * (1 + np.abs(top)))
+    slack = TIE * (1 + np.abs(np.where(np.isfinite(top), top, 0)))
+    over = np.isfinite(value) & np.isfinite(top) & (value >= top) & (value <= top + slack)
     over[lanes] = False
-    excess = np.where(over, value - np.nextafter(top, -np.inf), 0)
+    excess = np.where(over, value, 0) - np.where(over, np.nextafter(top, -np.inf), 0)
     return replace(
         fits, objective=fits.objective - excess, log_likelihood=fits.log_likelihood - excess
     )

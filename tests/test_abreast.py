@@ -117,8 +117,9 @@ def test_memory_that_runs_out_in_a_line(monkeypatch, want):
     np.testing.assert_allclose(*ends, rtol=1e-10)
 
 
-def test_ctrl_c_ends_all_lines(monkeypatch, want, ctrl_c):
+def test_ctrl_c_ends_all_lines(monkeypatch, no_winners, ctrl_c):
     force_plan(monkeypatch, bucket=8, smallest=8, lines=3, stride=1)
+    want = fit_many()
     calls, real = [], lanes.advance
 
     def advance(*args):

@@ -282,7 +282,9 @@ def test_a_folder_that_is_not_there(every_look, tmp_path):
 
 
 @pytest.mark.parametrize("kept", [False, True])
-def test_ctrl_c_returns_what_is_finished(every_look, tmp_path, monkeypatch, kept, ctrl_c):
+def test_ctrl_c_returns_what_is_finished(
+    every_look, no_winners, tmp_path, monkeypatch, kept, ctrl_c
+):
     path = tmp_path / "point" if kept else None
     real, calls = jaxem.lanes.advance, []
 

