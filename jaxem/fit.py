@@ -13,6 +13,7 @@ from jaxem import budget, distributed, schedule
 from jaxem.abreast import enable_x64
 from jaxem.checkpoint import fingerprint
 from jaxem.clock import compilations
+from jaxem.compiler import jitted
 from jaxem.data import Data, check_data
 from jaxem.frame import Frame, frame_of, standardize, standardized_model, standardized_params
 from jaxem.kernels import row_layout
@@ -24,6 +25,7 @@ from jaxem.pytree import replace
 from jaxem.race import run as race_lanes
 from jaxem.refine import refine, room_for
 from jaxem.result import Fit, Report
+from jaxem.room import make_room
 from jaxem.run import raced, run
 from jaxem.shard import check_alike, check_enough, on_all, over_processes, spread_data
 from jaxem.starts import (
@@ -104,6 +106,7 @@ def fit(
     control = control_for(model, init, tol, max_iter, stop, accelerate, trace)
     check_generations(model, init, labels, generations, race)
     generations *= regroupable(model)
+    make_room()
     with precision_of(array.dtype), place.here():
         array = array if array.dtype == np.float64 else array.astype(np.float32)
         begun = time.perf_counter()
@@ -197,7 +200,7 @@ def continued(
         return schedule.conclude(store)[0]
 
 
-@jax.jit
+@jitted
 def _standardize_lanes(model, params, frame):
     """float32 weights sum to 1 only to rounding: a likelihood that is n roundings too high, from
     which the first step would fall."""

@@ -10,6 +10,7 @@ import numpy as np
 
 from jaxem import ragged, schedule
 from jaxem.clock import compilations
+from jaxem.compiler import jitted
 from jaxem.data import Data
 from jaxem.fit import (
     mark_of,
@@ -26,6 +27,7 @@ from jaxem.models import Mixture, MixtureParams
 from jaxem.place import HERE, Place
 from jaxem.pytree import replace
 from jaxem.result import Fit
+from jaxem.room import make_room
 from jaxem.run import raced, run
 from jaxem.starts import (
     check_generations,
@@ -113,6 +115,7 @@ def fit_many(
             options = key, n_starts, init, *how
             parts = []
             for number, (length, own) in enumerate(_plan(sets, good, model, n_starts)):
+                make_room()
                 chosen = [sets[i] for i in own], [weights[i] for i in own]
                 padded = ragged.pad(*chosen, length, dtype)
                 path = None if checkpoint is None else f"{checkpoint}.{number}"
@@ -184,7 +187,7 @@ def many_data_sets(model, data, frame, n_starts, control, plan, own, place: Plac
     return replace_sets(store, np.repeat(own, n_starts))
 
 
-@partial(jax.jit, static_argnames="rows")
+@partial(jitted, static_argnames="rows")
 def _prepare_each(model, frame, data, rows):
     def one(frame, data):
         inner = cast(standardized_model(model, frame), data.x.dtype)
@@ -213,7 +216,7 @@ def _inits(model, init, own, count, frame, dtype) -> Any:
     return _standardize_each(model, given, frame)
 
 
-@jax.jit
+@jitted
 def _standardize_each(model, given, frame):
     one = lambda params, frame: standardized_params(model, params, frame)  # noqa: E731
     return jax.vmap(one)(given, frame)

@@ -4,17 +4,20 @@ too."""
 import jax
 import jax.numpy as jnp
 
+from jaxem.compiler import jitted
 from jaxem.kernels import as_blocks, weighted_moments, whole
 from jaxem.numerics import einsum, safe_log
 from jaxem.protocols import Statistics
 from jaxem.pytree import replace
 from jaxem.regroup import split_and_merge
+from jaxem.room import make_room, roomy
 
 #: Rows per block where nobody who knows the number of lanes has said otherwise.
 BLOCK_ROWS = 2048
 
 
-@jax.jit
+@roomy
+@jitted
 def e_step(model, params, data):
     """Statistics and log-likelihood of data that are not prepared yet."""
     prepared = model.prepare(data)
@@ -28,7 +31,8 @@ def prepare_rows(model, data, rows):
     return prepared.blocks, replace(prepared, blocks=None)
 
 
-@jax.jit
+@roomy
+@jitted
 def seed(model, data, resp):
     """One M-step on responsibilities f[n, k]."""
     blocks = as_blocks(data.x, data.weight, BLOCK_ROWS)
@@ -38,7 +42,8 @@ def seed(model, data, resp):
     return whole(model.mesh, model.m_step(Statistics(moments, common), blank))
 
 
-@jax.jit
+@roomy
+@jitted
 def regroup(model, key, params, data):
     """Starting parameters that differ from `params` by a split and a merge."""
     family = model.family
@@ -60,7 +65,8 @@ def regroup(model, key, params, data):
     return model.seed(data, child)
 
 
-@jax.jit
+@roomy
+@jitted
 def log_joint(model, params, x):
     """log π_k p(x|k) f[n, k], a block of rows at a time."""
     family = model.family
@@ -75,3 +81,9 @@ def log_joint(model, params, x):
     blocks = as_blocks(x, jnp.ones(x.shape[:1], x.dtype), BLOCK_ROWS)
     joint = jax.lax.map(lambda columns: block(columns.T), blocks.columns)
     return joint.reshape(-1, model.n_components)[: x.shape[0]]
+
+
+def draw_labels(key, weights, n):
+    """The components that n rows come from i[n]."""
+    make_room()
+    return jax.random.categorical(key, safe_log(weights), shape=(n,))
