@@ -2,6 +2,7 @@
 
 import functools
 import os
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import jax
+
+#: How the event of a program that was compiled, or read from JAX's persistent cache, ends.
+COMPILED = "backend_compile_duration"
 
 
 @dataclass
@@ -54,12 +58,25 @@ def _listen_once() -> None:
     jax.monitoring.register_event_duration_secs_listener(_on_event)
 
 
+_all = Compilations()
+_lock = threading.Lock()
+
+
+def programs_so_far() -> int:
+    """How many programs this process has compiled, whoever asked for them, since this was first
+    asked or `compilations` first used."""
+    _listen_once()
+    return _all.programs
+
+
 def _on_event(event: str, duration_secs: float, **kwargs: Any) -> None:
     if event.startswith("/jax/core/compile/"):
         now = time.perf_counter()
         for count in _watching.get():
             count.add(now - duration_secs, now)
-            count.programs += event.endswith("backend_compile_duration")
+            count.programs += event.endswith(COMPILED)
+        with _lock:
+            _all.programs += event.endswith(COMPILED)
 
 
 def enable_compilation_cache(path: str | Path | None = None) -> Path:

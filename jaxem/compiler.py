@@ -17,6 +17,25 @@ WIDE = {"xla_cpu_prefer_vector_width": 512}
 SHARED = {**WIDE, "xla_cpu_use_fusion_emitters": False}
 
 
+#: Every jitted function of the package: what `drop` forgets the programs of.
+OWN: list[Any] = []
+
+
+def jitted(function: Callable, **options: Any) -> Any:
+    """`jax.jit(function, **options)`, whose programs `drop` can forget. Functions of the package
+    are compiled by this or by `program`."""
+    OWN.append(jax.jit(function, **options))
+    return OWN[-1]
+
+
+def drop() -> None:
+    """Forget the programs compiled for this package; the next call of each compiles it anew. A
+    program that another thread is running stays until it has run, and those that a caller compiled
+    stay altogether."""
+    for function in list(OWN):
+        function.clear_cache()
+
+
 def program(**static: Any) -> Callable:
     """`jax.jit(function, **static)` of a function of a grid, with options for the platform of the
     mesh it is given, else JAX's default, and for whether the grid's lanes share their data. Not
@@ -25,7 +44,7 @@ def program(**static: Any) -> Callable:
     def decorate(function: Callable) -> Callable:
         @functools.cache
         def on(platform: str, shared: bool = True) -> Callable:
-            return jax.jit(function, compiler_options=_options(platform, shared), **static)
+            return jitted(function, compiler_options=_options(platform, shared), **static)
 
         @functools.wraps(function)
         def call(grid: Any, *args: Any, **kwargs: Any) -> Any:

@@ -22,6 +22,7 @@ from jaxem.problems import framed, one_data_set, plan_for
 from jaxem.pytree import replace
 from jaxem.refine import refine
 from jaxem.result import Fit, Report
+from jaxem.room import make_room
 from jaxem.run import raced, run
 from jaxem.shard import check_alike, check_enough, over_processes
 from jaxem.starts import (
@@ -101,6 +102,7 @@ def fit(
     control = control_for(model, init, tol, max_iter, stop, accelerate, trace)
     check_generations(model, init, labels, generations, race)
     generations *= regroupable(model)
+    make_room()
     with precision_of(array.dtype), place.here():
         array = array if array.dtype == np.float64 else array.astype(np.float32)
         begun = time.perf_counter()

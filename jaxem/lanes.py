@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jax.sharding import Mesh, PartitionSpec
 
 from jaxem import budget, engine
-from jaxem.compiler import on_each, program
+from jaxem.compiler import jitted, on_each, program
 from jaxem.kernels import whole
 from jaxem.loop import finish
 from jaxem.place import LANES
@@ -88,7 +88,7 @@ def prepare(grid: Grid, rows: int) -> Grid:
         raise MemoryError(message) from error
 
 
-@partial(jax.jit, static_argnames=("shared", "rows"))
+@partial(jitted, static_argnames=("shared", "rows"))
 def _prepare(model, data, shared, rows):
     one = lambda model, data: model.prepare(data, rows)  # noqa: E731
     return one(model, data) if shared else jax.vmap(one)(model, data)

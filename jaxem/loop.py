@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jaxem import engine
 from jaxem.accelerate import ACCELERATORS
 from jaxem.checks import positive
+from jaxem.compiler import jitted
 from jaxem.data import Data, as_data
 from jaxem.frame import (
     Frame,
@@ -22,6 +23,7 @@ from jaxem.kernels import choose, whole
 from jaxem.models import Mixture, MixtureParams, kept
 from jaxem.pytree import replace
 from jaxem.result import Fit
+from jaxem.room import make_room
 from jaxem.status import SOUND, Status
 from jaxem.stopping import RULES
 
@@ -60,6 +62,7 @@ def em(
     >>> one
     Fit(CONVERGED after ... iterations, log-likelihood -1130.26)
     """
+    make_room()
     control = check_control(engine.Control(tol, max_iter, guard, stop, accelerate, trace))
     data = as_data(x, sample_weight, labels)
     model, params = cast(model, data.x.dtype), cast(params, data.x.dtype)
@@ -88,7 +91,7 @@ def width_of(model, data: Data) -> int:
     return _features.eval_shape(model.family, row).shape[0]
 
 
-@jax.jit
+@jitted
 def _features(family, row):
     """Never run: `jit` remembers the shapes of a function that it knows, which take a millisecond
     to trace."""
@@ -109,7 +112,7 @@ def check_control(control: engine.Control) -> engine.Control:
     return control
 
 
-@jax.jit
+@jitted
 def _em(model, params, data, control):
     frame = frame_within(model.family, data.x, data.weight)
     inner = cast(standardized_model(model, frame), data.x.dtype)

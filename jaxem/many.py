@@ -10,6 +10,7 @@ import numpy as np
 
 from jaxem import ragged, schedule
 from jaxem.clock import compilations
+from jaxem.compiler import jitted
 from jaxem.data import Data
 from jaxem.fit import mark_of, precision_of, timed, whereabouts
 from jaxem.frame import frames_of, standardize, standardized_params
@@ -20,6 +21,7 @@ from jaxem.problems import many_data_sets, one_data_set, plan_for, replace_sets
 from jaxem.pytree import replace
 from jaxem.refine import refine
 from jaxem.result import Fit
+from jaxem.room import make_room
 from jaxem.run import raced, run
 from jaxem.starts import (
     check_generations,
@@ -106,6 +108,7 @@ def fit_many(
             options = key, n_starts, init, *how
             parts = []
             for number, (length, own) in enumerate(_plan(sets, good, model, n_starts)):
+                make_room()
                 chosen = [sets[i] for i in own], [weights[i] for i in own]
                 padded = ragged.pad(*chosen, length, dtype)
                 path = None if checkpoint is None else f"{checkpoint}.{number}"
@@ -194,7 +197,7 @@ def _inits(model, init, own, count, frame, dtype) -> Any:
     return _standardize_each(model, given, frame)
 
 
-@jax.jit
+@jitted
 def _standardize_each(model, given, frame):
     one = lambda params, frame: standardized_params(model, params, frame)  # noqa: E731
     return jax.vmap(one)(given, frame)

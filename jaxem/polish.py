@@ -7,6 +7,7 @@ import numpy as np
 
 from jaxem import ragged, schedule
 from jaxem.abreast import enable_x64
+from jaxem.compiler import jitted
 from jaxem.data import Data
 from jaxem.engine import Control
 from jaxem.frame import frames_of, standardize, standardized_params
@@ -94,7 +95,7 @@ def _wide(params: Any, lanes: np.ndarray) -> Any:
     return jax.tree.map(lambda leaf: np.asarray(leaf, np.float64)[lanes], params)
 
 
-@jax.jit
+@jitted
 def _standardize_lanes(model, params, frame):
     """float32 weights sum to 1 only to rounding: a likelihood that is n roundings too high, from
     which the first step would fall."""

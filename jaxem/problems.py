@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxem import budget, distributed, schedule
+from jaxem.compiler import jitted
 from jaxem.data import Data
 from jaxem.frame import Frame, frame_of, standardize, standardized_model
 from jaxem.kernels import row_layout
@@ -79,7 +80,7 @@ def many_data_sets(model, data, frame, n_starts, control, plan, own, place: Plac
     return replace_sets(store, np.repeat(own, n_starts))
 
 
-@partial(jax.jit, static_argnames="rows")
+@partial(jitted, static_argnames="rows")
 def _prepare_each(model, frame, data, rows):
     def one(frame, data):
         inner = cast(standardized_model(model, frame), data.x.dtype)

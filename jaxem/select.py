@@ -9,12 +9,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxem import summaries
+from jaxem.compiler import jitted
 from jaxem.data import as_data
 from jaxem.families import Gaussian
 from jaxem.fit import fit, precision_of
 from jaxem.models import Mixture
 from jaxem.ragged import COMPILE, EXPECTED
 from jaxem.result import Fit, Report
+from jaxem.room import make_room
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,7 @@ def criteria(model: Mixture, fit: Fit, x: Any, sample_weight: Any = None) -> Cri
     x = np.asarray(x)
     x = x[:, None] if x.ndim == 1 else x
     weight = np.ones(len(x)) if sample_weight is None else np.asarray(sample_weight, float)
+    make_room()
     p, likelihood = model.n_parameters(x.shape[1]), float(fit.log_likelihood)
     with precision_of(np.asarray(fit.log_likelihood).dtype):
         r = np.asarray(_responsibilities(model, fit.params, jnp.asarray(x)), float)
@@ -55,7 +58,7 @@ def criteria(model: Mixture, fit: Fit, x: Any, sample_weight: Any = None) -> Cri
     return Criteria(likelihood, p, float(bic), 2 * p - 2 * likelihood, float(bic + 2 * entropy))
 
 
-@jax.jit
+@jitted
 def _responsibilities(model, params, x):
     return model.predict_proba(params, as_data(x).x)
 
@@ -250,7 +253,7 @@ def cross_validate(model, x, folds, sample_weight, n_starts, options) -> float |
     return score / float(weight.sum())
 
 
-@jax.jit
+@jitted
 def _log_prob(model, params, x):
     return model.log_prob(params, as_data(x).x)
 

@@ -21,7 +21,7 @@ FLOORS = [
     {"display"},
     {"_version", "names", "pytree", "status", "checks", "budget", "clock", "npz", "distributed"}
     | {"compiler"},
-    {"summaries", "abreast"},
+    {"summaries", "abreast", "room"},
     {"data", "numerics", "protocols", "result", "ragged", "progress", "place"},
     {"priors", "kernels", "initialize", "stopping", "frame", "refine"},
     {"families", "regroup"},

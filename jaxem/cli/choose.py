@@ -12,6 +12,7 @@ import typer
 
 from jaxem import io
 from jaxem.cli import report
+from jaxem.compiler import jitted
 from jaxem.fit import precision_of
 from jaxem.io.whole import columns_of
 
@@ -117,6 +118,6 @@ def check_density(path: Path, chosen: Chosen) -> None:
         raise ValueError(f"{path}: its parameters do not define a density{ended}; fit again.")
 
 
-@jax.jit
+@jitted
 def _usable(model, params):
     return model.usable(params)

@@ -9,6 +9,7 @@ import numpy as np
 from jaxem.cli import outputs
 from jaxem.cli.choose import check_density, choose, precision
 from jaxem.cli.components import say
+from jaxem.compiler import jitted
 from jaxem.tables import read_rows
 
 
@@ -117,4 +118,4 @@ def run_sample(job: Draw) -> None:
         say(f"rows: {job.out} ({job.n})")
 
 
-_draw = jax.jit(lambda model, key, params, n: model.sample(key, params, n), static_argnums=3)
+_draw = jitted(lambda model, key, params, n: model.sample(key, params, n), static_argnums=3)

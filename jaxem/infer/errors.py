@@ -13,11 +13,13 @@ import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 
+from jaxem.compiler import jitted
 from jaxem.data import check_data
 from jaxem.fit import precision_of
 from jaxem.infer.tangent import FIXED, FREE, directions
 from jaxem.models import Mixture, MixtureParams
 from jaxem.numerics import einsum
+from jaxem.room import make_room
 
 #: Entries of one array of derivatives: how many rows are differentiated at once follows from it.
 ENTRIES = 1 << 22
@@ -56,6 +58,7 @@ def standard_errors(
             "standard errors are those of a maximum of the likelihood: they need "
             "assignment='soft' and exponent=None."
         )
+    make_room()
     n = len(array)
     weight = np.ones(n) if sample_weight is None else np.asarray(sample_weight, float)
     label = np.full(n, -1) if labels is None else np.asarray(labels, np.int32)
@@ -90,7 +93,7 @@ def _information_of(model, params, basis: np.ndarray, rows: tuple) -> np.ndarray
         return -np.asarray(_curvature(model, params, jnp.asarray(basis), blocks))
 
 
-@jax.jit
+@jitted
 def _curvature(model, params, basis, blocks):
     flat, unravel = ravel_pytree(params)
 

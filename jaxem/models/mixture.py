@@ -254,7 +254,7 @@ class Mixture:
     def sample(self, key: jax.Array, params: MixtureParams, n: int) -> tuple[jax.Array, jax.Array]:
         """n rows f[n, d] and the component each came from i[n]."""
         which, draw = jax.random.split(key)
-        label = jax.random.categorical(which, safe_log(params.weights), shape=(n,))
+        label = programs.draw_labels(which, params.weights, n)
         return self.family.sample(draw, params.components, label), label
 
     def n_parameters(self, d: int) -> int:

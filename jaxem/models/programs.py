@@ -4,6 +4,7 @@ too."""
 import jax
 import jax.numpy as jnp
 
+from jaxem.compiler import jitted
 from jaxem.frame import (
     Frame,
     frame_within,
@@ -25,12 +26,14 @@ from jaxem.numerics import einsum, safe_log
 from jaxem.protocols import Statistics
 from jaxem.pytree import replace
 from jaxem.regroup import split_and_merge
+from jaxem.room import make_room, roomy
 
 #: Rows per block where nobody who knows the number of lanes has said otherwise.
 BLOCK_ROWS = 2048
 
 
-@jax.jit
+@roomy
+@jitted
 def e_step(model, params, data, base):
     """Statistics about a base point, and the log-likelihood, of data that are not prepared yet."""
     if base is None and hasattr(model.family, "base_point"):
@@ -94,9 +97,11 @@ def likelihood(model, params, prepared):
     """Σ w log p(x) f[] from log densities instead of the features: nothing large cancels."""
 
     def own(blocks, rest):
+        alone, here = rest
+
         def add(carry, block):
             columns, w, known = block
-            logits = log_joint_of(*rest, columns.T).T
+            logits = log_joint_of(alone, here, columns.T).T
             level = softmax_step(logits, w)[1]
             if known is not None:
                 there = jax.nn.one_hot(known[1], logits.shape[0], dtype=bool, axis=0)
@@ -133,7 +138,8 @@ def prepare_rows(model, data, rows):
     return prepared.blocks, replace(prepared, blocks=None)
 
 
-@jax.jit
+@roomy
+@jitted
 def seed(model, data, resp):
     """One M-step on responsibilities f[n, k], in the data's frame and back."""
     frame = frame_within(model.family, data.x, data.weight)
@@ -142,7 +148,7 @@ def seed(model, data, resp):
     return original_params(model, seed_within(inner, replace(data, x=z), resp), frame)
 
 
-@jax.jit
+@jitted
 def seed_within(model, data, resp):
     """The same of data that are in their frame."""
     blocks = as_blocks(data.x, data.weight, BLOCK_ROWS)
@@ -160,7 +166,8 @@ def init(model, key, data, init, active):
     return original_params(model, inner.init_within(key, replace(data, x=z), init, active), frame)
 
 
-@jax.jit
+@roomy
+@jitted
 def regroup(model, key, params, data):
     """Starting parameters that differ from `params` by a split and a merge."""
     family = model.family
@@ -182,7 +189,8 @@ def regroup(model, key, params, data):
     return seed_within(model, data, child)
 
 
-@jax.jit
+@roomy
+@jitted
 def log_joint(model, params, x):
     """log π_k p(x|k) f[n, k], a block of rows at a time."""
     blocks = as_blocks(x, jnp.ones(x.shape[:1], x.dtype), BLOCK_ROWS)
@@ -197,3 +205,9 @@ def log_joint_of(model, params, x):
         return family.log_density(params.components, x) + safe_log(params.weights)[None, :]
     logits = einsum("kp,pn->nk", model.coefficients(params), family.features(x))
     return logits + family.log_base(x)[:, None]
+
+
+def draw_labels(key, weights, n):
+    """The components that n rows come from i[n]."""
+    make_room()
+    return jax.random.categorical(key, safe_log(weights), shape=(n,))

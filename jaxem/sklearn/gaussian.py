@@ -17,6 +17,7 @@ import jaxem
 from jaxem.fit import precision_of
 from jaxem.race import RUNGS
 from jaxem.result import Fit
+from jaxem.room import make_room
 from jaxem.run import raced
 from jaxem.sklearn import online, starts
 from jaxem.sklearn.rows import pad, rows_of
@@ -87,6 +88,7 @@ class GaussianMixture(_Peer):
             )
         takes_namespace = "xp" in inspect.signature(self._check_parameters).parameters
         self._check_parameters(X, **({"xp": np} if takes_namespace else {}))
+        make_room()
         begun = time()
         try:
             with precision_of(np.float64):
@@ -128,6 +130,7 @@ class GaussianMixture(_Peer):
         weight = np.ones(len(X)) if sample_weight is None else sample_weight
         if not weight.sum() > 0:
             raise ValueError("sample_weight is zero for every row: there is nothing to learn.")
+        make_room()
         here, dtype = starts.params_of(self), np.asarray(self.means_).dtype
         if len(here.weights) != self.n_components:
             raise ValueError(

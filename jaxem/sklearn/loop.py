@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxem import engine
+from jaxem.compiler import jitted
 from jaxem.frame import Frame, restore
 from jaxem.pytree import pytree, replace
 from jaxem.result import Fit
@@ -76,7 +77,7 @@ def _live(tracks, max_iter):
     return ~tracks.converged & ~tracks.failed & (tracks.n_iter < max_iter)
 
 
-@partial(jax.jit, static_argnames="rows")
+@partial(jitted, static_argnames="rows")
 def _advance(model, data, frame, tol, max_iter, tracks, rows):
     prepared = model.prepare(data, rows)
     jacobian = jnp.sum(jnp.log(frame.scale)) if model.family_is_scaled else 0.0

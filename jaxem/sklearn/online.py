@@ -12,6 +12,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from jaxem.compiler import jitted
 from jaxem.frame import frame_of, standardize, standardized_params
 from jaxem.problems import host_data
 from jaxem.pytree import replace
@@ -46,7 +47,7 @@ def step(model: Any, params: Any, x: np.ndarray, weight: np.ndarray, seen: float
     return jax.device_get(_step(model, starts.in_frame(model, frame), frame, params, data))
 
 
-@jax.jit
+@jitted
 def _step(model, inner, frame, params, data):
     here = standardized_params(model, params, frame)
     moved = inner.m_step(inner.e_step(here, data)[0], here)

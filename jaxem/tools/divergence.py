@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxem.checks import whole
+from jaxem.compiler import jitted
 from jaxem.families.gaussian.params import LOG_2PI
 from jaxem.models import Mixture, MixtureParams
 from jaxem.numerics import NEGLIGIBLE, cholesky, einsum, inverse_factor, safe_log
@@ -58,7 +59,7 @@ def kl_divergence(
     return _sampled(model_p, p, model_q, q, key, n)
 
 
-@partial(jax.jit, static_argnames="n")
+@partial(jitted, static_argnames="n")
 def _sampled(model_p, p, model_q, q, key, n: int) -> Estimate:
     x = model_p.sample(key, p, n)[0]
     log_q = model_q.log_prob(q, x)
@@ -83,7 +84,7 @@ def kl_bounds(model_p: Mixture, p: MixtureParams, model_q: Mixture, q: MixturePa
     return _bounds((p, matrices(p, model_p.family)), (q, matrices(q, model_q.family)))
 
 
-@jax.jit
+@jitted
 def _bounds(own, other) -> Bounds:
     """Of parameters and covariance matrices of both sides."""
     p, q = own[0], other[0]

@@ -18,6 +18,7 @@ from jaxem.families.gaussian import (
 )
 from jaxem.fit import precision_of
 from jaxem.models import Mixture, MixtureParams
+from jaxem.room import make_room
 
 SQUARE = FullGaussian, TiedGaussian, KnownGaussian
 GAUSSIANS = *SQUARE, DiagGaussian, SphericalGaussian
@@ -29,6 +30,7 @@ def in_own_precision(function: Callable) -> Callable:
 
     @wraps(function)
     def call(*args, **kwargs):
+        make_room()
         leaves = jax.tree.leaves((args, kwargs))
         wide = any(getattr(leaf, "dtype", None) == np.float64 for leaf in leaves)
         if not wide or jax.config.jax_enable_x64:  # type: ignore[attr-defined]

@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxem.compiler import jitted
 from jaxem.data import as_data
 from jaxem.families import GaussianParams
 from jaxem.families.gaussian import KnownGaussian, SphericalGaussian
@@ -83,7 +84,7 @@ def regress(
     return _moments(*_given(model, params, rows, tuple(given), tuple(rest)))
 
 
-@partial(jax.jit, static_argnames=("given", "rest"))
+@partial(jitted, static_argnames=("given", "rest"))
 def _given(model, params, rows, given, rest):
     """For each row f[m, c] of the given columns: weights f[m, k], means f[m, k, q]; and the
     covariances f[k, q, q], which are those of any row."""
@@ -95,7 +96,7 @@ def _given(model, params, rows, given, rest):
     return weights, means, covariances
 
 
-@jax.jit
+@jitted
 def _moments(weights, means, covariances):
     """Mean and covariance of the mixtures: what is within components and what is between them."""
     mean = einsum("mk,mkq->mq", weights, means)
