@@ -81,8 +81,11 @@ class Dirichlet:
         """ValueError, naming the field, unless positive."""
         positive("Dirichlet concentration", self.concentration)
 
-    def log_density(self, p):
-        """Log density summed over all leading axes of p f[..., c]."""
-        a, c = jnp.asarray(self.concentration, p.dtype), p.shape[-1]
+    def log_density(self, p, present=None):
+        """Log density summed over all leading axes of p f[..., c], of the categories that are
+        `present` b[..., c] (None: all)."""
+        a, c, logs = jnp.asarray(self.concentration, p.dtype), p.shape[-1], safe_log(p)
+        if present is not None:
+            c, logs = jnp.sum(present, axis=-1).astype(p.dtype), jnp.where(present, logs, 0)
         constant = gammaln(c * a) - c * gammaln(a)
-        return jnp.sum(constant + (a - 1) * jnp.sum(safe_log(p), axis=-1))
+        return jnp.sum(constant + (a - 1) * jnp.sum(logs, axis=-1))

@@ -21,7 +21,7 @@ from jaxem.room import make_room
 
 @dataclass(frozen=True)
 class Criteria:
-    """Criteria of one fit: lower is better, except `log_likelihood`.
+    """Criteria of one fit, see `criteria`: lower is better, except `log_likelihood`.
 
     >>> jaxem.Criteria(log_likelihood=-100.0, n_parameters=5, bic=223.0, aic=210.0, icl=230.0).bic
     223.0
@@ -31,14 +31,17 @@ class Criteria:
     n_parameters: int
     bic: float
     aic: float
-    icl: float
+    icl: float  #: of the most probable components (Biernacki, Celeux, Govaert 2000)
+    icl_entropy: float | None = None  #: of the entropy; None where it was not computed
 
 
 def criteria(model: Mixture, fit: Fit, x: Any, sample_weight: Any = None) -> Criteria:
     """BIC (Schwarz 1978), AIC (Akaike 1974) and ICL (Biernacki, Celeux, Govaert 2000) of one fit.
 
-    BIC = p ln n − 2 ln L, AIC = 2p − 2 ln L, ICL = BIC + 2 Σ w entropy(r): scikit-learn's sign,
-    lower is better; n is the total weight. `fit` has no lane axis; x f[n, d].
+    BIC = p ln n − 2 ln L, AIC = 2p − 2 ln L, ICL = BIC − 2 Σ w ln max_k r, the likelihood of rows
+    each with its most probable component, as mclust's. `icl_entropy` = BIC + 2 Σ w entropy(r), the
+    expectation over components instead, is never lower. All have scikit-learn's sign: lower is
+    better (mclust's is the opposite). n is the total weight. `fit` has no lane axis; x f[n, d].
 
     >>> x = datasets.load("old_faithful")
     >>> model = jaxem.Mixture(jaxem.Gaussian("full"), n_components=2)
@@ -54,8 +57,10 @@ def criteria(model: Mixture, fit: Fit, x: Any, sample_weight: Any = None) -> Cri
     with precision_of(np.asarray(fit.log_likelihood).dtype):
         r = np.asarray(_responsibilities(model, fit.params, jnp.asarray(x)), float)
     entropy = -float(weight @ np.sum(r * np.log(np.maximum(r, 1e-300)), axis=1))
-    bic = p * np.log(weight.sum()) - 2 * likelihood
-    return Criteria(likelihood, p, float(bic), 2 * p - 2 * likelihood, float(bic + 2 * entropy))
+    doubt = -float(weight @ np.log(np.max(r, axis=1)))
+    bic = float(p * np.log(weight.sum()) - 2 * likelihood)
+    aic = 2 * p - 2 * likelihood
+    return Criteria(likelihood, p, bic, aic, bic + 2 * doubt, bic + 2 * entropy)
 
 
 @jitted
@@ -116,7 +121,8 @@ class Sweep:
     def _score(self, row: Row) -> float:
         if self.criterion == "held_out":
             return -np.inf if row.held_out is None else -row.held_out
-        return getattr(row.criteria, self.criterion)
+        value = getattr(row.criteria, self.criterion)
+        return np.inf if value is None or np.isnan(value) else value
 
     def table(self) -> list[dict[str, Any]]:
         """One dict a model: sizes, criteria, starts at the best optimum, statuses."""
@@ -136,7 +142,7 @@ class Sweep:
         return summaries.sweep_html(self)
 
 
-CRITERIA = ("bic", "aic", "icl", "held_out")
+CRITERIA = ("bic", "aic", "icl", "icl_entropy", "held_out")
 
 
 def sweep(
@@ -155,8 +161,9 @@ def sweep(
 ) -> Sweep:
     """Fit every (n_components, covariance_type) from `n_starts` starts and score them all.
 
-    `criterion` is "bic", "aic", "icl" or, with `folds` ≥ 2, "held_out": the cross-validated mean
-    log-likelihood, whose folds are 0/1 weights on the shared data. `models`, a function
+    `criterion` is "bic", "aic", "icl", "icl_entropy" (see `criteria`) or, with `folds` ≥ 2,
+    "held_out": the cross-validated mean log-likelihood, whose folds are 0/1 weights on the shared
+    data. `models`, a function
     (n_components, covariance_type) -> Mixture, replaces the Gaussian mixtures for other families
     or priors. Further keywords go to `fit`. Raises ValueError as `fit` does.
 
@@ -268,6 +275,7 @@ def _table_row(row: Row) -> dict[str, Any]:
         "bic": None if c is None else c.bic,
         "aic": None if c is None else c.aic,
         "icl": None if c is None else c.icl,
+        "icl_entropy": None if c is None else c.icl_entropy,
         "held_out": row.held_out,
         "best_count": optima.best_count,
         "distinct_optima": len(optima.values),

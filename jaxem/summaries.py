@@ -1,6 +1,7 @@
 """Fits and sweeps in words and as tables: how many starts ended how, at which optima, and which
 model is best."""
 
+from collections.abc import Collection, Iterable
 from typing import Any
 
 import numpy as np
@@ -96,11 +97,11 @@ def _data_sets(fit: Any) -> str:
 
 def sweep_text(sweep: Any) -> str:
     """A line for each model, the best one marked."""
-    head = f"{'K':>3} {'type':<10} {'log-likelihood':>15} {'BIC':>12} {'AIC':>12} {'ICL':>12}"
-    best, lines = best_row(sweep), [head]
+    names = _shown(sweep)
+    head = f"{'K':>3} {'type':<10} {'log-likelihood':>15}"
+    best, lines = best_row(sweep), [head + "".join(f" {title:>12}" for title in names.values())]
     for row in sweep.rows:
-        c = row.criteria
-        numbers = (c.log_likelihood, c.bic, c.aic, c.icl) if c else (np.nan,) * 4
+        numbers = _numbers(row.criteria, ("log_likelihood", *names))
         line = f"{row.n_components:>3} {row.covariance_type:<10} {numbers[0]:>15.3f}"
         line += "".join(f" {value:>12.3f}" for value in numbers[1:])
         lines.append(line + (f"  best by {sweep.criterion}" if row is best else ""))
@@ -109,12 +110,13 @@ def sweep_text(sweep: Any) -> str:
 
 def sweep_html(sweep: Any) -> str:
     """A row for each model, the best one bold."""
-    head = ["K", "type", "log-likelihood", "parameters", "BIC", "AIC", "ICL"]
+    names = _shown(sweep)
+    head = ["K", "type", "log-likelihood", "parameters", *names.values()]
     scored = any(row.held_out is not None for row in sweep.rows)
     head += ["held-out", "at best", "ended"] if scored else ["at best", "ended"]
     best, rows = best_row(sweep), []
     for row in sweep.rows:
-        cells = [row.n_components, row.covariance_type, *_numbers(row.criteria)]
+        cells = [row.n_components, row.covariance_type, *_cells(row.criteria, names)]
         if scored:
             cells.append("" if row.held_out is None else f"{row.held_out:.5f}")
         status = np.asarray(row.fits.status).ravel()
@@ -129,9 +131,20 @@ def best_row(sweep: Any) -> Any:
     return sweep.best if any(row.criteria is not None for row in sweep.rows) else None
 
 
-def _numbers(c: Any) -> list[str]:
+def _shown(sweep: Any) -> dict[str, str]:
+    """The criteria that have a column, and its title: ICL by entropy only where it decides."""
+    names = {"bic": "BIC", "aic": "AIC", "icl": "ICL"}
+    return names | ({"icl_entropy": "ICL entropy"} if sweep.criterion == "icl_entropy" else {})
+
+
+def _numbers(c: Any, names: Iterable[str]) -> list[float]:
+    """Criteria by name, NaN for what is not known."""
+    values = [getattr(c, name, None) for name in names]
+    return [np.nan if value is None else value for value in values]
+
+
+def _cells(c: Any, names: Collection[str]) -> list[str]:
     if c is None:
-        return ["no sound fit", "", "", "", ""]
-    return [f"{c.log_likelihood:.3f}", str(c.n_parameters)] + [
-        f"{value:.3f}" for value in (c.bic, c.aic, c.icl)
-    ]
+        return ["no sound fit", "", *[""] * len(names)]
+    own = [f"{value:.3f}" for value in _numbers(c, names)]
+    return [f"{c.log_likelihood:.3f}", str(c.n_parameters), *own]

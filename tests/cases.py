@@ -98,7 +98,7 @@ _exponential_density = _product(
 def _categorical_density(c, x):
     p = np.asarray(c.probabilities)
     column, code = np.arange(x.shape[1]), x.astype(int)
-    return np.stack([np.log(one)[column, code].sum(axis=1) for one in p], axis=1)
+    return np.stack([np.log(one[column, code]).sum(axis=1) for one in p], axis=1)
 
 
 # Constructors: they keep each registry line one line --------------------------------------------
@@ -164,6 +164,21 @@ def categorical(prior=None):
     return case(jaxem.Categorical(3, prior), components, _categorical_density, grid, 2.0)
 
 
+def categorical_levels(prior=None):
+    """Columns of 2, 4, 3, 2 and 3 categories."""
+    levels = (2, 4, 3, 2, 3)
+    p = np.zeros((3, 5, 4))
+    for k, row in enumerate([[0, 0, 0, 0, 0], [1, 1, 1, 0, 2], [0, 3, 2, 1, 0]]):
+        for j, (own, code) in enumerate(zip(levels, row, strict=True)):
+            p[k, j, :own] = 0.12 / (own - 1)
+            p[k, j, code] = 0.88
+    points = np.array(list(itertools.product(*map(range, levels))), float)
+    components = jaxem.CategoricalParams(jnp.asarray(p))
+    family = jaxem.Categorical(levels, prior)
+    grid = lambda: (points, np.ones(len(points)))  # noqa: E731
+    return case(family, components, _categorical_density, grid, 1.0)
+
+
 def exponential(prior=None):
     components = jaxem.ExponentialParams(jnp.asarray([[0.02, 0.05], [1.0, 0.04], [2.0, 3.0]]))
     return case(jaxem.Exponential(prior), components, _exponential_density, quadrant, 1e4)
@@ -191,6 +206,8 @@ CASES: dict[str, Case] = {
     "poisson-map": poisson(jaxem.Gamma(3.0, 0.5)),
     "categorical": categorical(),
     "categorical-map": categorical(jaxem.Dirichlet(2.0)),
+    "categorical-levels": categorical_levels(),
+    "categorical-levels-map": categorical_levels(jaxem.Dirichlet(2.0)),
     "exponential": exponential(),
     "exponential-map": exponential(jaxem.Gamma(3.0, 0.5)),
 }

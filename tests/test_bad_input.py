@@ -206,6 +206,7 @@ COUNTS = np.arange(12.0).reshape(6, 2) % 5
         (jaxem.Bernoulli(), 2.0, "0 to 1"),
         (jaxem.Categorical(5), 5.0, "0 to 4"),
         (jaxem.Categorical(5), 1.5, "codes"),
+        (jaxem.Categorical((5, 3)), 3.0, "0 to 2 in column 1"),
         (jaxem.Exponential(), -0.1, "negative"),
     ],
 )
@@ -233,6 +234,9 @@ def test_values_outside_the_support(family, value, support):
         (lambda: _fit(COUNTS, family=jaxem.Binomial(0)), "n_trials.*0"),
         (lambda: _fit(COUNTS, family=jaxem.Binomial(4.5)), r"n_trials.*4\.5"),
         (lambda: _fit(COUNTS, family=jaxem.Categorical(0)), "n_categories.*0"),
+        (lambda: _fit(COUNTS % 2, family=jaxem.Categorical((2, 0))), "n_categories.*0"),
+        (lambda: _fit(COUNTS % 2, family=jaxem.Categorical((2, 2.5))), r"n_categories.*2\.5"),
+        (lambda: _fit(COUNTS % 2, family=jaxem.Categorical((2, 3, 2))), "3 columns, but x has 2"),
         (lambda: _fit(COUNTS, family=jaxem.Poisson(jaxem.Gamma(-1.0, 1.0))), "shape.*-1"),
         (lambda: _fit(COUNTS % 2, family=jaxem.Bernoulli(jaxem.Beta(0.0, 1.0))), "a.*0"),
         (

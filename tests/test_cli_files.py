@@ -204,10 +204,13 @@ def test_sweep_from_end_to_end(here):
     sweep = jaxem.load("s.npz")
     assert sweep.criterion == "icl" and len(sweep.rows) == 2
     assert sweep[2, "full"].fits.status.shape == (4,)
+    by_entropy = done("sweep", *options, "--covariance", "VVV", "--criterion", "icl_entropy")
+    assert "Best ICL (entropy): K = 2" in by_entropy
     shown = done("show", "s.npz")
     assert "a sweep of 2 models" in shown and said[said.index("┏") : said.index("sweep: ")] in shown
     got = document("show", "s.npz")
     assert got["best"]["covariance_type"] == "full" and len(got["models"]) == 2
+    assert got["models"][1]["icl_entropy"] >= got["models"][1]["icl"]
     labels = table(done("predict", "s.npz", "people.csv"))["component"].astype(int)
     best = sweep.best
     x = two_groups().round(4)

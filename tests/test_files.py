@@ -115,6 +115,27 @@ def test_a_sweep_comes_back(tmp_path):
     assert repr(got) == repr(sweep)
 
 
+def test_sweeps_from_before_keep_their_number_under_its_new_name(tmp_path):
+    """What `icl` said is `icl_entropy` today; files that lack the one mean the other."""
+    jaxem.save(tmp_path / "new.npz", sweep_of("full", "diag-map"))
+    with zipfile.ZipFile(tmp_path / "new.npz") as archive:
+        entries = {name: archive.read(name) for name in archive.namelist()}
+    header = json.loads(entries["header.json"])
+    for row in header["thing"]["fields"]["rows"]:
+        del row["fields"]["criteria"]["fields"]["icl_entropy"]
+    entries["header.json"] = json.dumps(header).encode()
+    with zipfile.ZipFile(tmp_path / "old.npz", "w") as archive:
+        for name, content in entries.items():
+            archive.writestr(zipfile.ZipInfo(name), content)
+    got = jaxem.load(tmp_path / "old.npz")
+    assert got.criterion == "icl_entropy"
+    for row in got.rows:
+        assert row.criteria.icl_entropy == 36.0 and np.isnan(row.criteria.icl)
+    assert got.best is got.rows[0] and "36.000" in repr(got)
+    jaxem.save(tmp_path / "again.npz", got)
+    assert jaxem.load(tmp_path / "again.npz").criterion == "icl_entropy"
+
+
 @pytest.mark.parametrize("what", ["fit", "params", "model"])
 def test_without_its_model_a_thing_comes_back_alone(tmp_path, what):
     case = CASES["poisson-map"]

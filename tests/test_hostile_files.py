@@ -347,7 +347,7 @@ def test_categories_without_number(tmp_path):
     with zipfile.ZipFile(path) as archive:
         entries = {name: archive.read(name) for name in archive.namelist()}
     path.unlink()
-    for count in (0, -1, 10**12):
+    for count in (0, -1, 10**12, [3, 3], [3, 3, 3, 3, 0], [3] * 4 + [10**12], [2] * 5, [3.0] * 5):
 
         def edit(header, count=count):
             fields(header)["family"]["fields"]["n_categories"] = count

@@ -197,7 +197,8 @@ def test_a_criterion_shows_the_spread_of_the_starts():
     np.testing.assert_allclose(thin, [178, np.quantile(bic, 0.9)])
     rising = swept.plot.criterion("log_likelihood").collections[0].get_segments()[0][:, 1]
     np.testing.assert_allclose(rising, [-80, -82])
-    assert start_values(swept.rows[1], "icl").size == 0  # without the data
+    for name in ("icl", "icl_entropy"):
+        assert start_values(swept.rows[1], name).size == 0  # without the data
     with pytest.raises(ValueError, match="no model of this sweep has 'held_out'"):
         swept.plot.criterion("held_out")
 
@@ -214,11 +215,13 @@ def test_the_spread_of_icl_is_each_starts_own():
     )
     runs = fits(values, [Status.CONVERGED] * 2, stacked)
     own = jaxem.criteria(model, runs[0], X)
-    got = start_values(Row(2, "full", model, runs, own), "icl", X)
-    for one, value in zip(two, got, strict=True):
+    row = Row(2, "full", model, runs, own)
+    got = start_values(row, "icl", X), start_values(row, "icl_entropy", X)
+    for one, icl, entropy in zip(two, *got, strict=True):
         r = np.asarray(model.predict_proba(one, X))
         bic = 19 * np.log(len(X)) - 2 * float(np.sum(model.log_prob(one, X)))
-        np.testing.assert_allclose(value, bic - 2 * np.sum(r * np.log(r)), rtol=1e-9)
+        np.testing.assert_allclose(icl, bic - 2 * np.sum(np.log(r.max(axis=1))), rtol=1e-9)
+        np.testing.assert_allclose(entropy, bic - 2 * np.sum(r * np.log(r)), rtol=1e-9)
 
 
 def test_axes_in_axes_out():

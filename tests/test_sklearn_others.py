@@ -56,6 +56,21 @@ def test_a_family_as_an_estimator(cls, x, name, shape):
     np.testing.assert_array_equal(getattr(again, name), getattr(one, name))
 
 
+def test_each_column_has_the_categories_that_it_shows():
+    x = np.c_[CODES[:, 0] // 2, CODES[:, 1], CODES[:, 2:] % 2 + 2]
+    one = CategoricalMixture(2, n_init=4, random_state=0).fit(x)
+    assert one._model.family.n_categories == (2, 3, 4, 4)
+    assert (one.probabilities_[:, 0, 2:] == 0).all()
+    said = CategoricalMixture(2, n_categories=[2, 3, 4, 4], n_init=4, random_state=0).fit(x)
+    np.testing.assert_array_equal(said.probabilities_, one.probabilities_)
+    alike = CategoricalMixture(2, n_categories=4, n_init=4, random_state=0).fit(x)
+    assert alike.bic(x) - one.bic(x) == pytest.approx(2 * 3 * np.log(300), abs=1e-2)
+    with pytest.raises(ValueError, match="4 columns, but x has 3"):
+        clone(said).fit(x[:, :3])
+    with pytest.raises(ValueError, match="0 to 1 in column 0"):
+        one.predict(x + 1)
+
+
 def test_weights_cross_validation_and_bad_input():
     weight = np.arange(300) % 2
     one = PoissonMixture(2, n_init=8, random_state=0)

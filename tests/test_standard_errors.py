@@ -67,6 +67,20 @@ def test_a_category_that_never_occurs_is_held_and_told():
     assert np.isnan(found.probabilities[0, 0, 3])
 
 
+def test_categories_that_a_column_does_not_have_are_no_parameters():
+    codes = RNG.integers(0, [2, 4, 1, 3], (N, 4)).astype(float)
+    own, found = one(jaxem.Categorical((2, 4, 1, 3)), codes)  # warnings are errors here
+    p = np.asarray(own.probabilities)
+    want = np.sqrt(p * (1 - p) / N)
+    np.testing.assert_allclose(found.probabilities, want, rtol=1e-6)
+    assert (found.probabilities[0, 0, 2:] == 0).all() and found.probabilities[0, 2, 0] == 0
+    # An absent category beside a present one of probability 0, which has none.
+    codes[codes[:, 1] == 3, 1] = 2
+    with pytest.warns(RuntimeWarning, match="1 of 17"):
+        _, found = one(jaxem.Categorical((2, 4, 1, 3)), codes)
+    assert np.isnan(found.probabilities[0, 1, 3])
+
+
 def test_louis_formula_written_out(poisson_pair):
     """Complete information minus the covariance of the complete score, row by row (Louis 1982)."""
     model, params, found = poisson_pair

@@ -1,5 +1,6 @@
 """Criteria against scikit-learn and by hand; sweeps, held-out likelihood and their tables."""
 
+import dataclasses
 import math
 
 import jax
@@ -12,11 +13,12 @@ from problems import clouds, mixture
 from sklearn.mixture import GaussianMixture
 
 import jaxem
-from jaxem import Criteria, Status
+from jaxem import Criteria, Status, datasets
 from jaxem.select import cross_validate
 
 KEY = jax.random.key(6)
 X = clouds()
+FAITHFUL = datasets.load("old_faithful")
 TYPES = ("full", "tied", "diag", "spherical")
 
 
@@ -71,12 +73,52 @@ def test_icl_by_hand():
     fit = jaxem.Fit(params, likelihood, likelihood, Status.CONVERGED, 0)
     got = jaxem.criteria(model, fit, x, weight)
     bic = 5 * math.log(weight.sum()) - 2 * likelihood
-    want = Criteria(likelihood, 5, bic, 10 - 2 * likelihood, bic + 2 * entropy)
+    own = joint[np.arange(len(x)), joint.argmax(axis=1)]  # with the component assigned to each row
+    icl = 5 * math.log(weight.sum()) - 2 * weight @ np.log(own)
+    want = Criteria(likelihood, 5, bic, 10 - 2 * likelihood, icl, bic + 2 * entropy)
     for name, value in vars(want).items():
         assert getattr(got, name) == pytest.approx(value, rel=1e-12), name
-    assert got.icl > got.bic + 1
+    assert got.icl_entropy > got.icl > got.bic + 1
     # One dimension may also come as a vector.
     assert jaxem.criteria(model, fit, x[:, 0], weight) == got
+
+
+def test_icl_is_that_of_mclust():
+    """Mclust(faithful), three components of one covariance (EEE), prints these parameters, BIC
+    -2314.316 and ICL -2357.824, the criteria of one E-step before them."""
+    means = jnp.array([[3.793066, 77.521051], [2.037596, 54.491158], [4.463245, 80.833439]])
+    covariance = jnp.array([[0.07825448, 0.4801979], [0.4801979, 33.7671464]])
+    weights = jnp.array([0.1656784, 0.3563696, 0.4779520])
+    params = jaxem.MixtureParams(weights, jaxem.GaussianParams(means, covariance))
+    model = mixture("tied")
+    likelihood = float(jnp.sum(model.log_prob(params, FAITHFUL)))
+    fit = jaxem.Fit(params, likelihood, likelihood, Status.MAX_ITER, 0)
+    found = jaxem.criteria(model, fit, FAITHFUL)
+    assert found.bic == pytest.approx(2314.316, abs=0.01)
+    assert found.icl == pytest.approx(2357.824, abs=0.1)
+    assert found.icl_entropy == pytest.approx(2399.0, abs=0.1)
+
+
+def test_both_forms_of_icl_in_a_sweep():
+    """At the optimum, to which mclust had not come all the way: between two of its components are
+    many rows, and ICL moves by half a point with the last hundredth of likelihood."""
+    swept = sweep((3,), "EEE", FAITHFUL, 32, criterion="icl_entropy", tol=1e-11)
+    found = swept.best.criteria
+    assert found.log_likelihood == pytest.approx(-1126.3159, abs=1e-4)
+    assert found.icl == pytest.approx(2358.389, abs=2e-3)
+    assert found.icl_entropy == pytest.approx(2399.781, abs=4e-3)
+    assert swept.table()[0]["icl_entropy"] == found.icl_entropy
+    # A column of its own where it decides.
+    assert "ICL entropy" in repr(swept) and f"{found.icl_entropy:.3f}" in repr(swept)
+    assert f"{found.icl_entropy:.3f}" in swept._repr_html_()
+
+
+def test_a_criterion_that_is_not_known_never_wins(swept):
+    known = swept[1, "full"]
+    rows = [dataclasses.replace(row, criteria=Criteria(*[1.0] * 5)) for row in swept.rows[1:3]]
+    unknown = dataclasses.replace(known, criteria=Criteria(1.0, 1, 1.0, 1.0, math.nan))
+    assert jaxem.Sweep((*rows, known), "icl_entropy", swept.report).best is known
+    assert jaxem.Sweep((unknown, known), "icl", swept.report).best is known
 
 
 def test_frozen_parameters_are_not_counted():
@@ -108,7 +150,7 @@ def test_best_is_the_lowest_criterion(swept):
     assert swept.criterion == "bic"
     assert swept.best.n_components == 3
     assert swept.best.criteria.bic == min(row.criteria.bic for row in swept.rows)
-    for name in ("aic", "icl"):
+    for name in ("aic", "icl", "icl_entropy"):
         other = jaxem.Sweep(swept.rows, name, swept.report)
         low = min(getattr(row.criteria, name) for row in swept.rows)
         assert getattr(other.best.criteria, name) == low
@@ -206,7 +248,7 @@ def test_the_held_out_criterion_prefers_what_predicts():
 @pytest.mark.parametrize(
     "options, message",
     [
-        ({"criterion": "waic"}, "criterion must be one of bic, aic, icl, held_out.*'waic'"),
+        ({"criterion": "waic"}, "one of bic, aic, icl, icl_entropy, held_out.*'waic'"),
         ({"criterion": "held_out"}, "folds >= 2"),
         ({"n_components": ()}, "nothing to fit"),
         ({"n_components": (0,)}, "n_components must be at least 1"),

@@ -31,7 +31,7 @@ def show_components(model: Any, params: Any, names: list[str]) -> None:
     elif hasattr(params, "rates"):
         _show_cells(params, np.asarray(params.rates), "rate", names)
     elif hasattr(params, "probabilities"):
-        _show_probabilities(params, names)
+        _show_probabilities(model, params, names)
     else:
         _show_others(model, params)
 
@@ -69,10 +69,13 @@ def _show_covariances(shared: bool, matrices: np.ndarray, names: list[str]) -> N
     print_table(table)
 
 
-def _show_probabilities(params: Any, names: list[str]) -> None:
+def _show_probabilities(model: Any, params: Any, names: list[str]) -> None:
     values = np.asarray(params.probabilities)
     if values.ndim == 3:
-        names = [f"{name}={c}" for name in names for c in range(values.shape[2])]
+        levels = model.family.levels(values.shape[1])
+        pairs = zip(names, levels, strict=True)
+        names = [f"{name}={c}" for name, own in pairs for c in range(own)]
+        values = np.concatenate([values[:, j, :own] for j, own in enumerate(levels)], axis=1)
     _show_cells(params, values.reshape(len(values), -1), "probability", names)
 
 

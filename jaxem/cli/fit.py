@@ -66,7 +66,8 @@ def _write(job: Job, best: Row, rows: list[Row], table: Table, weight: Any) -> N
         facts["table"] = [{"n_components": row.k, **vars(row.criteria)} for row in sound]
         # For other programs: the table over K and the names as arrays.
         beside: dict[str, Any] = {
-            name: [getattr(row.criteria, name) for row in sound] for name in ("bic", "aic", "icl")
+            name: [getattr(row.criteria, name) for row in sound]
+            for name in ("bic", "aic", "icl", "icl_entropy")
         }
         beside |= {"k": [row.k for row in sound], "columns": table.names}
         beside |= {"family": job.family, "covariance_type": best.covariance_type or "none"}

@@ -58,7 +58,7 @@ Covariances = Annotated[
 Criterion = Annotated[
     str,
     typer.Option(
-        help="What decides: bic, aic, icl, or held_out (with --folds).",
+        help="What decides: bic, aic, icl, icl_entropy, or held_out (with --folds).",
         autocompletion=among(*CRITERIA),
     ),
 ]

@@ -55,9 +55,12 @@ def _numbers_right(table: Table) -> None:
 
 
 def _criteria(c: Any) -> list[str]:
-    if c is None:
-        return ["-"] * 4
-    return [f"{value:.2f}" for value in (c.log_likelihood, c.bic, c.aic, c.icl)]
+    return [_number(c, name) for name in ("log_likelihood", "bic", "aic", "icl")]
+
+
+def _number(c: Any, name: str) -> str:
+    value = None if c is None else getattr(c, name)
+    return "-" if value is None else f"{value:.2f}"
 
 
 def show_winner(row: Any, names: list[str]) -> None:
@@ -77,11 +80,13 @@ def show_sweep(swept: Any, title: str) -> None:
     scored = any(row.held_out is not None for row in swept.rows)
     found = any(row.criteria is not None for row in swept.rows)
     best = swept.best if found else None
-    head = ["K", "type", "log-likelihood", "BIC", "AIC", "ICL", *["held-out"] * scored]
+    asked = swept.criterion == "icl_entropy"  # a column of its own where it decides
+    head = ["K", "type", "log-likelihood", "BIC", "AIC", "ICL", *["ICL (entropy)"] * asked]
+    head += ["held-out"] * scored
     table = Table(*head, "at best", "ended")
     _numbers_right(table)
     for row in swept.rows:
-        numbers = _criteria(row.criteria)
+        numbers = [*_criteria(row.criteria), *[_number(row.criteria, "icl_entropy")] * asked]
         numbers += ["-" if row.held_out is None else f"{row.held_out:.5f}"] * scored
         where = head.index(_TITLES[swept.criterion]) - 2
         numbers[where] += "*" if row is best and len(swept.rows) > 1 else ""
@@ -95,7 +100,10 @@ def show_sweep(swept: Any, title: str) -> None:
     say("BIC, AIC, ICL: lower is better. At best: sound starts that ended at the best one.")
 
 
-_TITLES = {"bic": "BIC", "aic": "AIC", "icl": "ICL", "held_out": "held-out"}
+_TITLES = {
+    "bic": "BIC", "aic": "AIC", "icl": "ICL", "icl_entropy": "ICL (entropy)",
+    "held_out": "held-out",
+}  # fmt: skip
 
 
 def show_best(swept: Any, fit: Any, names: list[str]) -> None:
@@ -131,7 +139,7 @@ def show_progress(text: str) -> None:
 
 def criteria_document(c: Any) -> dict[str, Any]:
     """Criteria by name, null where no fit is sound."""
-    names = ("log_likelihood", "n_parameters", "bic", "aic", "icl")
+    names = ("log_likelihood", "n_parameters", "bic", "aic", "icl", "icl_entropy")
     return {name: None if c is None else getattr(c, name) for name in names}
 
 

@@ -63,7 +63,7 @@ def standard_errors(
     weight = np.ones(n) if sample_weight is None else np.asarray(sample_weight, float)
     label = np.full(n, -1) if labels is None else np.asarray(labels, np.int32)
     wide = jax.tree.map(lambda leaf: np.asarray(leaf, float), params)
-    basis, kind = directions(model, wide)
+    basis, kind = directions(model, wide, array.shape[1])
     flat = np.zeros(kind.shape)
     if len(basis):
         rows = (array.astype(float), weight, label)

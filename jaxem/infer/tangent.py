@@ -21,16 +21,16 @@ SHARES = ("weights", "probabilities")
 FREE, FIXED, ON_THE_EDGE = 0, 1, 2
 
 
-def directions(model: Mixture, params: MixtureParams) -> tuple[np.ndarray, np.ndarray]:
-    """Directions f[p, m] in the space of all m entries of the parameters, in the order of
-    `ravel_pytree`, and what each entry is i[m]: free, fixed, or on the edge of its range.
+def directions(model: Mixture, params: MixtureParams, d: int) -> tuple[np.ndarray, np.ndarray]:
+    """Directions f[p, m] in the space of all m entries of the parameters of d columns, in the
+    order of `ravel_pytree`, and what each entry is i[m]: free, fixed, or on the edge of its range.
 
     Entries of a component that is switched off count as on the edge; parameters there are held.
     """
     blocks, kinds = [], []
     for name, value in {"weights": params.weights, **vars(params.components)}.items():
         value = np.asarray(value)
-        kind = _kinds(model, params, name, value)
+        kind = _kinds(model, params, name, value, d)
         blocks.append(_directions(model, name, kind))
         kinds.append(kind.ravel())
     sizes = np.array([block.shape for block in blocks])
@@ -42,7 +42,9 @@ def directions(model: Mixture, params: MixtureParams) -> tuple[np.ndarray, np.nd
     return out, np.concatenate(kinds)
 
 
-def _kinds(model: Mixture, params: MixtureParams, name: str, value: np.ndarray) -> np.ndarray:
+def _kinds(
+    model: Mixture, params: MixtureParams, name: str, value: np.ndarray, d: int
+) -> np.ndarray:
     """What each entry of a field is, in the field's shape."""
     kind = np.full(value.shape, FREE)
     if name in NOT_NEGATIVE:
@@ -52,12 +54,20 @@ def _kinds(model: Mixture, params: MixtureParams, name: str, value: np.ndarray) 
     if name not in model.family.shared:
         kind[np.asarray(params.weights) <= 0] = ON_THE_EDGE
     # Given parameters (a known covariance) are not counted among those that can be frozen.
-    estimated = model.family.n_parameters(1, 1, model.frozen) > model.family.n_parameters(
-        1, 1, (*model.frozen, name)
+    estimated = model.family.n_parameters(1, d, model.frozen) > model.family.n_parameters(
+        1, d, (*model.frozen, name)
     )
     if name in model.frozen or (name != "weights" and not estimated):
         kind[...] = FIXED
+    if name == "probabilities" and isinstance(model.family, Categorical):
+        _fix_absent(kind, model.family.levels(d))
     return kind
+
+
+def _fix_absent(kind: np.ndarray, levels: tuple[int, ...]) -> None:
+    """Categories that a column does not have, or the only one it has, are no parameters."""
+    for j, own in enumerate(levels):
+        kind[:, j, own if own > 1 else 0 :] = FIXED
 
 
 def _directions(model: Mixture, name: str, kind: np.ndarray) -> np.ndarray:

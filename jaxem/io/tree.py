@@ -18,6 +18,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from jaxem.io.older import renewed
 from jaxem.io.registry import KNOWN, build
 
 #: Levels left out of the names of arrays: "means" is more use than "fit.params.components.means".
@@ -84,7 +85,7 @@ def decode(tree: Any, arrays: Mapping[str, np.ndarray], table: Mapping[str, type
                     f"class, say families=[...] with it, else update jaxem"
                 )
             parts = {key: decode(one, arrays, table) for key, one in fields.items()}
-            return build(table[name], parts)
+            return build(table[name], renewed(table[name], parts))
         case {"array": str(name)} if len(tree) == 1 and name in arrays:
             return arrays[name]
         case {"scalar": str(name)} if len(tree) == 1 and name in arrays and not arrays[name].ndim:

@@ -1,5 +1,6 @@
 """Whether what a file holds belongs together: parameters of the model's shapes, known statuses."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -105,8 +106,8 @@ def columns_of(model: Any, params: Any, lanes: tuple[int, ...] | None = None) ->
     shapes = [np.shape(leaf) for leaf in leaves]
     if any(np.asarray(leaf).dtype.kind != "f" for leaf in leaves):
         raise ValueError("parameters must be floating-point numbers")
-    for d in sorted({size for shape in shapes for size in shape if size > 0}):
-        blank = _blank(model, d)
+    sizes = sorted({size for shape in shapes for size in shape if size > 0})
+    for d, blank in _blanks(model, sizes):
         wanted = [leaf.shape for leaf in jax.tree.leaves(blank)]
         if jax.tree.structure(blank) != structure or len(wanted) != len(shapes):
             break
@@ -121,11 +122,20 @@ def columns_of(model: Any, params: Any, lanes: tuple[int, ...] | None = None) ->
     )
 
 
-def _blank(model: Any, d: int) -> Any:
-    try:
-        return jax.eval_shape(lambda: model.blank(d, np.float32))
-    except _NONSENSE as error:
-        raise ValueError(f"the model makes no sense ({error})") from error
+def _blanks(model: Any, sizes: list[int]) -> Iterator[tuple[int, Any]]:
+    """The shapes of the model's parameters of d columns, for those d that it takes; ValueError
+    when it takes none."""
+    known, refused = False, None
+    for d in sizes:
+        try:
+            blank = jax.eval_shape(lambda d=d: model.blank(d, np.float32))
+        except _NONSENSE as error:
+            refused = error
+        else:
+            known = True
+            yield d, blank
+    if not known and refused is not None:
+        raise ValueError(f"the model makes no sense ({refused})") from refused
 
 
 def _check_settings(model: Any, d: int) -> None:

@@ -134,8 +134,9 @@ class SweepPlots:
     ) -> Any:
         """Which model? A criterion over the number of components, with the spread of the starts.
 
-        `name` is "bic", "aic", "icl", "log_likelihood" or "held_out" (None: the sweep's own). The
-        spread of ICL needs the data `x` (and `sample_weight`) of the sweep.
+        `name` is "bic", "aic", "icl", "icl_entropy", "log_likelihood" or "held_out" (None: the
+        sweep's own). The spread of ICL, of either form, needs the data `x` (and
+        `sample_weight`) of the sweep.
         """
         name = name or self._swept.criterion
         return drawn(ax, criterion, self._swept, name, x, sample_weight)

@@ -65,6 +65,7 @@ def sweep(axis: Any, swept: Any, criterion: str = "bic") -> None:
     >>> plot.sweep(axis, table, "icl")
     """
     rows = [row for row in swept.table() if row[criterion] is not None]
+    rows = [row for row in rows if not np.isnan(row[criterion])]
     if not rows:
         raise ValueError(f"no model of this sweep has {criterion!r}.")
     for k, kind in enumerate(dict.fromkeys(row["covariance_type"] for row in rows)):
@@ -78,7 +79,11 @@ def sweep(axis: Any, swept: Any, criterion: str = "bic") -> None:
     whole_ticks(axis.xaxis)
     axis.ticklabel_format(axis="y", useOffset=False)
     axis.legend(frameon=False, fontsize="small")
-    names = {"held_out": "held-out log-likelihood per row", "log_likelihood": "log-likelihood"}
+    names = {
+        "held_out": "held-out log-likelihood per row",
+        "log_likelihood": "log-likelihood",
+        "icl_entropy": "ICL (entropy)",
+    }
     name = names.get(criterion, criterion.upper())
     what = f"{best['covariance_type']}, K = {best['n_components']}"
     label(axis, "number of components K", name, f"{name}: best is {what}")

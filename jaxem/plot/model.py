@@ -23,11 +23,18 @@ def model_of(params: Any, model: Any = None) -> Any:
     if isinstance(components, jaxem.ExponentialParams):
         return jaxem.Mixture(jaxem.Exponential(), n_components=k)
     if isinstance(components, jaxem.CategoricalParams):
-        return jaxem.Mixture(jaxem.Categorical(components.probabilities.shape[-1]), k)
+        return jaxem.Mixture(jaxem.Categorical(_levels(components.probabilities)), k)
     raise ValueError(
         f"{type(components).__name__} do not tell their model: give it, "
         "fits.plot.responsibilities(x, model=model)."
     )
+
+
+def _levels(probabilities: Any) -> tuple[int, ...]:
+    """How many categories of each column f[.., k, d, c] have a probability, up to the last."""
+    p = np.asarray(probabilities)
+    most = p.reshape(-1, *p.shape[-2:]).max(axis=0)
+    return tuple(int(np.flatnonzero(column > 0).max(initial=0)) + 1 for column in most)
 
 
 def covariance_type(params: Any) -> str:

@@ -12,6 +12,9 @@ from jaxem.select import Row, criteria
 #: Criteria that a start's log-likelihood tells, given those of the best start.
 BY_LIKELIHOOD = ("bic", "aic")
 
+#: Criteria that need the responsibilities of every row.
+BY_ROWS = ("icl", "icl_entropy")
+
 
 def criterion(
     axis: Any, swept: Any, name: str = "bic", x: Any = None, sample_weight: Any = None
@@ -19,9 +22,9 @@ def criterion(
     """A criterion of a `jaxem.Sweep` over the number of components: the best start of each model
     as a line, its other sound starts as a bar: thick to the median, thin to the worst tenth.
 
-    "bic", "aic", "log_likelihood", "icl" and "held_out"; the starts' ICL needs their
-    responsibilities, so its bars are drawn only where the data `x` (and `sample_weight`) of the
-    sweep are given. ValueError for a criterion that no model has.
+    "bic", "aic", "log_likelihood", "icl", "icl_entropy" and "held_out"; the starts' ICL of either
+    form needs their responsibilities, so its bars are drawn only where the data `x` (and
+    `sample_weight`) of the sweep are given. ValueError for a criterion that no model has.
 
     >>> x = datasets.load("old_faithful")
     >>> table = jaxem.sweep(x, range(1, 3), key=jax.random.key(0), n_starts=8)
@@ -52,7 +55,7 @@ def criterion(
 
 def start_values(row: Row, name: str, x: Any = None, sample_weight: Any = None) -> np.ndarray:
     """The criterion of each sound start of a model f[s]; empty where it cannot be known."""
-    if row.criteria is None or name == "held_out" or (name == "icl" and x is None):
+    if row.criteria is None or name == "held_out" or (name in BY_ROWS and x is None):
         return np.zeros(0)
     likelihood = np.asarray(row.fits.log_likelihood, float)[row.fits.sound]
     if name == "log_likelihood":
@@ -61,4 +64,4 @@ def start_values(row: Row, name: str, x: Any = None, sample_weight: Any = None) 
         return getattr(row.criteria, name) - 2 * (likelihood - row.criteria.log_likelihood)
     fits = jax.tree.map(np.asarray, row.fits)
     own = [fits[int(i)] for i in np.flatnonzero(fits.sound)]
-    return np.array([criteria(row.model, one, x, sample_weight).icl for one in own])
+    return np.array([getattr(criteria(row.model, one, x, sample_weight), name) for one in own])

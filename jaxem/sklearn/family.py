@@ -15,6 +15,7 @@ from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 import jaxem
+from jaxem.families.categorical import levels_shown
 from jaxem.fit import precision_of
 from jaxem.sklearn.rows import pad
 
@@ -180,8 +181,9 @@ class PoissonMixture(FamilyMixture):
 
 
 class CategoricalMixture(FamilyMixture):
-    """Latent class analysis: features coded 0 .. n_categories − 1 (None: as many as the data
-    show); `probabilities_` [k, d, c]. See `FamilyMixture`.
+    """Latent class analysis: features coded 0 .. n_categories − 1 (one number, or one for each
+    column; None: as many as each column of the data shows); `probabilities_` [k, d, c], 0 for
+    categories that a column does not have. See `FamilyMixture`.
 
     >>> from jaxem.sklearn import CategoricalMixture
     >>> CategoricalMixture(n_components=2, n_categories=3, n_init=200)
@@ -190,14 +192,14 @@ class CategoricalMixture(FamilyMixture):
 
     _parameter_constraints: ClassVar[dict] = {
         **FamilyMixture._parameter_constraints,
-        "n_categories": [Interval(Integral, 1, None, closed="left"), None],
+        "n_categories": [Interval(Integral, 1, None, closed="left"), "array-like", None],
     }
 
     def __init__(
         self,
         n_components: int = 1,
         *,
-        n_categories: int | None = None,
+        n_categories: Any = None,
         tol: float = 1e-6,
         max_iter: int = 500,
         n_init: int = 32,
@@ -219,7 +221,5 @@ class CategoricalMixture(FamilyMixture):
         self.n_categories = n_categories
 
     def _family(self, X):
-        shown = int(X.max()) + 1 if X.max() >= 0 else 1
-        return jaxem.Categorical(
-            shown if self.n_categories is None else self.n_categories, self.prior
-        )
+        own = levels_shown(X) if self.n_categories is None else self.n_categories
+        return jaxem.Categorical(own, self.prior)

@@ -19,10 +19,10 @@ class MixtureSelector(DensityMixin, BaseEstimator):
     """The Gaussian mixture of the best criterion among `n_components` × `covariance_type`, each
     from `n_init` starts (see `jaxem.sweep`).
 
-    `criterion` is "bic", "aic", "icl" or, with `folds` >= 2, "held_out". Fitted attributes:
-    `best_estimator_` (a fitted `GaussianMixture`, to which every prediction is handed on),
-    `best_params_`, `best_index_`, `results_` (a dict of columns, one row a model, ready for a data
-    frame) and `sweep_` (the `jaxem.Sweep` with all starts of all models).
+    `criterion` is "bic", "aic", "icl", "icl_entropy" or, with `folds` >= 2, "held_out" (see
+    `jaxem.sweep`). Fitted attributes: `best_estimator_` (a fitted `GaussianMixture`, to which every
+    prediction is handed on), `best_params_`, `best_index_`, `results_` (a dict of columns, one row
+    a model, ready for a data frame) and `sweep_` (the `jaxem.Sweep` with all starts of all models).
 
     >>> from jaxem.sklearn import MixtureSelector
     >>> x = datasets.load("old_faithful")

@@ -23,8 +23,8 @@ def entropy(model: Mixture, params: MixtureParams, x: Any, sample_weight: Any = 
     """Entropy of the responsibilities of rows x f[n, d]: total, mean and normalised.
 
     The total is the EN(τ) of Celeux and Soromenho (1996, J. Classif. 13, 195), and half of what
-    separates ICL from BIC. One minus the normalised value is latent class analysis' "relative
-    entropy". Raises ValueError for parameters of several fits.
+    separates `icl_entropy` from BIC. One minus the normalised value is latent class analysis'
+    "relative entropy". Raises ValueError for parameters of several fits.
     """
     one_fit(params, "entropy")
     data = as_data(x, sample_weight)
