@@ -8,6 +8,7 @@ reported; a fit that cannot keep this has to say so by its status.
 import dataclasses
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from cases import CASES, MEANS
@@ -368,3 +369,68 @@ def test_columns_of_zeros_and_millions_go_on_in_float64():
     want = exactly(case, one.params, x)
     assert one.status == jaxem.Status.STALLED
     assert abs(float(one.log_likelihood) - want) <= tolerance(want, x.dtype)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_priors_of_large_counts(dtype):
+    """With one component the posterior mode is known, and em, fit and fit_many all find it."""
+    x = np.random.default_rng(0).poisson(1e6, (100, 1)).astype(dtype)
+    total, wide = x.sum(dtype=float), 1e6 * 2
+    poisson = jaxem.Poisson(jaxem.Gamma(5e5, 0.5))
+    binomial = jaxem.Binomial(int(wide), jaxem.Beta(2e7, 6e7))
+    rate = (total + 5e5 - 1) / (100 + 0.5)
+    p = (total + 2e7 - 1) / (100 * wide + 8e7 - 2)
+    for family, name, want in ((poisson, "rates", rate), (binomial, "probabilities", p)):
+        model = jaxem.Mixture(family, n_components=1)
+        start = model.seed(x, np.ones((100, 1)))
+        for fit in (
+            jaxem.em(model, start, x),
+            jaxem.fit(model, x, key=KEY, n_starts=2).best(),
+            jaxem.fit_many(model, [x, x[:90]], key=KEY, n_starts=2)[0].best(),
+        ):
+            rtol = 1e-13 if dtype == np.float64 else 3e-7
+            np.testing.assert_allclose(getattr(fit.params, name)[0, 0], want, rtol=rtol)
+            if dtype == np.float64:
+                prior = float(model.log_prior(fit.params))
+                assert abs(float(fit.objective) - float(fit.log_likelihood) - prior) < 1e-5
+
+
+@pytest.mark.parametrize("door", ["em", "fit", "many"])
+def test_what_float32_cannot_write_down_is_in_the_likelihood(door):
+    """A million deviations from the origin the means are rounded, and the likelihood is theirs."""
+    case = CASES["full"]
+    x = (case.data(N) + 1e6).astype(np.float32)
+    start = case.model.init(KEY, x, "random_from_data")
+    fits = {
+        "em": lambda: jaxem.em(case.model, start, x),
+        "fit": lambda: jaxem.fit(case.model, x, key=KEY, n_starts=3).best(),
+        "many": lambda: jaxem.fit_many(case.model, [x, x[:200]], key=KEY, n_starts=3)[0].best(),
+    }[door]()
+    want = exactly(case, fits.params, x)
+    assert abs(float(fits.log_likelihood) - want) <= tolerance(want, np.float32)
+
+
+@pytest.mark.parametrize("name", ["means", "covariances"])
+def test_what_is_frozen_stays_to_the_bit_through_em(name):
+    case = CASES["full"]
+    model = dataclasses.replace(case.model, frozen=(name,))
+    x = case.data(N) * [1e-3, 7.0] + [1e3, 0.1]
+    start = case.model.init(KEY, x, "random_from_data")
+    fit = jaxem.em(model, start, x)
+    assert fit.n_iter > 1
+    np.testing.assert_array_equal(getattr(fit.params, name), getattr(start, name))
+
+
+def test_derivatives_through_em_know_no_frame():
+    """Forward derivatives of a likelihood at its maximum are those at fixed parameters."""
+    case = CASES["full"]
+    x = jnp.asarray(case.data(N) + 100.0)
+    start = case.model.init(KEY, x, "random_from_data")
+    direction = jnp.asarray(np.random.default_rng(1).normal(size=x.shape))
+    run = lambda x: jaxem.em(case.model, start, x, tol=1e-12, max_iter=3000)  # noqa: E731
+    value, slope = jax.jvp(lambda x: run(x).log_likelihood, (x,), (direction,))
+    end = run(x).params
+    want = jax.jvp(lambda x: case.model.log_prob(end, x).sum(), (x,), (direction,))[1]
+    np.testing.assert_allclose(slope, want, rtol=1e-4)
+    several = jax.vmap(lambda shift: run(x + shift).log_likelihood)(jnp.asarray([0.0, 1e3]))
+    np.testing.assert_allclose(several, value, rtol=1e-9)
