@@ -62,8 +62,7 @@ class Categorical:
 
     def embed(self, x):
         """One-hot codes f[n, d c]: every pair of categories equally far apart."""
-        most = max(self.levels(x.shape[1]))
-        code = jax.nn.one_hot(x.astype(jnp.int32), most, dtype=x.dtype)
+        code = jax.nn.one_hot(x.astype(jnp.int32), max(self.levels(x.shape[1])), dtype=x.dtype)
         return code.reshape(x.shape[0], -1)
 
     def coefficients(self, params):
