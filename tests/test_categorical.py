@@ -8,7 +8,7 @@ import scipy.stats
 from cases import CASES
 
 import jaxem
-from jaxem.families.categorical import levels_shown
+from jaxem.families import levels
 
 LEVELS = (2, 4, 3)
 KEY = jax.random.key(0)
@@ -88,8 +88,8 @@ def test_any_sequence_is_a_hashable_tuple():
 
 
 def test_what_data_and_parameters_show():
-    assert levels_shown(X) == LEVELS and levels_shown(X[:, :1]) == 2
-    assert levels_shown(np.zeros((3, 2))) == 1
+    assert levels.shown(X) == LEVELS and levels.shown(X[:, :1]) == 2
+    assert levels.shown(np.zeros((3, 2))) == 1
     from jaxem.plot.model import model_of
 
     model, best = fitted(LEVELS)

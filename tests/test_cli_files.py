@@ -259,6 +259,17 @@ def test_of_many_starts_the_best_sound_one_is_chosen(here):
     assert "SINGULAR after 7 iterations); fit again" in told("sample", "nan.npz", "-n", 50)
 
 
+def test_columns_of_codes_have_their_own_categories(here):
+    x = np.random.default_rng(0).integers(0, [2, 4, 3], (60, 3))
+    np.savetxt(here / "codes.csv", x, "%d", ",", header="a,b,c", comments="")
+    done("fit", "codes.csv", "--family", "categorical", "-k", 2, "--starts", 2, "-o", "codes.npz")
+    model, _ = jaxem.load("codes.npz")
+    assert model.family.n_categories == (2, 4, 3)
+    shown = done("show", "codes.npz")
+    assert all(name in shown for name in ("a=1", "b=3", "c=2"))
+    assert "a=2" not in shown and "c=3" not in shown
+
+
 def test_files_without_what_a_command_needs(here):
     case = CASES["categorical"]
     jaxem.save("params.npz", case.truth)

@@ -7,7 +7,7 @@ import jax
 import numpy as np
 
 import jaxem
-from jaxem.families.categorical import levels_shown
+from jaxem.families import levels
 from jaxem.place import place_of
 
 FAMILIES = ("gaussian", "poisson", "bernoulli", "binomial", "exponential", "categorical")
@@ -72,7 +72,7 @@ def build_family(name: str, covariance: str | None, trials: int | None, x: np.nd
             raise ValueError("--family binomial needs --trials, the number of trials of a count.")
         return jaxem.Binomial(trials)
     if name == "categorical":
-        return jaxem.Categorical(levels_shown(x))
+        return jaxem.Categorical(levels.shown(x))
     return {
         "poisson": jaxem.Poisson, "bernoulli": jaxem.Bernoulli, "exponential": jaxem.Exponential,
     }[name]()  # fmt: skip

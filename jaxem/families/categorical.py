@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxem.checks import whole
+from jaxem.families import levels
 from jaxem.numerics import safe_divide, safe_log, stack_rows
 from jaxem.priors import Dirichlet
 from jaxem.pytree import pytree, static
@@ -40,40 +40,17 @@ class Categorical:
     shared: ClassVar[tuple[str, ...]] = ()
 
     def __post_init__(self):
-        if np.ndim(self.n_categories) == 1:  # hashable, whatever sequence it was
-            own = tuple(np.asarray(self.n_categories).tolist())
-            object.__setattr__(self, "n_categories", own)
+        object.__setattr__(self, "n_categories", levels.hashable(self.n_categories))
 
     def levels(self, d: int) -> tuple[int, ...]:
         """The number of categories of each of d columns; ValueError for a sequence of others."""
-        own = self.n_categories
-        if not isinstance(own, tuple):
-            return (own,) * d
-        if len(own) != d:
-            raise ValueError(f"n_categories has numbers for {len(own)} columns, but x has {d}.")
-        return own
-
-    def present(self, d: int) -> jax.Array | None:
-        """Which categories each column has b[d, c]; None where all have all."""
-        levels = self.levels(d)
-        if min(levels) == max(levels):
-            return None
-        return jnp.arange(max(levels))[None, :] < jnp.asarray(levels)[:, None]
+        return levels.of_columns(self.n_categories, d)
 
     def validate(self, x: np.ndarray) -> None:
         """Whole numbers below n_categories, the column's own."""
-        alike = not isinstance(self.n_categories, tuple)
-        for own in {self.n_categories} if alike else self.levels(x.shape[1]):
-            whole("n_categories", own, 1)
+        levels.check(self.n_categories, x)
         if self.prior is not None:
             self.prior.validate()
-        levels = np.array(self.levels(x.shape[1]))
-        bad = (x < 0) | (x >= levels) | (x != np.round(x))
-        if bad.any():
-            row = int(np.argmax(bad.any(axis=1)))
-            column = int(np.argmax(bad[row]))
-            where = f"0 to {levels[column] - 1}" + ("" if alike else f" in column {column}")
-            raise ValueError(f"x must hold codes from {where}; row {row}: {x[row]}.")
 
     def features(self, x):
         """φ f[1 + d c, n]."""
@@ -85,8 +62,7 @@ class Categorical:
 
     def embed(self, x):
         """One-hot codes f[n, d c]: every pair of categories equally far apart."""
-        most = max(self.levels(x.shape[1]))
-        code = jax.nn.one_hot(x.astype(jnp.int32), most, dtype=x.dtype)
+        code = jax.nn.one_hot(x.astype(jnp.int32), max(self.levels(x.shape[1])), dtype=x.dtype)
         return code.reshape(x.shape[0], -1)
 
     def coefficients(self, params):
@@ -96,11 +72,9 @@ class Categorical:
 
     def blank(self, k: int, d: int, dtype: Any):
         """Parameters of the right shapes, to be overwritten by an M-step."""
-        levels, present = self.levels(d), self.present(d)
-        if present is None:
-            return CategoricalParams(jnp.full((k, d, levels[0]), 1 / levels[0], dtype))
-        p = present / jnp.sum(present, axis=1, keepdims=True)
-        return CategoricalParams(jnp.broadcast_to(p.astype(dtype), (k, *p.shape)))
+        c = self.levels(d)
+        p = jnp.broadcast_to(1 / jnp.asarray(c, dtype)[None, :, None], (k, d, max(c)))
+        return CategoricalParams(levels.only_present(p, c))
 
     def maximize(self, stats, params, frozen=()):
         """Weighted frequencies, or the posterior mode under the prior."""
@@ -108,9 +82,8 @@ class Categorical:
             return params
         counts = stats.moments[:, 1:].reshape(params.probabilities.shape)
         if self.prior is not None:
-            extra = jnp.asarray(self.prior.concentration, counts.dtype) - 1
-            present = self._present_in(counts)
-            counts = counts + (extra if present is None else jnp.where(present, extra, 0))
+            counts = counts + (jnp.asarray(self.prior.concentration, counts.dtype) - 1)
+            counts = levels.only_present(counts, self.levels(counts.shape[1]))
         total = jnp.sum(counts, axis=2, keepdims=True)
         return CategoricalParams(safe_divide(counts, total, params.probabilities))
 
@@ -124,13 +97,8 @@ class Categorical:
         p = params.probabilities
         if self.prior is None:
             return jnp.zeros((), p.dtype)
-        present = self._present_in(p)
+        present = levels.present(self.levels(p.shape[1]), p.shape)
         return self.prior.log_density(p, *(() if present is None else (present,)))
-
-    def _present_in(self, p):
-        """`present` for every component b[k, d, c], or None."""
-        present = self.present(p.shape[1])
-        return None if present is None else jnp.broadcast_to(present, p.shape)
 
     def sample(self, key, params, labels):
         """Codes f[n, d] from the components named in labels i[n]."""
@@ -150,9 +118,3 @@ class Categorical:
     def healthy(self, params, stats):
         """As `usable`: nothing here is lost to rounding."""
         return self.usable(params)
-
-
-def levels_shown(x: np.ndarray) -> int | tuple[int, ...]:
-    """As many categories as each column of codes x f[n, d] shows; one number where all agree."""
-    own = tuple(max(int(top) + 1, 1) for top in x.max(axis=0))
-    return own[0] if min(own) == max(own) else own

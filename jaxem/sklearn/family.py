@@ -15,7 +15,7 @@ from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 import jaxem
-from jaxem.families.categorical import levels_shown
+from jaxem.families import levels
 from jaxem.fit import precision_of
 from jaxem.sklearn.rows import pad
 
@@ -221,5 +221,5 @@ class CategoricalMixture(FamilyMixture):
         self.n_categories = n_categories
 
     def _family(self, X):
-        own = levels_shown(X) if self.n_categories is None else self.n_categories
+        own = levels.shown(X) if self.n_categories is None else self.n_categories
         return jaxem.Categorical(own, self.prior)
