@@ -316,6 +316,8 @@ def test_large_counts(rate, dtype):
         want = mixed(fit.params.weights, log_poisson(x, own[None]))
         assert fit.status in SOUND
         assert abs(float(fit.log_likelihood) - want) <= tolerance(want, dtype)
+    # About a base point float32 converges; counts as they are would be blurred.
+    assert rate == 1e9 or fits[0].status == jaxem.Status.CONVERGED
     # Rates are found to a fraction of their own deviation, which float32 cannot write down at 1e9.
     lost = rate * np.finfo(dtype).eps / np.sqrt(rate)
     found = np.sort(np.asarray(fits[1].params.rates, float)[:, 0])
