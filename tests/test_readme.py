@@ -12,8 +12,9 @@ def _blocks(language):
 
 
 def _commands(block):
-    lines = block.replace("\\\n", " ").splitlines()
-    return [shlex.split(line, comments=True) for line in lines if line.split("#")[0].strip()]
+    """The commands of a block of one line that can be pasted, joined by &&."""
+    (line,) = block.splitlines()
+    return [shlex.split(command) for command in line.split(" && ")]
 
 
 def test_the_first_two_commands_install_and_run_and_test():
