@@ -66,7 +66,9 @@ def fit(
     `(key, x, weight, k) -> f[n, k]`, or one start given as parameters, labels i[n] or
     responsibilities f[n, k]. The data are standardised once, and parameters and likelihood mapped
     back exactly. float64 x is fitted in float64 (results are NumPy arrays), anything narrower in
-    float32. Start i depends on (key, i) alone. `race` runs every start for a few iterations and
+    float32. Start i depends on (key, i) alone, but for how far it runs: of several starts the few
+    that may be the best run on past `tol`, until less than 1e-6 nats are left to gain
+    (`jaxem.winners`). `race` runs every start for a few iterations and
     the best distinct ones to the end, the others being PRUNED (None: from 64 starts on, or where
     `generations` asks for it). After the race the best have so many `generations` of children,
     which differ by a split and a merge of components and take the places of PRUNED starts: give

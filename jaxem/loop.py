@@ -52,7 +52,9 @@ def em(
     `jaxem.stopping`, `accelerate` one of `jaxem.accelerate` ("anderson", "squarem") or None for
     the textbook's EM. `trace=m` (static, at least max_iter) also returns the objective after each
     of up to m iterations. `guard=False` accepts steps that lower the objective. `kernel` as in
-    `jaxem.fit`. Raises ValueError for an unknown name or a wrong shape, never on values: look at
+    `jaxem.fit`. The fit is computed in standard units and mapped back, so data far from the origin
+    keep their digits; one whose components are too narrow for float32, or its counts too large and
+    far apart, ends as STALLED. Raises ValueError for an unknown name or a wrong shape, never on values: look at
     `.status`.
 
     >>> x = datasets.load("old_faithful")
