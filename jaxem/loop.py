@@ -54,8 +54,8 @@ def em(
     of up to m iterations. `guard=False` accepts steps that lower the objective. `kernel` as in
     `jaxem.fit`. The fit is computed in standard units and mapped back, so data far from the origin
     keep their digits; one whose components are too narrow for float32, or its counts too large and
-    far apart, ends as STALLED. Raises ValueError for an unknown name or a wrong shape, never on values: look at
-    `.status`.
+    far apart, ends as STALLED. Raises ValueError for an unknown name or a wrong shape, never on
+    values: look at `.status`.
 
     >>> x = datasets.load("old_faithful")
     >>> model = jaxem.Mixture(jaxem.Gaussian("full"), n_components=2)
