@@ -23,7 +23,7 @@ import jaxem
 from bench.harness.rows import Verdict, row
 from bench.harness.timing import clocked, interleaved
 from jaxem.kernels import as_one_block, blocked_moments, fused_moments, padded_rows
-from jaxem.kernels.fused import features_of
+from jaxem.kernels.fused.launch import features_of
 
 ROWS, COLUMNS = 50_000, 8192
 

@@ -23,11 +23,11 @@ from bench.harness.own import ENDLESS, own_step
 from bench.harness.problems import overlapping, separate
 from bench.harness.rows import Verdict, row
 from bench.harness.timing import clocked, interleaved, paired_ratio
-from jaxem import lanes, schedule
-from jaxem.data import Data
-from jaxem.fit import precision_of
-from jaxem.frame import frames_of, standardize
-from jaxem.problems import many_data_sets, plan_for
+from jaxem.api.one_data_set import precision_of
+from jaxem.batch import lanes, scheduler
+from jaxem.batch.problem import many_data_sets, plan_for
+from jaxem.data.data import Data
+from jaxem.data.scaling import frames_of, standardize
 
 #: By the second argument of `lanes.advance.on`: what it takes for shared data, and for separate.
 GENERATORS = {"older": True, "newer": False}
@@ -63,7 +63,7 @@ def _separate(x, k):
     data = Data(jnp.asarray(standardize(x, frame)), jnp.asarray(weight))
     plan = plan_for(model, data, 1, None, len(x))
     store = many_data_sets(model, data, frame, 1, ENDLESS, plan, np.arange(len(x)))
-    schedule.seed(store, jax.random.key(0), "random_from_data")
+    scheduler.seed(store, jax.random.key(0), "random_from_data")
     part = np.arange(min(plan.bucket, len(x)))
     return store.grid, store.groups[part], jax.tree.map(lambda leaf: leaf[part], store.runs)
 

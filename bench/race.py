@@ -23,7 +23,7 @@ from bench.harness.machine import cores
 from bench.harness.problems import bundled, overlapping, scattered
 from bench.harness.rows import Verdict, outcome, row
 from bench.harness.timing import interleaved
-from jaxem.race import RUNGS
+from jaxem.search.race import RUNGS
 
 #: Objectives closer than this, in nats, are one optimum.
 SAME = 0.05

@@ -23,8 +23,8 @@ import numpy as np
 import jaxem
 from bench.harness.problems import bundled, overlapping
 from bench.harness.rows import Verdict, outcome, row
-from jaxem import engine
-from jaxem.fit import precision_of
+from jaxem.api.one_data_set import precision_of
+from jaxem.engine import steps
 
 LATE = 100
 
@@ -56,7 +56,7 @@ def _gains(name, x, k, early) -> list[dict[str, Any]]:
     with precision_of(np.dtype(np.float64)):
         points, rows = _path(model, jnp.asarray(z), early)
         exact = np.diff(_exactly(model, [point.params for point in points], z))
-        engines = np.array([float(engine.difference(b, a)) for a, b in pairwise(points)])
+        engines = np.array([float(steps.difference(b, a)) for a, b in pairwise(points)])
         by_row = np.array([float(np.mean(b - a)) for a, b in pairwise(rows)])
     ways = {"level and rest": engines, "per-row differences": by_row}
     return [
@@ -77,7 +77,7 @@ def _path(model, z, early):
     """Points of late float32 EM steps, and their log-densities by row in float64."""
     data = jaxem.Data(z, jnp.ones(len(z), z.dtype))
     prepared = model.prepare(data)
-    evaluate = jax.jit(partial(engine.evaluate, model))
+    evaluate = jax.jit(partial(steps.evaluate, model))
     m_step, densities = jax.jit(model.m_step), jax.jit(model.log_prob)
     point = evaluate(model.init(jax.random.key(0), z), prepared, jnp.float32(0))
     points, rows = [], []

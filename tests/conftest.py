@@ -43,7 +43,7 @@ def no_winners(monkeypatch):
     """No start runs on because it may be the best: each is what it is whatever the number."""
     import numpy as np
 
-    from jaxem import winners
+    from jaxem.search import winners
 
     monkeypatch.setattr(winners, "contenders", lambda store, fits: np.zeros(0, int))
 

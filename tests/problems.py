@@ -7,7 +7,7 @@ import jax
 import numpy as np
 
 import jaxem
-from jaxem import budget
+from jaxem.batch import planning
 
 
 def clouds(n=300, seed=0, gap=4.0):
@@ -36,7 +36,7 @@ def force_plan(monkeypatch, **sizes):
     """Every call from here on runs with these sizes, whatever the budget would have chosen."""
     chosen = {"bucket": 16, "rows": 128, "at_once": 4, "smallest": 16, "stride": 8, "lines": 1}
     chosen |= sizes
-    real = budget.plan
+    real = planning.plan
     monkeypatch.setattr(
-        budget, "plan", lambda *args, **kw: dataclasses.replace(real(*args, **kw), **chosen)
+        planning, "plan", lambda *args, **kw: dataclasses.replace(real(*args, **kw), **chosen)
     )

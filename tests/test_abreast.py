@@ -9,9 +9,9 @@ import pytest
 from problems import force_plan, mixture
 
 import jaxem
-from jaxem import budget, lanes, progress
-from jaxem.abreast import Gate, abreast, dealt
-from jaxem.status import Status
+from jaxem.batch import lanes, planning, progress
+from jaxem.batch.threads import Gate, abreast, dealt
+from jaxem.core.status import Status
 
 KEY = jax.random.key(0)
 SETS = np.random.default_rng(0).normal(size=(24, 40, 2)) * [1.0, 3.0]
@@ -155,7 +155,7 @@ def test_lanes_are_dealt_to_lines_that_have_a_bucket_to_fill():
 def test_lines_where_the_system_does_not_tell_its_cores(monkeypatch):
     monkeypatch.delattr(os, "sched_getaffinity", raising=False)
     monkeypatch.setattr(os, "cpu_count", lambda: 3)
-    assert budget.plan(256, 6, 3, 10_000, 4, False, 1 << 32, platform="cpu").lines == 3
+    assert planning.plan(256, 6, 3, 10_000, 4, False, 1 << 32, platform="cpu").lines == 3
 
 
 @pytest.mark.parametrize(
@@ -171,5 +171,7 @@ def test_lines_where_the_system_does_not_tell_its_cores(monkeypatch):
 def test_lines_are_for_separate_data_on_one_cpu(kind, devices, shared, buckets, many, monkeypatch):
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2, 3}, raising=False)
     lanes_in_all = 512 * buckets * devices
-    plan = budget.plan(256, 6, 3, lanes_in_all, 4, shared, 1 << 32, platform=kind, devices=devices)
+    plan = planning.plan(
+        256, 6, 3, lanes_in_all, 4, shared, 1 << 32, platform=kind, devices=devices
+    )
     assert plan.lines == (4 if many else 1)

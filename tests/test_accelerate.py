@@ -10,9 +10,10 @@ from cases import CASES
 from problems import clouds, mixture
 
 import jaxem
-from jaxem import Status, accelerate, datasets
+from jaxem import Status, datasets
+from jaxem.engine import accelerators
 
-ACCELERATORS = list(accelerate.ACCELERATORS)
+ACCELERATORS = list(accelerators.ACCELERATORS)
 KEY = jax.random.key(0)
 OVERLAPPING = clouds(400, gap=3.0)
 STEPS = 1000
@@ -135,9 +136,9 @@ def test_a_refused_proposal_ends_nothing_and_leaves_no_trace(monkeypatch, bad):
     def forget(memory):
         return dataclasses.replace(memory, age=jnp.ones_like(memory.age))
 
-    monkeypatch.setitem(accelerate.ACCELERATORS, bad.__name__, bad)
-    monkeypatch.setitem(accelerate.DEPTHS, bad.__name__, 0)
-    monkeypatch.setattr(accelerate, "forget", forget)
+    monkeypatch.setitem(accelerators.ACCELERATORS, bad.__name__, bad)
+    monkeypatch.setitem(accelerators.DEPTHS, bad.__name__, 0)
+    monkeypatch.setattr(accelerators, "forget", forget)
     starts = eight_starts(mixture(), OVERLAPPING)
     plain, slow = (run(mixture(), starts, OVERLAPPING, a, tol=1e-6) for a in (None, bad.__name__))
     assert (np.asarray(slow.status) == Status.CONVERGED).all()
@@ -175,17 +176,17 @@ def test_a_linear_map_is_solved(how):
     """On a linear map Anderson mixing of depth m is exact after m + 1 known residuals in m
     dimensions (Walker and Ni 2011, theorem 2.2), and SQUAREM in one dimension after one turn."""
     rate = [0.9] if how == "squarem" else [0.99, 0.9, 0.5]
-    step, f = accelerate.ACCELERATORS[how], _linear_map(rate)
-    memory = accelerate.blank(len(rate), jnp.zeros(()).dtype, accelerate.DEPTHS[how])
+    step, f = accelerators.ACCELERATORS[how], _linear_map(rate)
+    memory = accelerators.blank(len(rate), jnp.zeros(()).dtype, accelerators.DEPTHS[how])
     s, bold = f(jnp.zeros(len(rate))), []
-    for _ in range(accelerate.WARM_UP + 8):
+    for _ in range(accelerators.WARM_UP + 8):
         proposal, is_bold, memory = step(memory, s)
         bold.append(bool(is_bold))
         s = f(proposal)
-    assert not any(bold[: accelerate.WARM_UP])
+    assert not any(bold[: accelerators.WARM_UP])
     assert any(bold)
     np.testing.assert_allclose(s, 1, atol=1e-6)
     plain = jnp.zeros(len(rate))
-    for _ in range(accelerate.WARM_UP + 9):
+    for _ in range(accelerators.WARM_UP + 9):
         plain = f(plain)
     assert np.abs(np.asarray(plain) - 1).max() > 0.2

@@ -15,60 +15,22 @@ ROOT = Path(jaxem.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
 PARSER = doctest.DocTestParser()
 
-#: Bottom to top. A module imports only from lower rows; a package may import within itself.
-#: The last row are guests: they import what they like, and only guests import them.
-FLOORS = [
-    {"display"},
-    {"_version", "names", "pytree", "status", "checks", "budget", "clock", "npz", "distributed"}
-    | {"compiler"},
-    {"summaries", "abreast", "room"},
-    {"data", "numerics", "protocols", "result", "ragged", "progress", "place"},
-    {"priors", "kernels", "initialize", "stopping", "frame", "refine"},
-    {"families", "regroup"},
-    {"models", "accelerate"},
-    {"engine", "shard"},
-    {"loop"},
-    {"lanes"},
-    {"store", "stream"},
-    {"packing"},
-    {"schedule"},
-    {"race", "checkpoint", "starts"},
-    {"offspring", "winners", "problems"},
-    {"run", "polish"},
-    {"fit"},
-    {"many"},
-    {"select", "infer", "tools"},
-    {"sklearn", "cli", "plot", "io", "convert", "tables", "demo", "datasets", "__main__"},
-]
-GUESTS = len(FLOORS) - 1
+#: The rooms, bottom to top. A file imports only from rooms below its own and from its own room.
+ROOMS = """core numerics data results devices kernels families models engine batch search api
+inference tools""".split()
 
-#: Results ask a guest in when their `plot` is asked for: inside that property, never at import.
-DOORS = {("result", "plot"), ("select", "plot")}
+#: Guests import what they like, and only guests import them.
+GUESTS = {"io", "plot", "sklearn", "cli", "convert", "demo", "datasets", "__main__", "__init__"}
 
 
-def _module(path: Path) -> str:
-    """The room of a file: the first name under jaxem."""
-    first = path.relative_to(ROOT).parts[0]
-    return first.removesuffix(".py")
+def _room(path: Path) -> str:
+    return path.relative_to(ROOT).parts[0].removesuffix(".py")
 
 
-def _floor(module: str) -> int:
-    for level, names in enumerate(FLOORS):
-        if module in names:
-            return level
-    raise AssertionError(f"jaxem.{module} is not in FLOORS: give the new module its place.")
-
-
-def _floor_of(path: Path) -> int:
-    return -1 if path == ROOT / "__init__.py" else _floor(_module(path))
-
-
-def _imports(path: Path, at_import: bool = False) -> set[str]:
-    """Rooms of jaxem that a file imports, wherever in the file the import stands, or only those
-    outside of functions and classes."""
+def _imports(path: Path) -> set[str]:
+    """Rooms of jaxem that a file imports, wherever in the file the import stands."""
     found = set()
-    tree = ast.parse(path.read_text())
-    for node in tree.body if at_import else ast.walk(tree):
+    for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             found |= {a.name.split(".")[1] for a in node.names if a.name.startswith("jaxem.")}
         elif isinstance(node, ast.ImportFrom):
@@ -80,21 +42,48 @@ def _imports(path: Path, at_import: bool = False) -> set[str]:
     return found
 
 
-def _inside():
-    return [path for path in FILES if path != ROOT / "__init__.py"]
+def test_every_folder_is_a_room():
+    folders = {path.name for path in ROOT.iterdir() if (path / "__init__.py").exists()}
+    assert folders == (set(ROOMS) | GUESTS) - {"__main__", "__init__"}
 
 
-@pytest.mark.parametrize("path", _inside(), ids=lambda p: str(p.relative_to(ROOT)))
+@pytest.mark.parametrize("room", sorted(set(ROOMS) | GUESTS - {"__main__", "__init__"}))
+def test_a_room_says_what_it_is_for_what_it_imports_and_where_to_look(room):
+    told = jaxem_docstring(ROOT / room / "__init__.py")
+    assert "Look first at" in told or "this file" in told
+    assert "ay import" in told or "guest" in told
+
+
+def jaxem_docstring(path: Path) -> str:
+    return ast.get_docstring(ast.parse(path.read_text())) or ""
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
 def test_imports_point_down(path):
-    here = _module(path)
-    level = _floor(here)
-    for there in _imports(path) - {here}:
-        if level == GUESTS:
-            continue
-        if (here, there) in DOORS:
-            assert there not in _imports(path, at_import=True), f"jaxem.{there} is a guest"
-            continue
-        assert _floor(there) < level, f"jaxem.{here} imports jaxem.{there}"
+    room = _room(path)
+    if room in GUESTS:
+        return
+    for there in _imports(path) - {room}:
+        assert there in ROOMS, f"{path.name} of {room} imports {there}, a guest"
+        assert ROOMS.index(there) < ROOMS.index(room), f"{path.name} of {room} imports {there}"
+
+
+def test_no_module_is_hidden_by_a_function_of_its_name():
+    for path in FILES:
+        outside = (path.parent / "__init__.py", ROOT / "__init__.py")
+        exported = {
+            a.name
+            for o in outside
+            for n in ast.parse(o.read_text()).body
+            if isinstance(n, ast.ImportFrom)
+            for a in n.names
+        }
+        defined = {
+            n.name
+            for n in ast.parse(path.read_text()).body
+            if isinstance(n, ast.FunctionDef | ast.ClassDef)
+        }
+        assert path.stem not in exported & defined, path
 
 
 def test_every_public_name_is_imported_as_itself_and_nothing_else_happens():
@@ -132,13 +121,13 @@ def test_models_and_the_engine_name_no_family(room):
     names = _family_names()
     assert {"gaussian", "poisson", "binomial"} <= names
     for path in FILES:
-        if _module(path) == room:
+        if _room(path) == room:
             assert not _names(path) & names, path
 
 
 def test_the_engine_and_families_name_no_model():
     for path in FILES:
-        if _module(path) in ("families", "engine", "kernels", "accelerate", "stopping"):
+        if _room(path) in ("families", "engine", "kernels", "accelerate", "stopping"):
             assert not _names(path) & {"mixture", "mixtureparams", "hmm"}, path
 
 
@@ -188,7 +177,7 @@ def _calls(path: Path) -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
 def test_contractions_and_factorisations_go_through_numerics(path):
-    if _module(path) == "numerics" or _floor_of(path) == GUESTS:
+    if _room(path) == "numerics" or _room(path) in GUESTS:
         return
     products = ("einsum", "dot", "matmul", "tensordot", "vdot", "inner", "dot_general")
     for function, callee in _calls(path):
@@ -196,7 +185,7 @@ def test_contractions_and_factorisations_go_through_numerics(path):
         head, _, last = callee.rpartition(".")
         assert not (head in ("jnp", "jax.numpy", "jax.lax", "lax") and last in products), where
         # In NumPy on the host, in float64, `@` is at home.
-        assert callee != "@" or _module(path) in ("frame", "select"), where
+        assert callee != "@" or _room(path) in ("frame", "select"), where
         if head in ("jnp.linalg", "jax.numpy.linalg", "jax.scipy.linalg", "jax.lax.linalg"):
             assert function == "sample", where
 

@@ -17,7 +17,8 @@ import pytest
 from problems import clouds, force_plan, mixture
 
 import jaxem
-from jaxem import Status, checkpoint
+from jaxem import Status
+from jaxem.batch import checkpoint
 
 KEY = jax.random.key(8)
 X = clouds(400, gap=3.0)
@@ -110,7 +111,7 @@ def test_finished_work_is_not_done_again(every_look, tmp_path, monkeypatch):
     def never(*args):
         raise AssertionError("a step of finished work")
 
-    monkeypatch.setattr(jaxem.packing, "_run_bucket", never)
+    monkeypatch.setattr(jaxem.batch.packing, "_run_bucket", never)
     assert_same_bits(fit(tmp_path / "point"), want)
 
 
@@ -150,7 +151,7 @@ CHILD = """
         jax.config.update(name, value)
     # Read compiled programs, never write them: a kill would leave half a file.
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 1e9)
-    from jaxem import checkpoint
+    from jaxem.batch import checkpoint
     from test_checkpoint import fit, force_plan, LONG
     force_plan(pytest.MonkeyPatch(), smallest=1, stride=3)
     checkpoint.INTERVAL = 0.0
@@ -286,7 +287,7 @@ def test_ctrl_c_returns_what_is_finished(
     every_look, no_winners, tmp_path, monkeypatch, kept, ctrl_c
 ):
     path = tmp_path / "point" if kept else None
-    real, calls = jaxem.lanes.advance, []
+    real, calls = jaxem.batch.lanes.advance, []
 
     def advance(*args):
         calls.append(1)
@@ -295,10 +296,10 @@ def test_ctrl_c_returns_what_is_finished(
         return real(*args)
 
     want = fit()
-    monkeypatch.setattr(jaxem.lanes, "advance", advance)
+    monkeypatch.setattr(jaxem.batch.lanes, "advance", advance)
     with pytest.warns(RuntimeWarning, match="interrupted: fits that had not ended.*RUNNING"):
         got = fit(path)
-    monkeypatch.setattr(jaxem.lanes, "advance", real)
+    monkeypatch.setattr(jaxem.batch.lanes, "advance", real)
     ended = got.status != Status.RUNNING
     assert 0 < ended.sum() < 40
     assert_same_bits(got[ended], want[ended])

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from jax.sharding import Mesh, PartitionSpec
 
-from jaxem import compiler
-from jaxem.pytree import pytree, static
+from jaxem.core import compiled
+from jaxem.core.pytree import pytree, static
 
 
 @pytree
@@ -22,27 +22,27 @@ class Grid:
 @pytest.fixture(autouse=True)
 def afresh():
     """Options are remembered; these tests change them."""
-    compiler._options.cache_clear()
+    compiled._options.cache_clear()
     yield
-    compiler._options.cache_clear()
+    compiled._options.cache_clear()
 
 
 def test_options_that_xla_does_not_know_are_left_out(monkeypatch):
     unknown = {"xla_no_such_option": True}
-    monkeypatch.setattr(compiler, "SHARED", {**unknown, **compiler.WIDE})
-    monkeypatch.setattr(compiler, "WIDE", unknown)
-    assert compiler._options("cpu", True) == {"xla_cpu_prefer_vector_width": 512}
-    assert compiler._options("cpu", False) is None
-    double = compiler.program()(lambda grid: 2 * grid.x)
+    monkeypatch.setattr(compiled, "SHARED", {**unknown, **compiled.WIDE})
+    monkeypatch.setattr(compiled, "WIDE", unknown)
+    assert compiled._options("cpu", True) == {"xla_cpu_prefer_vector_width": 512}
+    assert compiled._options("cpu", False) is None
+    double = compiled.program()(lambda grid: 2 * grid.x)
     for shared in (True, False):
         np.testing.assert_array_equal(double(Grid(jnp.arange(3.0), shared)), [0, 2, 4])
 
 
 def test_separate_data_keep_the_newer_generator_and_other_platforms_their_defaults():
-    asked = compiler.SHARED if jaxlib.version.__version_info__ < (0, 11) else compiler.WIDE
-    assert compiler._options("cpu", True) == asked
-    assert "xla_cpu_use_fusion_emitters" not in compiler._options("cpu", False)
-    assert compiler._options("gpu", True) is None
+    asked = compiled.SHARED if jaxlib.version.__version_info__ < (0, 11) else compiled.WIDE
+    assert compiled._options("cpu", True) == asked
+    assert "xla_cpu_use_fusion_emitters" not in compiled._options("cpu", False)
+    assert compiled._options("gpu", True) is None
 
 
 def test_a_program_asks_its_grid(monkeypatch):
@@ -51,9 +51,9 @@ def test_a_program_asks_its_grid(monkeypatch):
     def options(*arguments):
         asked.append(arguments)
 
-    monkeypatch.setattr(compiler, "_options", options)
+    monkeypatch.setattr(compiled, "_options", options)
     options.cache_clear = lambda: None
-    add = compiler.program()(lambda grid, more: grid.x + more)
+    add = compiled.program()(lambda grid, more: grid.x + more)
     for shared in (True, False, True):
         assert add(Grid(jnp.float64(1), shared), 2.0) == 3
     assert asked == [("cpu", True), ("cpu", False)]  # compiled once each
@@ -67,7 +67,7 @@ def test_arrays_of_size_0_go_to_every_device():
         body = lambda carry: (carry[0] + common.sum(), 2 * carry[1], carry[2] + 1)  # noqa: E731
         return jax.lax.while_loop(lambda carry: carry[2] < 3, body, (x, none, 0))[:2]
 
-    run = jax.jit(compiler.on_each(mesh, steps, (lanes, lanes, PartitionSpec()), lanes))
+    run = jax.jit(compiled.on_each(mesh, steps, (lanes, lanes, PartitionSpec()), lanes))
     x, none = run(np.arange(16.0), np.zeros((16, 0)), np.zeros(0, np.float64))
     np.testing.assert_array_equal(x, np.arange(16.0))
     assert none.shape == (16, 0) and len(none.sharding.device_set) == len(jax.devices())

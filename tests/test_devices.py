@@ -11,7 +11,9 @@ from problems import force_plan
 from test_checkpoint import Killed, assert_same_bits, dies_after
 
 import jaxem
-from jaxem import Status, checkpoint, lanes, place
+from jaxem import Status
+from jaxem.batch import checkpoint, lanes
+from jaxem.devices import placement
 
 RNG = np.random.default_rng(3)
 X = RNG.poisson(np.repeat([1.0, 2.5, 8.0], 61)[:, None], size=(183, 2)).astype(float)
@@ -103,9 +105,9 @@ def test_devices_in_other_words():
         (tuple(devices[2:4]), devices[2:4]),
         (Mesh(np.array(devices[2:6]).reshape(2, 2), ("a", "b")), devices[2:6]),
     ):
-        assert list(place.place_of(said).mesh.devices.flat) == meant
-    assert place.place_of(mesh=Mesh(np.array(devices), ("a",))).devices == 8
-    assert place.place_of() == place.HERE
+        assert list(placement.place_of(said).mesh.devices.flat) == meant
+    assert placement.place_of(mesh=Mesh(np.array(devices), ("a",))).devices == 8
+    assert placement.place_of() == placement.HERE
 
 
 def test_fewer_starts_than_devices(small, one):
@@ -221,7 +223,7 @@ def test_rows_and_starts_are_not_spread_at_once():
     ids=str,
 )
 def test_devices_that_are_not_there_are_named(devices, message, monkeypatch):
-    monkeypatch.setattr(place, "_installed", dict)
+    monkeypatch.setattr(placement, "_installed", dict)
     with pytest.raises(ValueError, match=message):
         fit(devices=devices)
 
@@ -234,13 +236,13 @@ def test_devices_and_mesh_are_one_thing():
 def test_a_wheel_for_the_wrong_cuda_is_named():
     said = "Unknown backend cuda\nmore"
     old = {"jaxlib": "0.10.2", "jax-cuda12-plugin": "0.9.0"}
-    text = place.why_missing("gpu", said, old)
+    text = placement.why_missing("gpu", said, old)
     assert "jax-cuda12-plugin 0.9.0 does not match jaxlib 0.10.2" in text
     assert "--upgrade 'jaxem[cuda12]'" in text and text.endswith("JAX says: Unknown backend cuda")
-    text = place.why_missing("cuda", said, {"jaxlib": "0.10.2", "jax-cuda13-plugin": "0.10.2"})
+    text = placement.why_missing("cuda", said, {"jaxlib": "0.10.2", "jax-cuda13-plugin": "0.10.2"})
     assert "driver for CUDA 13" in text and "CUDA_VISIBLE_DEVICES" in text
-    assert "JAX_PLATFORMS" in place.why_missing(None, said, {})
-    text = place.why_missing(None, "", {}, "cuda,cpu")
+    assert "JAX_PLATFORMS" in placement.why_missing(None, said, {})
+    text = placement.why_missing(None, "", {}, "cuda,cpu")
     assert text.startswith("JAX_PLATFORMS=cuda,cpu: JAX finds no NVIDIA GPU here. Its CUDA plugin")
 
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import jaxem
-from jaxem.select import Row
-from jaxem.status import Status
+from jaxem.api.many_models import Row
+from jaxem.core.status import Status
 
 VALUES = np.array([-10.0, -12.5, -10.0, np.nan])
 ENDS = np.array([Status.CONVERGED, Status.MAX_ITER, Status.CONVERGED, Status.SINGULAR])
@@ -145,9 +145,3 @@ def test_names_complete():
     for name in ("best", "plot", "summary", "optima", "log_likelihood", "params"):
         assert name in dir(fits())
     assert "means" in dir(PARAMS) and "components" in dir(PARAMS)
-
-
-def test_tab_completion_offers_the_public_names_only():
-    assert {"fit", "sweep", "Mixture", "Status", "tools", "distributed"} <= set(dir(jaxem))
-    assert not {"engine", "schedule", "lanes", "loop"} & set(dir(jaxem))
-    assert jaxem.engine.Run  # there all the same

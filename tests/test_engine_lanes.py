@@ -8,12 +8,13 @@ from cases import CASES
 from problems import clouds, force_plan, mixture
 
 import jaxem
-from jaxem import Status, packing, schedule
-from jaxem.engine import Control
-from jaxem.fit import start
-from jaxem.frame import Frame, frame_of, frames_of, standardize
-from jaxem.problems import many_data_sets, one_data_set, plan_for
-from jaxem.pytree import replace
+from jaxem import Status
+from jaxem.api.one_data_set import start
+from jaxem.batch import packing, scheduler
+from jaxem.batch.problem import many_data_sets, one_data_set, plan_for
+from jaxem.core.pytree import replace
+from jaxem.data.scaling import Frame, frame_of, frames_of, standardize
+from jaxem.engine.steps import Control
 
 KEY = jax.random.key(1)
 X = clouds()
@@ -52,7 +53,7 @@ def store_of(n_starts, x=X, control=None):
 
 def conclude(store):
     """The fits of a store."""
-    return schedule.conclude(store)[0]
+    return scheduler.conclude(store)[0]
 
 
 @pytest.fixture(autouse=True)
@@ -75,9 +76,9 @@ def test_the_number_of_starts_changes_no_bit(monkeypatch, accelerate):
 def test_order_and_neighbours_change_no_bit(monkeypatch):
     force_plan(monkeypatch)
     first, second, alone = store_of(40), store_of(40), store_of(40)
-    schedule.advance(first, np.arange(40), 500)
-    schedule.advance(second, np.random.default_rng(0).permutation(40), 500)
-    schedule.advance(alone, np.array([7]), 500)
+    scheduler.advance(first, np.arange(40), 500)
+    scheduler.advance(second, np.random.default_rng(0).permutation(40), 500)
+    scheduler.advance(alone, np.array([7]), 500)
     want = conclude(first)
     assert (want.status == Status.CONVERGED).all()
     assert_same_bits(conclude(second), want)
@@ -125,7 +126,7 @@ def test_a_start_with_nan_beside_it_changes_no_bit(monkeypatch):
     for leaf in jax.tree.leaves(dirty.runs.point.params):
         leaf[[3, 4]] = np.nan
     for store in (clean, dirty):
-        schedule.advance(store, np.arange(16), 500)
+        scheduler.advance(store, np.arange(16), 500)
     good = np.delete(np.arange(16), [3, 4])
     assert_same_bits(conclude(dirty)[good], conclude(clean)[good])
     assert set(conclude(dirty).status[[3, 4]]) <= {Status.NONFINITE, Status.SINGULAR}
@@ -140,8 +141,8 @@ def test_a_data_set_with_nan_beside_it_changes_no_bit():
         numbers, control = np.arange(len(sets)), Control(1e-6, 500)
         store = many_data_sets(mixture(), data, frame, 4, control, plan, numbers)
         assert store.at_once == plan.at_once > 1
-        schedule.seed(store, KEY, "k-means++")
-        schedule.advance(store, np.arange(len(store.groups)), 500)
+        scheduler.seed(store, KEY, "k-means++")
+        scheduler.advance(store, np.arange(len(store.groups)), 500)
         return conclude(store)
 
     sets = np.stack([clouds(seed=seed) for seed in range(3)])

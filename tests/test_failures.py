@@ -9,8 +9,8 @@ from cases import CASES
 
 import jaxem
 from jaxem import Status
+from jaxem.core.pytree import pytree, replace
 from jaxem.families.gaussian import FullGaussian
-from jaxem.pytree import pytree, replace
 
 TYPES = ["full", "tied", "diag", "spherical"]
 FAILED = (Status.SINGULAR, Status.EMPTY_COMPONENT, Status.DECREASED, Status.NONFINITE)

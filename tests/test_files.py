@@ -13,9 +13,10 @@ import pytest
 from cases import CASES
 
 import jaxem
-from jaxem import Status, io, npz
-from jaxem.pytree import pytree, static
-from jaxem.select import Row
+from jaxem import Status, io
+from jaxem.api.many_models import Row
+from jaxem.core import npz
+from jaxem.core.pytree import pytree, static
 
 
 def assert_same(a, b):

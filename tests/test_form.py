@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 import jaxem
-from jaxem import engine
-from jaxem.data import as_data
-from jaxem.families.gaussian.form import coefficients
+from jaxem.data.data import as_data
+from jaxem.engine import steps
 from jaxem.families.gaussian.params import pack
+from jaxem.families.gaussian.quadratic_form import coefficients
 from jaxem.numerics import batch_minor
 
 LANES, K = 4, 3
@@ -110,11 +110,11 @@ def test_a_step_eliminates_once(d, loops):
     x = np.random.default_rng(0).normal(size=(400, d))
     model = jaxem.Mixture(jaxem.Gaussian("full"), n_components=2)
     prepared = model.prepare(as_data(x), 400)
-    control = engine.Control()
+    control = steps.Control()
     params = model.blank(d, x.dtype)
-    run = engine.start(model, params, prepared, control)
+    run = steps.start(model, params, prepared, control)
     many = jax.tree.map(lambda leaf: jnp.stack([leaf] * 4), run)
-    step = jax.vmap(lambda run: engine.step(model, prepared, control, run))
-    steps = jax.jit(lambda runs: jax.lax.fori_loop(0, 3, lambda _, runs: step(runs), runs))
-    text = steps.lower(many).compile().as_text()
+    step = jax.vmap(lambda run: steps.step(model, prepared, control, run))
+    three = jax.jit(lambda runs: jax.lax.fori_loop(0, 3, lambda _, runs: step(runs), runs))
+    text = three.lower(many).compile().as_text()
     assert len(re.findall(r" while\(", text)) == 1 + loops

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import jaxem
-from jaxem.frame import BLOCK, Frame, frame_of, frames_of, standardize
+from jaxem.data.scaling import BLOCK, Frame, frame_of, frames_of, standardize
 
 FAMILIES = {"column": jaxem.Gaussian("full"), "scalar": jaxem.Gaussian("spherical")}
 KINDS = list(FAMILIES)

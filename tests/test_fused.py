@@ -27,10 +27,10 @@ from jaxem.kernels import (
     softmax_moments_reference,
     with_features,
 )
-from jaxem.kernels.arithmetic import arithmetic
-from jaxem.kernels.fused import features_of
-from jaxem.kernels.programs import terms_of
-from jaxem.kernels.tiles import plan, power_of_two, row_layout
+from jaxem.kernels.fused.arithmetic import arithmetic
+from jaxem.kernels.fused.body import terms_of
+from jaxem.kernels.fused.launch import features_of
+from jaxem.kernels.fused.tiling import plan, power_of_two, row_layout
 
 
 def _full(d):

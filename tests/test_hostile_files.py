@@ -16,7 +16,7 @@ from cases import CASES
 from test_files import assert_same, fit_of, sweep_of
 
 import jaxem
-from jaxem import npz
+from jaxem.core import npz
 
 
 @pytest.fixture(scope="module")

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import jaxem
-from jaxem import initialize
-from jaxem.initialize import INITIALIZERS, responsibilities
+from jaxem.models import initializers
+from jaxem.models.initializers import INITIALIZERS, responsibilities
 
 NAMES = sorted(INITIALIZERS)
 SOFT = {"random"}  # the others choose rows as centres
@@ -129,7 +129,7 @@ def test_a_draw_beyond_the_last_sum_still_has_mass(n):
     mass = rng.uniform(0.1, 1, n) * (rng.uniform(size=n) < 0.3)
     mass[[0, n - 1]], mass[n // 2] = 0, 1
     mass = jnp.asarray(mass, jnp.float32)
-    draw = jax.jit(initialize.draw_row)
+    draw = jax.jit(initializers.draw_row)
     for u in (0.0, 0.5, 1 - 2**-24, 1.0, 1.001):
         row = int(draw(jnp.float32(u), mass, jnp.ones(n, jnp.float32)))
         assert mass[row] > 0, u

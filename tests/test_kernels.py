@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from jaxem.kernels import as_blocks, softmax_moments, softmax_moments_reference
-from jaxem.numerics import exp_nonpositive, factor, inverse_factor
+from jaxem.numerics import elimination, exp_nonpositive, inverse_factor
 
 
 def _features(x):
@@ -129,7 +129,7 @@ def test_steps_written_out_are_those_of_the_loop(d):
     root[3, 1] = root[3, 0]
     a = jnp.asarray(np.moveaxis(root @ root.swapaxes(1, 2), 0, -1))
     floor = 1e-10 * jnp.diagonal(a, axis1=0, axis2=1).T
-    unrolled, looped = factor._unrolled(a, floor), factor._looped(a, floor)
+    unrolled, looped = elimination._unrolled(a, floor), elimination._looped(a, floor)
     np.testing.assert_array_equal(unrolled[2], [True, True, True, False])
     chex.assert_trees_all_close(unrolled, looped, rtol=1e-9, atol=1e-9)
 

@@ -14,8 +14,8 @@ import pytest
 from cases import CASES, MEANS
 
 import jaxem
+from jaxem.core.status import SOUND
 from jaxem.sklearn import BernoulliMixture, CategoricalMixture, GaussianMixture, PoissonMixture
-from jaxem.status import SOUND
 
 KEY = jax.random.key(3)
 N = 256

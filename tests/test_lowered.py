@@ -10,13 +10,13 @@ import pytest
 from problems import platform_of
 
 import jaxem
-from jaxem import engine, lanes
-from jaxem.engine import Control
-from jaxem.frame import Frame
-from jaxem.loop import cast, with_kernel
+from jaxem.batch import lanes
+from jaxem.batch.problem import plan_for
+from jaxem.data.scaling import Frame
+from jaxem.engine.loop import cast, with_kernel
+from jaxem.engine.steps import Control, steps
 from jaxem.numerics import PRECISIONS, device_einsum
 from jaxem.numerics import precision as precision_module
-from jaxem.problems import plan_for
 
 F32 = np.float32
 
@@ -98,7 +98,7 @@ def test_tiles_of_separate_data_are_lanes_of_one_kernel(platform):
     prepared = jax.eval_shape(lambda data: model.prepare(data, 200), data)
     control = Control(F32(1e-6), 500)
     params = jax.eval_shape(lambda: model.blank(8, F32))
-    run = jax.eval_shape(lambda *at: engine.start(model, *at, control), params, prepared)
+    run = jax.eval_shape(lambda *at: steps.start(model, *at, control), params, prepared)
 
     def leading(count, tree):
         struct = lambda leaf: jax.ShapeDtypeStruct((count, *leaf.shape), leaf.dtype)  # noqa: E731

@@ -8,7 +8,8 @@ from cases import CASES
 from problems import clouds, mixture
 
 import jaxem
-from jaxem import Status, ragged
+from jaxem import Status
+from jaxem.data import ragged
 
 KEY = jax.random.key(5)
 SIZES = (300, 180, 256, 40, 300)
@@ -75,7 +76,7 @@ def test_large_data_sets_start_at_parameters_of_their_own(monkeypatch):
     starts = jax.tree.map(lambda leaf: np.stack([leaf, np.asarray(leaf)[::-1]]), _start())
     options = dict(n_starts=1, init=starts, max_iter=1, accelerate=None)
     together = fit_many(SETS[1:3], **options)
-    monkeypatch.setattr("jaxem.many.ALONE", 1)
+    monkeypatch.setattr("jaxem.api.many_data_sets.ALONE", 1)
     assert_same(fit_many(SETS[1:3], **options), together)
 
 

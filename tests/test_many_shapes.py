@@ -13,9 +13,11 @@ import jax.numpy as jnp
 import pytest
 
 import jaxem
-from jaxem import room
+from jaxem.core import program_memory
 
-linux = pytest.mark.skipif(room.maps_in_use() is None, reason="memory maps are counted on Linux")
+linux = pytest.mark.skipif(
+    program_memory.maps_in_use() is None, reason="memory maps are counted on Linux"
+)
 
 #: What the programs below begin with. Times are the compiler's: one family of few parameters, given
 #: starts, float64 (which nothing refines).
@@ -23,9 +25,10 @@ BEGIN = """
 import json, threading
 import jax, numpy as np
 import jaxem
-from jaxem import clock, room
+from jaxem.core import compilation
+from jaxem.core import program_memory
 
-key, keeper = jax.random.key(0), room.KEEPER
+key, keeper = jax.random.key(0), program_memory.KEEPER
 x = np.random.default_rng(0).poisson(4, size=(400, 1)).astype(float)
 model = jaxem.Mixture(jaxem.Poisson(), n_components=2)
 rates = jaxem.families.PoissonParams(np.array([[2.0], [6.0]]))
@@ -44,9 +47,9 @@ def bits(tree):
     return [np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(tree)]
 
 def compiled(work):
-    before = clock.programs_so_far()
+    before = compilation.programs_so_far()
     work()
-    return clock.programs_so_far() - before
+    return compilation.programs_so_far() - before
 """
 
 MANY = """
@@ -56,7 +59,7 @@ before = {name: bits(call(20)) for name, call in calls.items()}
 again = sum(compiled(lambda: call(20)) for call in calls.values())
 few = keeper.drops
 
-keeper.limit, keeper.every = room.maps_in_use() + 4000, 8
+keeper.limit, keeper.every = program_memory.maps_in_use() + 4000, 8
 drops, most = dict.fromkeys(calls, 0), 0
 count = dict(fit=40, many=90, em=40, log_prob=40, e_step=90)  # more of what compiles sooner
 for name, call in calls.items():
@@ -64,7 +67,7 @@ for name, call in calls.items():
         was = keeper.drops
         call(n)
         drops[name] += keeper.drops - was
-        most = max(most, room.maps_in_use())
+        most = max(most, program_memory.maps_in_use())
 kept = keeper.emptied or compiled(lambda: own(x)) == 0
 same = [name for name, call in calls.items() if bits(call(20)) == before[name]]
 print(json.dumps([again, few, drops, most / keeper.limit, kept, same]))
@@ -128,12 +131,12 @@ def test_two_threads_do_not_take_each_others_programs():
 @pytest.fixture
 def keeper(monkeypatch):
     """A keeper of its own; what it drops, and how many maps it sees, are numbers."""
-    keeper = room.Keeper(every=1)
+    keeper = program_memory.Keeper(every=1)
     keeper.maps, keeper.holds = 0, 0
-    monkeypatch.setattr(room, "KEEPER", keeper)
-    monkeypatch.setattr(room, "maps_in_use", lambda: keeper.maps)
-    monkeypatch.setattr(room, "maps_allowed", lambda: 1000)
-    monkeypatch.setattr(room, "drop", lambda: setattr(keeper, "maps", keeper.holds))
+    monkeypatch.setattr(program_memory, "KEEPER", keeper)
+    monkeypatch.setattr(program_memory, "maps_in_use", lambda: keeper.maps)
+    monkeypatch.setattr(program_memory, "maps_allowed", lambda: 1000)
+    monkeypatch.setattr(program_memory, "drop", lambda: setattr(keeper, "maps", keeper.holds))
     monkeypatch.setattr(jax, "clear_caches", lambda: setattr(keeper, "maps", 10))
     return keeper
 
@@ -165,7 +168,7 @@ def test_all_caches_are_emptied_only_where_little_else_helps(keeper):
 def test_programs_are_counted_where_maps_are_not(keeper, monkeypatch):
     programs = 800
     keeper.maps = None
-    monkeypatch.setattr(room, "programs_so_far", lambda: programs)
+    monkeypatch.setattr(program_memory, "programs_so_far", lambda: programs)
     keeper.look()
     assert keeper.drops == 0
     programs = 801
@@ -179,33 +182,33 @@ def test_programs_are_counted_where_maps_are_not(keeper, monkeypatch):
 def test_no_look_before_so_many_programs_nor_in_a_trace(keeper, monkeypatch):
     looks = []
     programs = 31
-    monkeypatch.setattr(room, "programs_so_far", lambda: programs)
-    monkeypatch.setattr(room.Keeper, "look", lambda self: looks.append(programs))
+    monkeypatch.setattr(program_memory, "programs_so_far", lambda: programs)
+    monkeypatch.setattr(program_memory.Keeper, "look", lambda self: looks.append(programs))
     keeper.every, keeper.looked = 32, 0
-    room.make_room()
+    program_memory.make_room()
     programs = 32
-    jax.jit(lambda x: room.make_room() or x)(1.0)
+    jax.jit(lambda x: program_memory.make_room() or x)(1.0)
     assert looks == []
-    room.make_room()
+    program_memory.make_room()
     assert looks == [32]
 
 
 @linux
 def test_the_real_numbers():
     lines = Path("/proc/self/maps").read_text().count("\n")
-    assert abs(room.maps_in_use() - lines) < 50
+    assert abs(program_memory.maps_in_use() - lines) < 50
     told = int(Path("/proc/sys/vm/max_map_count").read_text())
-    assert room.maps_allowed() == min(65_530, told)
-    assert room.maps_in_use() < told
+    assert program_memory.maps_allowed() == min(65_530, told)
+    assert program_memory.maps_in_use() < told
 
 
 def test_every_program_that_is_compiled_counts():
-    before = room.programs_so_far()
+    before = program_memory.programs_so_far()
     function = jax.jit(lambda x: x + 1)
     function(jnp.zeros(3))
-    between = room.programs_so_far()
+    between = program_memory.programs_so_far()
     function(jnp.zeros(3))
-    assert between > before and room.programs_so_far() == between
+    assert between > before and program_memory.programs_so_far() == between
 
 
 def test_every_function_of_the_package_can_be_dropped():

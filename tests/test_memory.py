@@ -6,11 +6,11 @@ import pytest
 from problems import clouds, mixture
 
 import jaxem
-from jaxem import budget, lanes, packing
-from jaxem.engine import Control
-from jaxem.frame import Frame
-from jaxem.loop import cast
-from jaxem.problems import plan_for
+from jaxem.batch import lanes, packing, planning
+from jaxem.batch.problem import plan_for
+from jaxem.data.scaling import Frame
+from jaxem.engine.loop import cast
+from jaxem.engine.steps import Control
 
 N, D, K, STARTS = 200_000, 4, 8, 64
 KEY = jax.random.key(0)
@@ -96,7 +96,7 @@ def test_a_limit_too_small_states_the_minimum_which_is_enough():
         jaxem.fit(mixture(), x, key=KEY, n_starts=4, memory_limit=1000)
     least = int(str(error.value).rstrip(".").split()[-1])
     with pytest.raises(ValueError, match="too small"):
-        budget.plan(300, 6, 3, 4, 8, True, least - 1)
+        planning.plan(300, 6, 3, 4, 8, True, least - 1)
     fits = jaxem.fit(mixture(), x, key=KEY, n_starts=4, memory_limit=least)
     assert fits.sound.all()
 
@@ -123,7 +123,7 @@ def test_plans_fit(limit, shared):
     for n in (100, 10_000):
         for k, d in ((1, 1), (3, 2), (32, 8)):
             width = 1 + d + d * (d + 1) // 2
-            plan = budget.plan(n, width, k, 1000, 4, shared, limit)
+            plan = planning.plan(n, width, k, 1000, 4, shared, limit)
             assert 1 <= plan.smallest <= plan.bucket <= 1024
             assert 1 <= plan.rows <= n
             assert 1 <= plan.at_once <= plan.bucket
@@ -135,7 +135,7 @@ def test_plans_fit(limit, shared):
 
 
 def test_without_a_limit_it_is_a_share_of_the_machine():
-    assert 1 << 26 < budget.memory() < 1 << 50
+    assert 1 << 26 < planning.memory() < 1 << 50
 
 
 @pytest.mark.parametrize(
@@ -150,9 +150,9 @@ def test_without_a_limit_it_is_a_share_of_the_machine():
 )
 def test_bucket_sizes_are_as_many_as_pay(n, d, k, lanes, sizes):
     """Each is a program to compile, which takes longer than most fits."""
-    plan = budget.plan(n, 1 + d + d * (d + 1) // 2, k, lanes, 4, True, 1 << 32, platform="cpu")
+    plan = planning.plan(n, 1 + d + d * (d + 1) // 2, k, lanes, 4, True, 1 << 32, platform="cpu")
     ladder = [plan.bucket]
     while ladder[-1] // packing.RATIO >= plan.smallest:
         ladder.append(ladder[-1] // packing.RATIO)
     assert len(ladder) == sizes
-    assert min(lanes, budget.NARROW // 2) <= plan.bucket * k
+    assert min(lanes, planning.NARROW // 2) <= plan.bucket * k

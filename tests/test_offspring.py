@@ -10,10 +10,13 @@ import pytest
 from problems import clouds, mixture
 
 import jaxem
-from jaxem import Status, lanes, offspring, race, regroup, run, schedule
+from jaxem import Status
+from jaxem.batch import lanes, scheduler
+from jaxem.core.status import SOUND
+from jaxem.models import proposals
 from jaxem.plot import new_figure, starts
-from jaxem.result import Optima
-from jaxem.status import SOUND
+from jaxem.results.fit import Optima
+from jaxem.search import driver, race, split_merge
 
 KEY = jax.random.key(4)
 
@@ -86,7 +89,7 @@ def test_responsibilities_stay_shares_and_what_is_off_stays_off():
         return jnp.where(m[:, 0] > 0, own, 0)
 
     for seed in range(30):
-        out = regroup.split_and_merge(
+        out = proposals.split_and_merge(
             jax.random.key(seed), jnp.asarray(x), jnp.asarray(weight), jnp.asarray(resp), active,
             moments, value,
         )  # fmt: skip
@@ -104,7 +107,7 @@ def test_most_children_leave_their_race():
     children = fits.parent >= 0
     assert np.sum(children) == 16  # a quarter of the starts
     # By either ranking a quarter of them goes on at most.
-    assert 1 <= np.sum(fits.n_iter[children] > offspring.LIMIT) <= 8
+    assert 1 <= np.sum(fits.n_iter[children] > split_merge.LIMIT) <= 8
 
 
 FAMILIES = {
@@ -156,7 +159,7 @@ def test_children_take_the_places_of_what_left_the_race():
     raced = jaxem.fit(mixture(k=5), x, **options)
     fits = jaxem.fit(mixture(k=5), x, generations=2, **options)
     child = fits.parent >= 0
-    assert 0 < child.sum() <= 2 * 128 * offspring.SHARE
+    assert 0 < child.sum() <= 2 * 128 * split_merge.SHARE
     assert (raced.status[child] == Status.PRUNED).all()
     assert (raced.follows[child] == -1).all() and not np.isin(
         np.flatnonzero(child), raced.follows
@@ -196,14 +199,14 @@ def test_whose_places_children_take():
     )
     none = np.zeros(0, int)
     # Not those that others follow or that follow others, and no start that failed.
-    np.testing.assert_array_equal(offspring._places(store, score, none), [3])
+    np.testing.assert_array_equal(split_merge._places(store, score, none), [3])
     near = -race.BEHIND
     store, score = stub(
         [done, done, lost, gone, done], [-1, -1, -1, 0, -1], [-1, 0, 0, 0, 0], [0, near, -2, -3, -1]
     )
     # Of children those that failed, were left behind or are near a spurious maximum.
-    np.testing.assert_array_equal(offspring._places(store, score, none), [1, 3, 2])
-    np.testing.assert_array_equal(offspring._places(store, score, np.array([1])), [3, 2])
+    np.testing.assert_array_equal(split_merge._places(store, score, none), [1, 3, 2])
+    np.testing.assert_array_equal(split_merge._places(store, score, np.array([1])), [3, 2])
 
 
 def test_what_is_near_a_spurious_maximum_ranks_behind(monkeypatch):
@@ -249,7 +252,7 @@ def interrupts(patch, module, name, calls=1):
     patch.setattr(module, name, call)
 
 
-@pytest.mark.parametrize(("module", "name"), [(schedule, "regroup"), (offspring, "promote")])
+@pytest.mark.parametrize(("module", "name"), [(scheduler, "regroup"), (split_merge, "promote")])
 def test_interrupted_it_goes_on_to_the_same_bits(tmp_path, module, name):
     x, path = clouds(400, gap=2.0), tmp_path / "point"
     options = dict(key=KEY, n_starts=64, generations=2)
@@ -267,8 +270,8 @@ def test_interrupted_it_goes_on_to_the_same_bits(tmp_path, module, name):
 
 @pytest.mark.parametrize("call", [1, 2])
 def test_a_data_set_that_is_interrupted_costs_no_other(monkeypatch, call):
-    monkeypatch.setattr("jaxem.many.ALONE", 1)
-    interrupts(monkeypatch, run, "race_lanes", call)
+    monkeypatch.setattr("jaxem.api.many_data_sets.ALONE", 1)
+    interrupts(monkeypatch, driver, "race_lanes", call)
     with pytest.warns(RuntimeWarning, match="interrupted"):
         many = jaxem.fit_many(
             mixture(k=4), [clouds(200), clouds(200, 1)], key=KEY, n_starts=64, generations=1

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from problems import clouds, force_plan, mixture
 
 import jaxem
-from jaxem import Status, budget, lanes, packing
-from jaxem.store import live
+from jaxem import Status
+from jaxem.batch import lanes, packing, planning
+from jaxem.batch.state import live
 
 KEY = jax.random.key(3)
 SETS = [clouds(n, seed) for seed, n in enumerate((90, 120, 101, 77, 130, 95, 110))]
@@ -60,7 +61,7 @@ def test_a_bucket_holds_its_tiles_and_fills_up_with_their_like(count, width, dev
 
 
 def test_tiles_find_what_lanes_find(monkeypatch):
-    monkeypatch.setattr(budget, "TILE", 1)
+    monkeypatch.setattr(planning, "TILE", 1)
     alone = many()
     monkeypatch.undo()
     together = many()
@@ -70,7 +71,7 @@ def test_tiles_find_what_lanes_find(monkeypatch):
 
 @pytest.mark.parametrize("n_starts", [2, 3, 7, 23])
 def test_tiles_that_are_left_lane_by_lane(monkeypatch, n_starts):
-    monkeypatch.setattr(budget, "TILE", 1)
+    monkeypatch.setattr(planning, "TILE", 1)
     alone = many(n_starts=n_starts, race=False)
     monkeypatch.undo()
     force_plan(monkeypatch, bucket=16, smallest=2, stride=3)
@@ -94,7 +95,7 @@ def test_tiles_that_are_left_lane_by_lane(monkeypatch, n_starts):
     assert all(calls[0] == alive for calls, (_, alive) in zip(stepped, seen, strict=True))
     widths = [width for width, _ in seen]
     assert widths == sorted(widths, reverse=True) and set(widths) == {1, max(widths)}
-    assert max(widths) == -(-n_starts // -(-n_starts // budget.TILE))
+    assert max(widths) == -(-n_starts // -(-n_starts // planning.TILE))
     assert together.report.executed >= together.report.needed == alone.report.needed
 
 

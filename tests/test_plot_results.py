@@ -4,16 +4,16 @@ import numpy as np
 import pytest
 
 import jaxem
-from jaxem.select import Row
-from jaxem.status import Status
+from jaxem.api.many_models import Row
+from jaxem.core.status import Status
 
 pytest.importorskip("matplotlib")
 
 from matplotlib import pyplot
 
-from jaxem.plot.clouds import align
+from jaxem.plot.criterion_table import start_values
 from jaxem.plot.model import covariance_type
-from jaxem.plot.spread import start_values
+from jaxem.plot.parameter_clouds import align
 
 pyplot.switch_backend("Agg")
 

@@ -15,7 +15,8 @@ import pytest
 from problems import force_plan
 
 import jaxem
-from jaxem import checkpoint, distributed
+from jaxem.batch import checkpoint
+from jaxem.devices import distributed
 
 RNG = np.random.default_rng(3)
 X = RNG.poisson(np.repeat([1.0, 2.5, 8.0], 60)[:, None], size=(180, 1)).astype(float)
@@ -97,14 +98,14 @@ def dies(number, address, folder):
 def resumes(number, address, folder):
     """Both again, from the checkpoints: process 1 was a stage behind."""
     join(number, address)
-    stages, real = [], jaxem.run.settle
+    stages, real = [], jaxem.search.driver.settle
 
     def settle(store, mark):
         stages.append(store.stage)
         real(store, mark)
         stages.append(store.stage)
 
-    pytest.MonkeyPatch().setattr(jaxem.run, "settle", settle)
+    pytest.MonkeyPatch().setattr(jaxem.search.driver, "settle", settle)
     fits = fit(devices="all", checkpoint=Path(folder) / "point")
     assert stages == [1 - number, 1]
     np.savez(Path(folder) / f"resumed{number}", *jax.tree.leaves(fits))

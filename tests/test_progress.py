@@ -9,7 +9,7 @@ import pytest
 from problems import clouds, force_plan, mixture
 
 import jaxem
-from jaxem import progress
+from jaxem.batch import progress
 
 
 class Terminal(io.StringIO):

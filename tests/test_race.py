@@ -7,8 +7,9 @@ import pytest
 from problems import clouds, mixture
 
 import jaxem
-from jaxem import Status, datasets, race
-from jaxem.result import Optima
+from jaxem import Status, datasets
+from jaxem.results.fit import Optima
+from jaxem.search import race
 
 KEY = jax.random.key(4)
 SEPARATE = clouds()

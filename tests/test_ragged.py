@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 import jaxem
-from jaxem import Status, ragged
+from jaxem import Status
+from jaxem.data import ragged
 
 GAUSSIAN, POISSON = jaxem.Gaussian("full"), jaxem.Poisson()
 FINE, EMPTY, NONFINITE = Status.RUNNING, Status.EMPTY_COMPONENT, Status.NONFINITE

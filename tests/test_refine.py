@@ -7,10 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 
 import jaxem
-from jaxem import Status, refine
-from jaxem.frame import frame_within, standardized_params
+from jaxem import Status
+from jaxem.data.scaling import frame_within, standardized_params
 from jaxem.kernels import blocked
 from jaxem.numerics import einsum
+from jaxem.search import refine
 
 
 def _narrow(n=600, ratio=0.03):

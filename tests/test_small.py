@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxem.kernels import as_blocks, small, softmax_moments, with_features
+from jaxem.kernels import as_blocks, small_products, softmax_moments, with_features
 from jaxem.numerics import device_einsum
 
 DOT = partial(device_einsum, precision="float32")
@@ -25,7 +25,10 @@ def test_sums_are_the_products_in_every_lane(k, p, m, dtype):
     @jax.jit
     @partial(jax.vmap, in_axes=(0, 0, 0))
     def both(beta, resp, phi):
-        lane = lambda beta, resp: (small.logits(beta, phi, DOT), small.moments(resp, phi, DOT))  # noqa: E731
+        def lane(beta, resp):
+            logits = small_products.logits(beta, phi, DOT)
+            return logits, small_products.moments(resp, phi, DOT)
+
         return jax.vmap(lane)(beta, resp)
 
     logits, moments = both(*(jnp.asarray(a, dtype) for a in (beta, resp, phi)))
@@ -73,7 +76,9 @@ def _dots(platform, function, *shapes):
     ],
 )
 def test_where_sums_are_written_out(platform, k, p, m, dots):
-    both = lambda beta, r, phi: (small.logits(beta, phi, DOT), small.moments(r, phi, DOT))  # noqa: E731
+    def both(beta, r, phi):
+        return small_products.logits(beta, phi, DOT), small_products.moments(r, phi, DOT)
+
     assert _dots(platform, both, (k, p), (k, m), (p, m)) == dots
 
 

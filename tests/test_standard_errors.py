@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import jaxem
-from jaxem.infer import errors
+from jaxem.inference import errors
 
 RNG = np.random.default_rng(0)
 N = 120

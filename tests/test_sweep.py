@@ -14,7 +14,7 @@ from sklearn.mixture import GaussianMixture
 
 import jaxem
 from jaxem import Criteria, Status, datasets
-from jaxem.select import cross_validate
+from jaxem.api.many_models import cross_validate
 
 KEY = jax.random.key(6)
 X = clouds()

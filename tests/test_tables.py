@@ -5,7 +5,7 @@ import sys
 import numpy as np
 import pytest
 
-from jaxem.tables import read_table
+from jaxem.cli.tables import read_table
 
 
 def _file(tmp_path, text, name="table.csv"):

@@ -10,7 +10,7 @@ import scipy.stats
 
 import jaxem
 from jaxem import tools
-from jaxem.tools.align import _assign
+from jaxem.tools.alignment import _assign
 
 K, D = 2, 3
 WEIGHTS = np.array([0.3, 0.7])

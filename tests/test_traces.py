@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import jaxem
-from jaxem.clock import Compilations
+from jaxem.core.compilation import Compilations
 
 COMPILE = "/jax/core/compile/backend_compile_duration"
 _compiled: list[str] = []

@@ -10,8 +10,9 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 
 import jaxem
-from jaxem import datasets, refine, winners
-from jaxem.status import SOUND
+from jaxem import datasets
+from jaxem.core.status import SOUND
+from jaxem.search import refine, winners
 
 KEY = jax.random.key(0)
 

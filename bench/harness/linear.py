@@ -5,8 +5,7 @@ import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
 import jaxem
-from jaxem import accelerate
-from jaxem.engine import select
+from jaxem.engine import accelerators, select
 
 
 def on_statistics(model: jaxem.Mixture, starts, z: jax.Array, steps: int) -> jax.Array:
@@ -30,15 +29,15 @@ def _trace(model, params, z, steps):
 
     def step(carry, _):
         params, output, value, memory = carry
-        proposal, _, memory = accelerate.squarem(memory, output)
+        proposal, _, memory = accelerators.squarem(memory, output)
         legal = jnp.all(unravel(proposal).moments[:, 0] > 0)
         new = model.m_step(unravel(proposal), params)
         new_stats, new_value = evaluate(new)
         fine = legal & jnp.isfinite(new_value) & (new_value >= value - 1e-14 * jnp.abs(value))
-        memory = select(fine, memory, accelerate.forget(memory))
+        memory = select(fine, memory, accelerators.forget(memory))
         kept = new, ravel_pytree(new_stats)[0], new_value
         params, output, value = select(fine, kept, (params, output, value))
         return (params, output, value, memory), value
 
-    memory = accelerate.blank(flat.size, z.dtype, 0)
+    memory = accelerators.blank(flat.size, z.dtype, 0)
     return jax.lax.scan(step, (params, flat, value, memory), length=steps)[1]

@@ -8,12 +8,12 @@ import numpy as np
 
 import jaxem
 from bench.harness.timing import Variant, clocked
-from jaxem import lanes, schedule
-from jaxem.clock import compilations
-from jaxem.engine import Control
-from jaxem.frame import frame_of, standardize
-from jaxem.loop import with_kernel
-from jaxem.problems import host_data, one_data_set, plan_for
+from jaxem.batch import lanes, scheduler
+from jaxem.batch.problem import host_data, one_data_set, plan_for
+from jaxem.core.compilation import compilations
+from jaxem.data.scaling import frame_of, standardize
+from jaxem.engine.loop import with_kernel
+from jaxem.engine.steps import Control
 
 #: From so many lanes on they are the bucket of a call long enough to be worth compiling it; shorter
 #: calls have narrower buckets (`bench growth` tells what a step of few lanes costs).
@@ -27,7 +27,7 @@ ENDLESS = Control(-1.0, 1_000_000_000)
 class OwnStep:
     """All lanes of one fit, running, in buckets as the planner made them."""
 
-    store: schedule.Store
+    store: scheduler.Store
     plan: Any
     buckets: list[tuple[Any, Any]]  # (groups, runs on the device)
     compile_seconds: float = 0.0
@@ -68,7 +68,7 @@ def own_step(
     model = with_kernel(model, data, n_starts, kernel)
     plan = plan_for(model, data, n_starts if n_starts < WIDE else 1 << 20, None)
     store = one_data_set(model, data, frame, n_starts, ENDLESS, plan)
-    schedule.seed(store, jax.random.key(0), "random_from_data")
+    scheduler.seed(store, jax.random.key(0), "random_from_data")
     buckets, seconds = [], 0.0
     for i in range(0, n_starts, plan.bucket):
         part = np.minimum(np.arange(i, i + plan.bucket), n_starts - 1)

@@ -1,4 +1,7 @@
-"""The command line: fit, sweep, predict, sample, show, demo and bench."""
+"""The command line: fit, sweep, predict, sample, show, demo and bench.
+
+A guest: may import any room. Look first at `app`.
+"""
 
 
 def main() -> None:

@@ -5,16 +5,16 @@ from typing import Annotated
 
 import typer
 
-from jaxem._version import __version__
 from jaxem.cli import options as o
 from jaxem.cli.bench import run_bench
 from jaxem.cli.demo import list_examples, run_examples
-from jaxem.cli.errors import NO_SOUND_FIT, fail, mendable
+from jaxem.cli.exit_codes import NO_SOUND_FIT, fail, mendable
 from jaxem.cli.fit import run_job
-from jaxem.cli.job import Job
-from jaxem.cli.saved import Draw, Rows, run_predict, run_sample
+from jaxem.cli.predict import Draw, Rows, run_predict, run_sample
+from jaxem.cli.request import Job
 from jaxem.cli.show import run_show
 from jaxem.cli.sweep import run_sweep
+from jaxem.core.version import __version__
 from jaxem.demo import EXAMPLES
 
 app = typer.Typer(

@@ -7,7 +7,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from jaxem.display import short
+from jaxem.core.repr import short
 
 #: Covariance matrices of more columns than this are left to --out.
 WIDEST = 8

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
+from jaxem.api.one_data_set import precision_of
 from jaxem.cli.outputs import check_file, check_folder, has_matplotlib, print_json
 from jaxem.demo import EXAMPLES
-from jaxem.fit import precision_of
 
 
 def list_examples(as_json: bool = False) -> None:

@@ -6,14 +6,14 @@ from typing import Any
 import numpy as np
 
 from jaxem import io
+from jaxem.api.many_models import padding
+from jaxem.api.one_data_set import precision_of
 from jaxem.cli import outputs, report
-from jaxem.cli.job import Job, check_job, check_rows, read_data
-from jaxem.cli.one import Row, build_family, devices_of, fit_one, parse_range
-from jaxem.clock import compilations
-from jaxem.fit import precision_of
+from jaxem.cli.families import Row, build_family, devices_of, fit_one, parse_range
+from jaxem.cli.request import Job, check_job, check_rows, read_data
+from jaxem.cli.tables import Table
+from jaxem.core.compilation import compilations
 from jaxem.models import Mixture
-from jaxem.select import padding
-from jaxem.tables import Table
 
 
 def run_job(job: Job) -> bool:

@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 
 from jaxem import datasets
-from jaxem.cli.one import COVARIANCES, FAMILIES
-from jaxem.select import CRITERIA
+from jaxem.api.many_models import CRITERIA
+from jaxem.cli.families import COVARIANCES, FAMILIES
 
 
 def among(*values: str) -> Callable[[str], list[str]]:

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxem import npz
+from jaxem.core import npz
 
 
 def check_folder(folder: Path, option: str) -> None:

@@ -11,10 +11,10 @@ import numpy as np
 from rich.table import Table
 
 from jaxem.cli.components import print_table, printable, say, show_components
-from jaxem.cli.one import devices_of
-from jaxem.display import counts
-from jaxem.place import place_of
-from jaxem.status import Status
+from jaxem.cli.families import devices_of
+from jaxem.core.repr import counts
+from jaxem.core.status import Status
+from jaxem.devices.placement import place_of
 
 
 def size_text(x: np.ndarray) -> str:

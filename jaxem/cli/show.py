@@ -8,10 +8,10 @@ from rich.table import Table
 
 from jaxem import io
 from jaxem.cli import outputs, report
-from jaxem.cli.choose import whole_of
 from jaxem.cli.components import print_table, printable, say, show_components
-from jaxem.display import total
-from jaxem.status import MESSAGES, Status
+from jaxem.cli.selection import whole_of
+from jaxem.core.repr import total
+from jaxem.core.status import MESSAGES, Status
 
 #: Data sets listed one by one.
 MOST = 20

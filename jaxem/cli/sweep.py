@@ -7,14 +7,14 @@ import jax
 
 import jaxem
 from jaxem import io
+from jaxem.api.many_models import CRITERIA, Sweep
+from jaxem.api.one_data_set import precision_of
 from jaxem.cli import outputs, report
-from jaxem.cli.job import Job, check_job, check_rows, read_data
-from jaxem.cli.one import build_family, devices_of, parse_range
-from jaxem.clock import compilations
-from jaxem.fit import precision_of
+from jaxem.cli.families import build_family, devices_of, parse_range
+from jaxem.cli.request import Job, check_job, check_rows, read_data
+from jaxem.cli.tables import Table
+from jaxem.core.compilation import compilations
 from jaxem.models import Mixture
-from jaxem.select import CRITERIA, Sweep
-from jaxem.tables import Table
 
 TYPES = "full,tied,diag,spherical"
 

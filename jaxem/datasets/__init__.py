@@ -4,6 +4,8 @@ old_faithful: 272 eruptions, duration and waiting time in minutes (Azzalini and 
 Applied Statistics 39, 357-365). galaxies: velocities of 82 galaxies, 1000 km/s (Roeder 1990,
 JASA 85, 617-624). diabetes: glucose, insulin and sspg of 145 subjects (Reaven and Miller 1979,
 Diabetologia 16, 17-24).
+
+A guest without imports; this file reads the tables.
 """
 
 from importlib.resources import files

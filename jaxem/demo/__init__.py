@@ -1,4 +1,7 @@
-"""The textbook examples of EM, exact: run with `jaxem demo`, or read one file each."""
+"""The textbook examples of EM, exact: run with `jaxem demo`, or read one file each.
+
+A guest: may import any room. Look first at `coins`.
+"""
 
 from jaxem.demo.coins import COINS as COINS
 from jaxem.demo.example import Example as Example

@@ -6,9 +6,9 @@ from typing import Any
 
 import jax
 
-from jaxem.loop import em
-from jaxem.result import Fit
-from jaxem.status import Status
+from jaxem.core.status import Status
+from jaxem.engine.loop import em
+from jaxem.results.fit import Fit
 
 Say = Callable[[str], None]
 

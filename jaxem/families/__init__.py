@@ -1,4 +1,8 @@
-"""Component families: features, coefficients and maximum-likelihood or MAP updates."""
+"""Component families: features, coefficients and maximum-likelihood or MAP updates.
+
+May import: core, numerics. Names no model. Look first at `poisson`, a whole family in one file;
+the contract is `core.protocols.Family`.
+"""
 
 from jaxem.families.binomial import Bernoulli as Bernoulli
 from jaxem.families.binomial import Binomial as Binomial

@@ -14,8 +14,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxem.checks import whole
+from jaxem.core.pytree import pytree
+from jaxem.core.validation import whole
 from jaxem.families import counts
+from jaxem.families.priors import Beta
 from jaxem.numerics import (
     log1p_minus,
     safe_divide,
@@ -23,8 +25,6 @@ from jaxem.numerics import (
     safe_log1p,
     stack_rows,
 )
-from jaxem.priors import Beta
-from jaxem.pytree import pytree
 
 
 @pytree

@@ -6,10 +6,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxem.core.pytree import pytree, static
 from jaxem.families import levels
+from jaxem.families.priors import Dirichlet
 from jaxem.numerics import safe_divide, safe_log, stack_rows
-from jaxem.priors import Dirichlet
-from jaxem.pytree import pytree, static
 
 
 @pytree

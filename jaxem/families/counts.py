@@ -2,8 +2,8 @@
 
 log p(x|k) is a small difference of large terms when counts are large. About a base point b near
 all rates its terms are small; but where some counts lie far below b, so may rates, and an expansion
-about b loses there what it gains elsewhere. Such columns are left as they are (`jaxem.frame`), and
-`condition` says how many digits they lose.
+about b loses there what it gains elsewhere. Such columns are left as they are
+(`jaxem.data.scaling`), and `condition` says how many digits they lose.
 """
 
 from typing import Any
@@ -11,14 +11,15 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from jaxem.core.pytree import replace
 from jaxem.numerics import count_part, deviance, safe_log, safe_log1p
-from jaxem.pytree import replace
 
 #: Means from which counts are expanded about a base point.
 LARGE = 8
 
 #: Condition of a component per unit of its largest term. Rounding of a coefficient is the same for
-#: all rows, so it does not average out; this puts the limit of `jaxem.refine` at terms of some 300.
+#: all rows, so it does not average out; this puts the limit of `jaxem.search.refine` at terms of
+#: some 300.
 WEIGHT = 32
 
 

@@ -6,9 +6,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxem.core.pytree import pytree, replace
+from jaxem.families.priors import Gamma
 from jaxem.numerics import einsum, safe_divide, safe_log, stack_rows
-from jaxem.priors import Gamma
-from jaxem.pytree import pytree, replace
 
 
 @pytree

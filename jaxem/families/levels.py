@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxem.checks import whole
+from jaxem.core.validation import whole
 
 
 def hashable(n_categories: Any) -> Any:

@@ -11,7 +11,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxem.core.pytree import pytree
 from jaxem.families import counts
+from jaxem.families.priors import Gamma
 from jaxem.numerics import (
     log1p_minus,
     safe_divide,
@@ -19,8 +21,6 @@ from jaxem.numerics import (
     safe_log1p,
     stack_rows,
 )
-from jaxem.priors import Gamma
-from jaxem.pytree import pytree
 
 
 @pytree

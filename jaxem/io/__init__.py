@@ -1,4 +1,7 @@
-"""Models, parameters, fits and sweeps in files: `save`, `load`, and what a file says of itself."""
+"""Models, parameters, fits and sweeps in files: `save`, `load`, and what a file says of itself.
+
+A guest: may import any room. Look first at `files`.
+"""
 
 from jaxem.io.files import FORMAT as FORMAT
 from jaxem.io.files import File as File

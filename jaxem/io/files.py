@@ -1,7 +1,7 @@
-"""The file format, version 1: an archive of `jaxem.npz` whose header says what it holds.
+"""The file format, version 1: an archive of `jaxem.core.npz` whose header says what it holds.
 
 `header.json` has "format" (1), "kind" ("model", "params", "fit" or "sweep"), "model" and "thing"
-(`jaxem.io.tree`), "facts" about them, "beside", the names of arrays that are there for other
+(`jaxem.io.encoding`), "facts" about them, "beside", the names of arrays that are there for other
 programs alone, and "versions", what wrote it. NumPy reads the arrays: `np.load(path)["means"]`.
 """
 
@@ -14,14 +14,14 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxem import npz
-from jaxem._version import __version__
-from jaxem.io.facts import check_facts
-from jaxem.io.registry import MODELS, PARAMS, known_classes
-from jaxem.io.tree import decode, encode, names_in
-from jaxem.io.whole import check_thing
-from jaxem.result import Fit
-from jaxem.select import Sweep
+from jaxem.api.many_models import Sweep
+from jaxem.core import npz
+from jaxem.core.version import __version__
+from jaxem.io.classes import MODELS, PARAMS, known_classes
+from jaxem.io.consistency import check_thing
+from jaxem.io.encoding import decode, encode, names_in
+from jaxem.io.metadata import check_facts
+from jaxem.results.fit import Fit
 
 FORMAT = 1
 
@@ -33,7 +33,7 @@ class File:
     kind: str  #: "model", "params", "fit" or "sweep"
     model: Any  #: None where it was saved without; a sweep has its own
     thing: Any  #: as it was saved
-    facts: Mapping[str, Any] = field(default_factory=dict)  #: see `jaxem.io.facts`
+    facts: Mapping[str, Any] = field(default_factory=dict)  #: see `jaxem.io.metadata`
     versions: Mapping[str, str] = field(default_factory=dict)  #: of the programs that wrote it
 
 

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from jaxem.select import Criteria, Row, Sweep
+from jaxem.api.many_models import Criteria, Row, Sweep
 
 
 def renewed(cls: type, fields: Mapping[str, Any]) -> Mapping[str, Any]:

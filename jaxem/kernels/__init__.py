@@ -1,5 +1,14 @@
-"""The softmax-moments step: the softmax between two matrix products that is a mixture's EM step."""
+"""The softmax between two matrix products that is a mixture's EM step, in several implementations.
 
+May import: core, numerics, devices. Look first at `reference` (what is computed), then `dispatch`
+(which implementation runs), `blocked` (CPU and general) and `fused` (GPU).
+"""
+
+from jaxem.devices.collectives import ROWS as ROWS
+from jaxem.devices.collectives import each_device as each_device
+from jaxem.devices.collectives import filled as filled
+from jaxem.devices.collectives import summed as summed
+from jaxem.devices.collectives import whole as whole
 from jaxem.kernels.blocked import Blocks as Blocks
 from jaxem.kernels.blocked import as_blocks as as_blocks
 from jaxem.kernels.blocked import as_one_block as as_one_block
@@ -9,15 +18,10 @@ from jaxem.kernels.blocked import softmax_step as softmax_step
 from jaxem.kernels.blocked import weighted_moments as weighted_moments
 from jaxem.kernels.blocked import with_features as with_features
 from jaxem.kernels.blocked import with_known as with_known
-from jaxem.kernels.choose import KERNELS as KERNELS
-from jaxem.kernels.choose import choose as choose
-from jaxem.kernels.choose import softmax_moments as softmax_moments
-from jaxem.kernels.fused import fused_moments as fused_moments
+from jaxem.kernels.dispatch import KERNELS as KERNELS
+from jaxem.kernels.dispatch import choose as choose
+from jaxem.kernels.dispatch import softmax_moments as softmax_moments
+from jaxem.kernels.fused.launch import fused_moments as fused_moments
+from jaxem.kernels.fused.tiling import padded_rows as padded_rows
+from jaxem.kernels.fused.tiling import row_layout as row_layout
 from jaxem.kernels.reference import softmax_moments_reference as softmax_moments_reference
-from jaxem.kernels.rows import ROWS as ROWS
-from jaxem.kernels.rows import each_device as each_device
-from jaxem.kernels.rows import filled as filled
-from jaxem.kernels.rows import summed as summed
-from jaxem.kernels.rows import whole as whole
-from jaxem.kernels.tiles import padded_rows as padded_rows
-from jaxem.kernels.tiles import row_layout as row_layout

@@ -11,9 +11,9 @@ from functools import partial, reduce
 import jax
 import jax.numpy as jnp
 
-from jaxem.kernels import small
+from jaxem.core.pytree import pytree, replace
+from jaxem.kernels import small_products
 from jaxem.numerics import device_einsum, einsum, exp_nonpositive
-from jaxem.pytree import pytree, replace
 
 #: Components up to which the sum of a float32 softmax is written out.
 UNROLLED = 32
@@ -156,7 +156,7 @@ def _products(kept: bool, precision: str) -> tuple[Callable, Callable]:
     small product each; rows that all lanes share, one long one."""
     dot = partial(device_einsum, precision=precision)
     if kept:
-        return partial(small.logits, dot=dot), partial(small.moments, dot=dot)
+        return partial(small_products.logits, dot=dot), partial(small_products.moments, dot=dot)
     return partial(dot, "kp,pm->km"), partial(dot, "km,pm->kp")
 
 

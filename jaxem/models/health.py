@@ -6,11 +6,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxem.checks import positive
-from jaxem.models.values import MixtureParams, Prepared
+from jaxem.core.protocols import Statistics
+from jaxem.core.status import Status
+from jaxem.core.validation import positive
+from jaxem.models.params import MixtureParams, Prepared
 from jaxem.numerics import ROUNDOFF, check_precision
-from jaxem.protocols import Statistics
-from jaxem.status import Status
 
 #: A component this much narrower (in variance) than the pooled components is a spurious sliver.
 NARROWNESS_LIMIT = 1e8

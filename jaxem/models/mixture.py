@@ -6,26 +6,24 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxem.data import Data, as_data
-from jaxem.frame import original_params
-from jaxem.initialize import responsibilities
+from jaxem.core.protocols import Statistics
+from jaxem.core.pytree import pytree, replace, static
+from jaxem.data.data import Data, as_data
+from jaxem.data.scaling import original_params
+from jaxem.devices.collectives import each_device, filled, summed
 from jaxem.kernels import (
     as_blocks,
     as_one_block,
-    each_device,
-    filled,
     padded_rows,
     softmax_moments,
-    summed,
     weighted_moments,
     with_features,
     with_known,
 )
-from jaxem.models import health, programs
-from jaxem.models.values import MixtureParams, Prepared
+from jaxem.models import health, mixture_steps
+from jaxem.models.initializers import responsibilities
+from jaxem.models.params import MixtureParams, Prepared
 from jaxem.numerics import NEGLIGIBLE, safe_log
-from jaxem.protocols import Statistics
-from jaxem.pytree import pytree, replace, static
 
 
 @pytree
@@ -66,13 +64,13 @@ class Mixture:
         """Whether the family maps its parameters under a change of units of x."""
         return getattr(self.family, "scale_kind", "none") != "none"
 
-    def prepare(self, data: Any, rows: int = programs.BLOCK_ROWS) -> Prepared:
+    def prepare(self, data: Any, rows: int = mixture_steps.BLOCK_ROWS) -> Prepared:
         """Blocks of at most `rows` rows, and the sums that do not change between iterations."""
         data = as_data(data)
         if self.mesh is not None:
             data = Data(*filled(self.mesh, data.x, data.weight, data.label))
             own = each_device(
-                self.mesh, lambda data, model: programs.prepare_rows(model, data, rows)
+                self.mesh, lambda data, model: mixture_steps.prepare_rows(model, data, rows)
             )
             blocks, sums = own(data, replace(self, mesh=None))
             return replace(sums, blocks=blocks)
@@ -144,7 +142,7 @@ class Mixture:
     def likelihood(self, params: MixtureParams, prepared: Prepared) -> jax.Array:
         """Σ w log p(x) f[] from log densities, where `expect` has products that lose digits (see
         `condition`)."""
-        return programs.likelihood(self, params, prepared)
+        return mixture_steps.likelihood(self, params, prepared)
 
     def climbs(self) -> jax.Array:
         """Whether no step of plain EM lowers the objective b[]: not where `reg_covar` is added."""
@@ -169,11 +167,11 @@ class Mixture:
         data = as_data(data)
         base = None if base is None else jnp.broadcast_to(base, data.x.shape[1:])
         base = base if base is None else base.astype(data.x.dtype)
-        return programs.e_step(self, params, data, base)
+        return mixture_steps.e_step(self, params, data, base)
 
     def m_step(self, stats: Statistics, params: MixtureParams) -> MixtureParams:
         """The argmax of expected log-likelihood plus log prior; what is off stays off."""
-        inner, own, here, frame = programs.about(self, stats, params)
+        inner, own, here, frame = mixture_steps.about(self, stats, params)
         moved = inner.family.maximize(own, here.components, self.frozen)
         if frame is not None:
             moved = self.family.unstandardize(moved, frame.shift, frame.scale)
@@ -188,7 +186,7 @@ class Mixture:
 
     def expected_log_likelihood(self, stats: Statistics, params: MixtureParams) -> jax.Array:
         """Q f[] = Σ moments · β + common · γ: what the M-step maximises, without Σ w log h."""
-        inner, own, here, _ = programs.about(self, stats, params)
+        inner, own, here, _ = mixture_steps.about(self, stats, params)
         beta = inner.coefficients(here)
         used = jnp.where(beta > NEGLIGIBLE / 10, beta, 0)
         common = inner._common_coefficients(here)
@@ -218,11 +216,11 @@ class Mixture:
     def seed(self, data: Any, resp: jax.Array) -> MixtureParams:
         """Parameters by one M-step on starting responsibilities f[n, k]."""
         data = as_data(data)
-        return programs.seed(self, data, jnp.asarray(resp, data.x.dtype))
+        return mixture_steps.seed(self, data, jnp.asarray(resp, data.x.dtype))
 
     def seed_within(self, data: Any, resp: jax.Array) -> MixtureParams:
         """As `seed`, of data that are in their frame already."""
-        return programs.seed_within(self, data, jnp.asarray(resp, data.x.dtype))
+        return mixture_steps.seed_within(self, data, jnp.asarray(resp, data.x.dtype))
 
     def blank(self, d: int, dtype: Any) -> MixtureParams:
         """Placeholder parameters of the right shapes: equal weights, the family's blank."""
@@ -237,7 +235,7 @@ class Mixture:
 
     def log_joint(self, params: MixtureParams, x: Any) -> jax.Array:
         """log π_k p(x|k) f[n, k], computed in blocks of rows."""
-        return programs.log_joint(self, params, as_data(x).x)
+        return mixture_steps.log_joint(self, params, as_data(x).x)
 
     def log_prob(self, params: MixtureParams, x: Any) -> jax.Array:
         """Log density of each row f[n]."""
@@ -254,7 +252,7 @@ class Mixture:
     def sample(self, key: jax.Array, params: MixtureParams, n: int) -> tuple[jax.Array, jax.Array]:
         """n rows f[n, d] and the component each came from i[n]."""
         which, draw = jax.random.split(key)
-        label = programs.draw_labels(which, params.weights, n)
+        label = mixture_steps.draw_labels(which, params.weights, n)
         return self.family.sample(draw, params.components, label), label
 
     def n_parameters(self, d: int) -> int:
@@ -263,9 +261,9 @@ class Mixture:
         return weights + self.family.n_parameters(self.n_components, d, self.frozen)
 
     def init(self, key, x: Any, init: Any = "k-means++", weight: Any = None, active: Any = None):
-        """Starting parameters by the named initialiser (see `jaxem.initialize`), which measures
-        distances in the data's frame; components from `active` on are switched off."""
-        return programs.init(self, key, as_data(x, weight), init, active)
+        """Starting parameters by the named initialiser (see `jaxem.models.initializers`), which
+        measures distances in the data's frame; components from `active` on are switched off."""
+        return mixture_steps.init(self, key, as_data(x, weight), init, active)
 
     def init_within(self, key, data, init: Any, active: Any = None) -> MixtureParams:
         """As `init`, of data that are in their frame already."""
@@ -275,8 +273,8 @@ class Mixture:
 
     def regroup(self, key, params: MixtureParams, x: Any, weight: Any = None) -> MixtureParams:
         """Starting parameters that differ from `params` by a split and a merge (see
-        `jaxem.regroup`); three components at least must have weight."""
-        return programs.regroup(self, key, params, as_data(x, weight))
+        `jaxem.models.proposals`); three components at least must have weight."""
+        return mixture_steps.regroup(self, key, params, as_data(x, weight))
 
     def validate(self, x: np.ndarray) -> None:
         """Refuse, on the host, data or settings this model cannot take."""

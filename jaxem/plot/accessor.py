@@ -4,16 +4,16 @@ from typing import Any
 
 import numpy as np
 
-from jaxem.fit import precision_of
-from jaxem.plot.classified import classified
-from jaxem.plot.clouds import clouds
+from jaxem.api.one_data_set import precision_of
+from jaxem.plot.criterion_table import criterion
 from jaxem.plot.density import contours
 from jaxem.plot.gaussians import is_gaussian
+from jaxem.plot.membership import responsibilities
 from jaxem.plot.model import model_of
-from jaxem.plot.page import drawn
-from jaxem.plot.responsibilities import responsibilities
-from jaxem.plot.spread import criterion
-from jaxem.plot.starts import starts, traces
+from jaxem.plot.parameter_clouds import clouds
+from jaxem.plot.scatter import classified
+from jaxem.plot.start_paths import starts, traces
+from jaxem.plot.style import drawn
 
 
 class FitPlots:

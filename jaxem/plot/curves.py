@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxem.plot.page import COLOURS, colour, label, marker
+from jaxem.plot.style import COLOURS, colour, label, marker
 
 
 def objective(axis: Any, values: Any, name: str = "log-likelihood") -> None:

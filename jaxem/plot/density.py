@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from jaxem.plot.gaussians import covariance_matrices, marginal_density
-from jaxem.plot.page import GREY, label
+from jaxem.plot.style import GREY, label
 
 #: Shares of the probability that the contours enclose.
 SHARES = (0.95, 0.75, 0.5, 0.25)

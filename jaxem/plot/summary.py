@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 
 from jaxem.families import Categorical, Exponential
-from jaxem.plot.classified import classified
 from jaxem.plot.curves import bic
 from jaxem.plot.density import contours
 from jaxem.plot.gaussians import is_gaussian
-from jaxem.plot.histogram import histogram
-from jaxem.plot.page import new_figure
-from jaxem.plot.profile import profile
+from jaxem.plot.histograms import histogram
+from jaxem.plot.profiles import profile
+from jaxem.plot.scatter import classified
+from jaxem.plot.style import new_figure
 
 #: What shows a Gaussian mixture of two columns.
 PAIR = (classified, contours)

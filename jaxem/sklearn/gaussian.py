@@ -14,14 +14,14 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
 import jaxem
-from jaxem.fit import precision_of
-from jaxem.race import RUNGS
-from jaxem.result import Fit
-from jaxem.room import make_room
-from jaxem.run import raced
+from jaxem.api.one_data_set import precision_of
+from jaxem.core.program_memory import make_room
+from jaxem.results.fit import Fit
+from jaxem.search.driver import raced
+from jaxem.search.race import RUNGS
 from jaxem.sklearn import online, starts
-from jaxem.sklearn.rows import pad, rows_of
-from jaxem.sklearn.search import Found, Problem, SingularStarts, exhaustive, race
+from jaxem.sklearn.data import pad, rows_of
+from jaxem.sklearn.restarts import Found, Problem, SingularStarts, exhaustive, race
 
 _Peer = sklearn.mixture.GaussianMixture
 

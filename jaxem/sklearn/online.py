@@ -12,13 +12,13 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxem.compiler import jitted
-from jaxem.frame import frame_of, standardize, standardized_params
-from jaxem.problems import host_data
-from jaxem.pytree import replace
+from jaxem.batch.problem import host_data
+from jaxem.core.compiled import jitted
+from jaxem.core.pytree import replace
+from jaxem.data.scaling import frame_of, standardize, standardized_params
 from jaxem.sklearn import starts
-from jaxem.sklearn.rows import padded_length
-from jaxem.tools.transport import host_gaussians, root
+from jaxem.sklearn.data import padded_length
+from jaxem.tools.wasserstein import host_gaussians, root
 
 #: Exponent of the step sizes. Their sum must diverge and that of their squares converge: above 1/2,
 #: at most 1; small ones forget the start sooner. Theirs, too, is 0.6.

@@ -9,13 +9,13 @@ import jax
 import numpy as np
 
 import jaxem
-from jaxem import lanes
-from jaxem.frame import standardized_model, standardized_params
-from jaxem.lanes import Grid
-from jaxem.problems import plan_for
-from jaxem.pytree import replace
-from jaxem.sklearn.search import Problem
-from jaxem.starts import given_responsibilities
+from jaxem.batch import lanes
+from jaxem.batch.lanes import Grid
+from jaxem.batch.problem import plan_for
+from jaxem.core.pytree import replace
+from jaxem.data.scaling import standardized_model, standardized_params
+from jaxem.search.starts import given_responsibilities
+from jaxem.sklearn.restarts import Problem
 
 #: A `reg_covar` below this share (times d) of a feature's variance is lost to rounding, and raised.
 ROUNDING = 32 * float(np.finfo(np.float64).eps)

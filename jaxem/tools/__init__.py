@@ -5,22 +5,24 @@
 
 Parameters in float64 are computed in float64, whatever JAX's default; the results are then NumPy
 arrays. What is not marked as running on the host works under the caller's `jit` and `vmap`.
+
+May import: every room up to inference. Look first at `alignment`.
 """
 
-from jaxem.tools.align import Alignment as Alignment
-from jaxem.tools.align import align as align
-from jaxem.tools.align import reorder as reorder
+from jaxem.tools.alignment import Alignment as Alignment
+from jaxem.tools.alignment import align as align
+from jaxem.tools.alignment import reorder as reorder
 from jaxem.tools.divergence import Bounds as Bounds
 from jaxem.tools.divergence import Estimate as Estimate
 from jaxem.tools.divergence import kl_bounds as kl_bounds
 from jaxem.tools.divergence import kl_divergence as kl_divergence
-from jaxem.tools.entropy import Entropy as Entropy
-from jaxem.tools.entropy import effective_components as effective_components
-from jaxem.tools.entropy import entropy as entropy
-from jaxem.tools.merge import Merging as Merging
-from jaxem.tools.merge import merge_components as merge_components
-from jaxem.tools.regress import conditional as conditional
-from jaxem.tools.regress import marginal as marginal
-from jaxem.tools.regress import regress as regress
-from jaxem.tools.transport import Transport as Transport
-from jaxem.tools.transport import mixture_wasserstein as mixture_wasserstein
+from jaxem.tools.entropies import Entropy as Entropy
+from jaxem.tools.entropies import effective_components as effective_components
+from jaxem.tools.entropies import entropy as entropy
+from jaxem.tools.merging import Merging as Merging
+from jaxem.tools.merging import merge_components as merge_components
+from jaxem.tools.regression import conditional as conditional
+from jaxem.tools.regression import marginal as marginal
+from jaxem.tools.regression import regress as regress
+from jaxem.tools.wasserstein import Transport as Transport
+from jaxem.tools.wasserstein import mixture_wasserstein as mixture_wasserstein

@@ -10,12 +10,12 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxem.checks import whole
-from jaxem.compiler import jitted
+from jaxem.core.compiled import jitted
+from jaxem.core.validation import whole
 from jaxem.families.gaussian.params import LOG_2PI
 from jaxem.models import Mixture, MixtureParams
 from jaxem.numerics import NEGLIGIBLE, cholesky, einsum, inverse_factor, safe_log
-from jaxem.tools.door import gaussian, in_own_precision, matrices, one_fit, same_space
+from jaxem.tools.arguments import gaussian, in_own_precision, matrices, one_fit, same_space
 
 #: Turns of the alternating minimisation of the variational upper bound; every turn is a bound.
 TURNS = 100

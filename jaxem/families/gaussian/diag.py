@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 import jax
 import jax.numpy as jnp
 
+from jaxem.core.pytree import pytree, replace
 from jaxem.families.gaussian.params import (
     LOG_2PI,
     GaussianParams,
@@ -21,7 +22,6 @@ from jaxem.families.gaussian.params import (
 )
 from jaxem.families.gaussian.priors import NormalInverseGamma
 from jaxem.numerics import einsum, safe_divide, stack_rows
-from jaxem.pytree import pytree, replace
 
 
 def _wide(params: GaussianParams) -> jax.Array:

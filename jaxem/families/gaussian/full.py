@@ -4,7 +4,8 @@ from typing import Any, ClassVar
 
 import jax.numpy as jnp
 
-from jaxem.families.gaussian import form, matrix
+from jaxem.core.pytree import pytree
+from jaxem.families.gaussian import matrices, quadratic_form
 from jaxem.families.gaussian.params import (
     GaussianParams,
     check_settings,
@@ -22,7 +23,6 @@ from jaxem.families.gaussian.params import (
 )
 from jaxem.families.gaussian.priors import NormalInverseWishart
 from jaxem.numerics import einsum, inverse_factor, safe_divide, stack_rows
-from jaxem.pytree import pytree
 
 
 @pytree
@@ -41,15 +41,15 @@ class FullGaussian:
     __repr__ = show
     embed = embed_plain
     log_prior = prior_density
-    standardized = matrix.standardized
-    standardize = matrix.standardize
-    unstandardize = matrix.unstandardize
-    log_density = matrix.log_density
-    condition = matrix.condition
-    base_point = matrix.base_point
-    sample = matrix.sample
-    usable = matrix.usable
-    healthy = matrix.healthy
+    standardized = matrices.standardized
+    standardize = matrices.standardize
+    unstandardize = matrices.unstandardize
+    log_density = matrices.log_density
+    condition = matrices.condition
+    base_point = matrices.base_point
+    sample = matrices.sample
+    usable = matrices.usable
+    healthy = matrices.healthy
 
     def features(self, x):
         """φ f[1 + d + d(d+1)/2, n]."""
@@ -60,8 +60,8 @@ class FullGaussian:
         return (*linear_products(d), *square_products(d))
 
     def coefficients(self, params):
-        """β of each component: `jaxem.families.gaussian.form`."""
-        return form.coefficients(params.means, params.covariances)
+        """β of each component: `jaxem.families.gaussian.quadratic_form`."""
+        return quadratic_form.coefficients(params.means, params.covariances)
 
     def blank(self, k, d, dtype):
         """Parameters of the right shapes, to be overwritten by an M-step."""
@@ -85,7 +85,7 @@ class FullGaussian:
             scatter = scatter + self.prior.scale_matrix(d, means.dtype)[None]
             total = total + self.prior.dof + d + 2
         covariances = safe_divide(scatter, total[:, None, None], params.covariances)
-        return GaussianParams(means, covariances + matrix.ridge(self, d, means.dtype)[None])
+        return GaussianParams(means, covariances + matrices.ridge(self, d, means.dtype)[None])
 
     def n_parameters(self, n_components, d, frozen=()):
         """Free parameters of the components."""

@@ -6,10 +6,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxem.checks import positive
-from jaxem.display import constructor
+from jaxem.core.pytree import pytree
+from jaxem.core.repr import constructor
+from jaxem.core.validation import positive
 from jaxem.numerics import einsum, safe_divide
-from jaxem.pytree import pytree
 
 LOG_2PI = float(np.log(2 * np.pi))
 

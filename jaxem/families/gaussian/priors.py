@@ -10,10 +10,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax.scipy.special import gammaln, multigammaln
 
-from jaxem.checks import positive, shape
+from jaxem.core.pytree import pytree
+from jaxem.core.validation import positive, shape
 from jaxem.families.gaussian.params import LOG_2PI
 from jaxem.numerics import einsum, inverse_factor
-from jaxem.pytree import pytree
 
 
 @pytree

@@ -10,7 +10,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxem.families.gaussian import form, matrix
+from jaxem.core.pytree import pytree, replace
+from jaxem.families.gaussian import matrices, quadratic_form
 from jaxem.families.gaussian.params import (
     LOG_2PI,
     GaussianParams,
@@ -28,7 +29,6 @@ from jaxem.families.gaussian.params import (
 )
 from jaxem.families.gaussian.priors import NormalInverseWishart
 from jaxem.numerics import einsum, inverse_factor, safe_divide, stack_rows
-from jaxem.pytree import pytree, replace
 
 
 def _features(self: Any, x: jax.Array) -> jax.Array:
@@ -71,13 +71,13 @@ class TiedGaussian:
     __repr__ = show
     embed = embed_plain
     log_prior = prior_density
-    standardized = matrix.standardized
-    standardize = matrix.standardize
-    unstandardize = matrix.unstandardize
-    log_density = matrix.log_density
-    condition = matrix.condition
-    base_point = matrix.base_point
-    sample = matrix.sample
+    standardized = matrices.standardized
+    standardize = matrices.standardize
+    unstandardize = matrices.unstandardize
+    log_density = matrices.log_density
+    condition = matrices.condition
+    base_point = matrices.base_point
+    sample = matrices.sample
     features = _features
     products = _products
     coefficients = _coefficients
@@ -90,7 +90,9 @@ class TiedGaussian:
     def common_coefficients(self, params):
         """γ = [−½ (d log 2π + log|Σ|), −½ vech Λ with off-diagonals doubled]."""
         d = params.means.shape[-1]
-        beta = form.coefficients(jnp.zeros_like(params.means[:1]), params.covariances[None])[0]
+        beta = quadratic_form.coefficients(
+            jnp.zeros_like(params.means[:1]), params.covariances[None]
+        )[0]
         return jnp.concatenate([beta[:1], beta[d + 1 :]])
 
     def blank(self, k, d, dtype):
@@ -113,7 +115,7 @@ class TiedGaussian:
             scatter = scatter + self.prior.scale_matrix(d, means.dtype)
             total = total + self.prior.dof + d + 1 + k
         covariance = safe_divide(scatter, total, params.covariances)
-        return GaussianParams(means, covariance + matrix.ridge(self, d, means.dtype))
+        return GaussianParams(means, covariance + matrices.ridge(self, d, means.dtype))
 
     def n_parameters(self, n_components, d, frozen=()):
         """Free parameters of the components."""
@@ -142,12 +144,12 @@ class KnownGaussian:
     __repr__ = show
     embed = embed_plain
     log_prior = prior_density
-    standardize = matrix.standardize
-    unstandardize = matrix.unstandardize
-    log_density = matrix.log_density
-    condition = matrix.condition
-    base_point = matrix.base_point
-    sample = matrix.sample
+    standardize = matrices.standardize
+    unstandardize = matrices.unstandardize
+    log_density = matrices.log_density
+    condition = matrices.condition
+    base_point = matrices.base_point
+    sample = matrices.sample
     features = _features
     products = _products
     coefficients = _coefficients

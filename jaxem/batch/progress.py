@@ -1,0 +1,58 @@
+"""A line on a terminal while long work runs: fits done, best so far, time left."""
+
+import sys
+import time
+from collections.abc import Callable
+from typing import Any, TextIO
+
+import numpy as np
+
+from jaxem.core.status import SOUND, Status
+
+#: Work shorter than this shows nothing; then the line is renewed this often.
+SECONDS = 1.0
+
+
+def reporter(progress: bool | None, stream: TextIO | None = None) -> Callable[[Any], None] | None:
+    """A function of the store that renews the line; None where nobody watches.
+
+    `progress` None means: only when stderr is a terminal.
+    """
+    out = sys.stderr if stream is None else stream
+    if out is None or progress is False or (progress is None and not out.isatty()):
+        return None
+    begun = last = time.monotonic()
+
+    def look(store: Any) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last < SECONDS:
+            return
+        last = now
+        out.write("\r" + line(store, now - begun) + "\x1b[K")
+        out.flush()
+
+    return look
+
+
+def clear(look: Any, stream: TextIO | None = None) -> None:
+    """Remove the line."""
+    out = sys.stderr if stream is None else stream
+    if look is not None and out is not None and out.isatty():
+        out.write("\r\x1b[K")
+        out.flush()
+
+
+def line(store: Any, seconds: float) -> str:
+    """Fits done and in all, the best mean objective of a sound one, seconds gone and left."""
+    status = store.runs.status
+    done, total = int(np.sum(status != Status.RUNNING)), status.size
+    text = f"jaxem: {done}/{total} fits ended, {seconds:.0f} s"
+    sound = np.isin(status, SOUND)
+    if sound.any():
+        point = store.runs.point
+        best = (point.level + point.rest + point.log_prior)[sound].max()
+        text += f", best mean objective {best:.6g}"
+    if done:
+        text += f", about {seconds * (total - done) / done:.0f} s left"
+    return text

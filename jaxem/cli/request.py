@@ -1,0 +1,104 @@
+"""What `jaxem fit` and `jaxem sweep` were asked for, and the data they read."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jaxem.cli import outputs
+from jaxem.cli.families import devices_of
+from jaxem.cli.tables import Table, column_index, read_rows
+from jaxem.devices.placement import place_of
+
+
+@dataclass(frozen=True)
+class Job:
+    """The options as typed; `criterion` and `folds` are those of `sweep`."""
+
+    source: str
+    k: str = "1:4"
+    family: str = "gaussian"
+    covariance: str | None = None
+    trials: int | None = None
+    starts: int = 100
+    seed: int = 0
+    tol: float = 1e-6
+    max_iter: int = 1000
+    race: bool | None = None
+    generations: int = 0
+    devices: str | None = None
+    columns: str | None = None
+    sample_weight: str | None = None
+    header: bool | None = None
+    plot: Path | None = None
+    out: Path | None = None
+    force: bool = False
+    json: bool = False
+    criterion: str = "bic"
+    folds: int = 0
+
+
+def check_job(job: Job) -> None:
+    """ValueError for numbers that make no sense, for files that cannot be written, and for devices
+    that JAX cannot start."""
+    place_of()
+    if job.starts < 1:
+        raise ValueError(f"--starts must be at least 1; got {job.starts}.")
+    if job.max_iter < 1:
+        raise ValueError(f"--max-iter must be at least 1; got {job.max_iter}.")
+    if job.generations < 0:
+        raise ValueError(f"--generations must not be negative; got {job.generations}.")
+    if job.generations and job.race is False:
+        raise ValueError("--generations needs the race: leave out --no-race.")
+    if not job.tol >= 0:
+        raise ValueError(f"--tol must not be negative; got {job.tol}.")
+    devices_of(job.devices)
+    if job.plot is not None:
+        outputs.check_picture(job.plot, "--plot", job.force)
+    if job.out is not None:
+        outputs.check_archive(job.out, "--out", job.force)
+
+
+def read_data(job: Job) -> tuple[Table, np.ndarray | None]:
+    """The rows, and their weights if a column was named for them."""
+    if job.sample_weight is None:
+        table, weight = read_rows(job.source, job.columns, job.header), None
+    else:
+        table, weight = _split_weight(job)
+    names = table.names
+    twice = [name for i, name in enumerate(names) if name in names[:i]]
+    if job.out is not None and twice:
+        raise ValueError(f"{job.source}: two columns are named {twice[0]!r}, which --out cannot "
+                         "tell apart; rename one.")  # fmt: skip
+    return table, weight
+
+
+def _split_weight(job: Job) -> tuple[Table, np.ndarray]:
+    assert job.sample_weight is not None
+    if job.columns is None:
+        table = read_rows(job.source, None, job.header)
+        j = column_index(job.sample_weight, table.names, job.source)
+    else:
+        table = read_rows(job.source, f"{job.columns},{job.sample_weight}", job.header)
+        j = len(table.names) - 1
+    weight, names = table.x[:, j], table.names[:j] + table.names[j + 1 :]
+    if not names:
+        raise ValueError(f"{job.source}: no column is left beside the weights.")
+    if weight.min() < 0 or weight.max() <= 0:
+        raise ValueError(
+            f"{job.source}, column {job.sample_weight!r}: weights must not be negative, "
+            "and one must be positive."
+        )
+    return table._replace(x=np.delete(table.x, j, axis=1), names=names), weight
+
+
+def check_rows(job: Job, family: Any, table: Table, ks: list[int]) -> None:
+    """ValueError for more components than rows, or values that the family cannot take."""
+    n = len(table.x)
+    if ks[-1] > n:
+        raise ValueError(f"-k goes up to {ks[-1]}, but {job.source} has only {n} rows.")
+    try:
+        family.validate(table.x)
+    except ValueError as error:
+        raise ValueError(f"{job.source}: {table.located(str(error))}") from error

@@ -1,0 +1,49 @@
+"""Frozen dataclasses that are JAX pytrees: the only value type of the package."""
+
+import dataclasses
+from typing import Any, TypeVar, dataclass_transform
+
+import jax
+
+from jaxem.core.repr import constructor
+
+T = TypeVar("T")
+
+
+def static(default: Any = dataclasses.MISSING) -> Any:
+    """Declare a field that is part of the program (hashable), not of its data."""
+    if default is dataclasses.MISSING:
+        return dataclasses.field(metadata={"static": True})
+    return dataclasses.field(default=default, metadata={"static": True})
+
+
+@dataclass_transform(frozen_default=True, field_specifiers=(static,))
+def pytree(cls: type[T]) -> type[T]:
+    """Make `cls` a frozen dataclass registered with JAX; `static()` fields become aux data."""
+    if "__repr__" not in vars(cls):
+        cls.__repr__ = constructor  # type: ignore[method-assign, assignment]
+    data_class: Any = dataclasses.dataclass(frozen=True)(cls)
+    fields = dataclasses.fields(data_class)
+    meta = tuple(f.name for f in fields if f.metadata.get("static", False))
+    leaves = tuple(f.name for f in fields if f.name not in meta)
+
+    def flatten(value: Any) -> tuple[tuple, tuple]:
+        return tuple(getattr(value, n) for n in leaves), tuple(getattr(value, n) for n in meta)
+
+    def flatten_with_keys(value: Any) -> tuple[tuple, tuple]:
+        children, aux = flatten(value)
+        keys = (jax.tree_util.GetAttrKey(n) for n in leaves)
+        return tuple(zip(keys, children, strict=True)), aux
+
+    def unflatten(aux: Any, children: Any) -> Any:
+        return data_class(**dict(zip(meta + leaves, (*aux, *children), strict=True)))
+
+    # Not `register_dataclass`: in jaxlib 0.10 structures of two such classes with equal fields
+    # compare equal, so that `jit` may run the program of another class.
+    jax.tree_util.register_pytree_with_keys(data_class, flatten_with_keys, unflatten, flatten)
+    return data_class
+
+
+def replace(value: T, **changes: Any) -> T:
+    """A copy of a frozen pytree with some fields changed."""
+    return dataclasses.replace(value, **changes)  # type: ignore[type-var]

@@ -1,0 +1,7 @@
+"""Data as the engine takes it: rows with weights and labels, scaled columns, groups of lengths.
+
+May import: core, numerics. Look first at `data` (`Data`, `as_data`), then `scaling`, which maps
+between the units of the data and the standard units of the computation.
+"""
+
+from jaxem.data.data import Data as Data

@@ -1,0 +1,205 @@
+"""The standardised frame: fit where the data have mean 0 and variance 1, map back exactly.
+
+Counts are moved to a base point and not scaled, positive columns are scaled by their mean and not
+moved. What comes out does not depend on the frame, but for rounding.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxem.core.pytree import pytree, replace
+from jaxem.results.fit import Fit
+
+#: Values taken at a time on the host: few enough that a float64 copy of them stays in a core's
+#: cache, many enough that calling NumPy is small beside what it does.
+BLOCK = 1 << 16
+
+#: Rows that NumPy takes as one: its inner loop runs along a row, and few columns make it short.
+TOGETHER = 64
+
+
+#: A count below this share of its base point keeps its column where it is.
+FAR_BELOW = 1 / 16
+
+
+@pytree
+class Frame:
+    """z = (x − shift) / scale; leading axes for several data sets."""
+
+    shift: Any  # f[..., d]
+    scale: Any  # f[..., d]
+
+
+#: Adds up an array over the processes that hold rows of one data set.
+Total = Callable[[np.ndarray], np.ndarray]
+
+
+def frame_of(
+    family: Any, x: np.ndarray, weight: np.ndarray | None, total: Total | None = None
+) -> Frame:
+    """The frame of x f[n, d], computed in float64 on the host; identity for unscaled families."""
+    weight = np.ones(len(x)) if weight is None else np.asarray(weight)
+    frames = frames_of(family, x[None], weight[None], total)
+    return Frame(frames.shift[0], frames.scale[0])
+
+
+def frames_of(family: Any, x: np.ndarray, weight: np.ndarray, total: Total | None = None) -> Frame:
+    """Frames f[s, d] of data sets x f[s, n, d], padded with rows of weight 0 in weight f[s, n]."""
+    s, _, d = x.shape
+    kind = getattr(family, "scale_kind", "none")
+    if kind == "none":
+        return Frame(np.zeros((s, d), x.dtype), np.ones((s, d), x.dtype))
+    parts = [_moments(x[own], weight[own], total) for own in _blocks(x)]
+    mean, square = (np.concatenate(part) for part in zip(*parts, strict=True))
+    if kind == "counts":
+        base = np.asarray(family.base_of(mean), x.dtype)
+        far = np.zeros((s, d))
+        if base.any():
+            present = weight[:, :, None] > 0
+            far += np.sum(_far_below(family, x, base[:, None]) & present, axis=1)
+        far = far if total is None else total(far)
+        return Frame(np.where(far == 0, base, 0), np.ones_like(base))
+    return _frame(np, kind, mean, square)
+
+
+def frame_within(family: Any, x: jax.Array, weight: jax.Array) -> Frame:
+    """The frame of x f[n, d] as a part of a program; no derivative goes through it, since what
+    comes out does not depend on it."""
+    kind = getattr(family, "scale_kind", "none")
+    if kind == "none":
+        return Frame(jnp.zeros_like(x[0]), jnp.ones_like(x[0]))
+    x, weight = jax.lax.stop_gradient((x, weight))
+    w = (weight / jnp.sum(weight))[:, None]
+    # Twice: the differences from a mean that rounding has spoilt are exact.
+    mean = jnp.sum(w * x, axis=0)
+    mean = mean + jnp.sum(w * (x - mean[None, :]), axis=0)
+    if kind == "counts":
+        base = family.base_of(mean)
+        far = jnp.any(_far_below(family, x, base[None, :]) & (weight > 0)[:, None], axis=0)
+        return Frame(jnp.where(far | ~jnp.isfinite(base), 0, base), jnp.ones_like(base))
+    frame = _frame(jnp, kind, mean[None], jnp.sum(w * (x - mean[None, :]) ** 2, axis=0)[None])
+    shift, scale = frame.shift[0], frame.scale[0]
+    # A column that is not finite fails in the units that it has.
+    sane = jnp.isfinite(shift) & jnp.isfinite(scale)
+    return Frame(jnp.where(sane, shift, 0), jnp.where(sane, scale, 1))
+
+
+def _far_below(family: Any, x: Any, base: Any) -> Any:
+    """b[..., d]: counts so far below the base point (of trials, or above) that a rate might be."""
+    far, trials = x < FAR_BELOW * base, getattr(family, "n_trials", None)
+    return far if trials is None else far | (trials - x < FAR_BELOW * (trials - base))
+
+
+def _frame(xp: Any, kind: str, mean: Any, square: Any) -> Frame:
+    """Frames f[s, d] by kind of means and mean squares, of NumPy or `jax.numpy` (xp). A constant
+    column keeps its units: its fits end SINGULAR, as they should."""
+    if kind == "positive":
+        return Frame(xp.zeros_like(mean), xp.where(mean > 0, mean, 1))
+    if kind == "scalar":
+        square = xp.broadcast_to(square.mean(axis=1, keepdims=True), square.shape)
+    return Frame(mean, xp.sqrt(xp.where(square > 0, square, 1.0)).astype(mean.dtype))
+
+
+def _blocks(x: np.ndarray) -> Iterator[slice]:
+    """Data sets f[s, n, d] taken at a time."""
+    step = max(1, BLOCK // max(1, x[0].size))
+    return (slice(i, i + step) for i in range(0, len(x), step))
+
+
+def _moments(x: np.ndarray, weight: np.ndarray, total: Total | None) -> tuple[np.ndarray, ...]:
+    """Means f[s, d] in x's dtype, and mean squares f64[s, d] of the differences from them."""
+    s, n, d = x.shape
+    step = max(TOGETHER, BLOCK // (s * d))
+    whole = weight.sum(axis=1, dtype=float)[:, None]
+
+    def mean(change: Callable[[np.ndarray], Any]) -> np.ndarray:
+        sums = np.zeros((s, d))
+        for own in (slice(i, i + step) for i in range(0, n, step)):
+            rows = x[:, own].astype(float, order="C")
+            change(rows)
+            sums += (weight[:, None, own].astype(float) @ rows)[:, 0]
+        return sums / whole if total is None else total(sums) / total(whole)
+
+    def squares(rows: np.ndarray) -> None:
+        _by_row(np.subtract, rows, shift)
+        np.square(rows, out=rows)
+
+    shift = mean(lambda rows: None).astype(x.dtype)
+    return shift, mean(squares)
+
+
+def _by_row(operation: Callable[..., Any], x: np.ndarray, row: np.ndarray) -> None:
+    """x f[s, n, d] becomes `operation(x, row)` with the same row f[s, d] at each of its own."""
+    s, n, d = x.shape
+    begun = 0
+    while begun < n:
+        together = min(TOGETHER, 1 << (n - begun).bit_length() - 1)
+        ended = n - (n - begun) % together
+        wide = x[:, begun:ended].reshape(s, -1, together * d)
+        operation(wide, np.tile(row, together)[:, None], out=wide, casting="same_kind")
+        begun = ended
+
+
+def standardize(x: np.ndarray, frame: Frame, out: np.ndarray | None = None) -> np.ndarray:
+    """z of x's dtype, f[n, d] or f[s, n, d]; the difference is exact before it is scaled. It is
+    written into `out` where given, a C-contiguous array, which x itself may be."""
+    out = np.empty(x.shape, x.dtype) if out is None else out
+    shift, scale = np.asarray(frame.shift), np.asarray(frame.scale)
+    sets, z = (x, out) if x.ndim == 3 else (x[None], out[None])
+    shift, scale = (leaf if x.ndim == 3 else leaf[None] for leaf in (shift, scale))
+    for own in _blocks(z):
+        if x is not out:
+            z[own] = sets[own]
+        _by_row(np.subtract, z[own], shift[own])
+        _by_row(np.divide, z[own], scale[own])
+    return out
+
+
+def standardized_model(model: Any, frame: Frame) -> Any:
+    """The model whose priors and given parameters are those of z."""
+    if not model.family_is_scaled:
+        return model
+    return replace(model, family=model.family.standardized(frame.shift, frame.scale))
+
+
+def standardized_params(model: Any, params: Any, frame: Frame) -> Any:
+    """Parameters of x as parameters of z."""
+    if not model.family_is_scaled:
+        return params
+    inner = model.family.standardize(params.components, frame.shift, frame.scale)
+    return replace(params, components=inner)
+
+
+def original_params(model: Any, params: Any, frame: Frame) -> Any:
+    """Parameters of z as parameters of x."""
+    if not model.family_is_scaled:
+        return params
+    inner = model.family.unstandardize(params.components, frame.shift, frame.scale)
+    return replace(params, components=inner)
+
+
+def log_jacobian(model: Any, frame: Frame) -> Any:
+    """What a row's log density is higher by in z than in x f[]; counts have none."""
+    return jnp.sum(jnp.log(frame.scale)) if model.family_is_scaled else jnp.zeros(())
+
+
+def restore(model: Any, fit: Fit, frame: Frame, weight: jax.Array) -> Fit:
+    """A fit of z as a fit of x: parameters mapped, the Jacobian paid by the likelihood, and by the
+    prior density of the parameters."""
+    if not model.family_is_scaled:
+        return fit
+    params = original_params(model, fit.params, frame)
+    jacobian = weight * log_jacobian(model, frame).astype(fit.log_likelihood.dtype)
+    back = Frame(-frame.shift / frame.scale, 1 / frame.scale)
+    prior = standardized_model(model, back).log_prior(params) - model.log_prior(fit.params)
+    return replace(
+        fit,
+        params=params,
+        log_likelihood=fit.log_likelihood - jacobian,
+        objective=fit.objective - jacobian + prior,
+        trace=None if fit.trace is None else fit.trace - jacobian + prior,
+    )

@@ -1,0 +1,138 @@
+"""Fewer EM steps: propose parameters further along the path, know no model.
+
+EM is a fixed-point map θ → F(θ) on the parameters: E-step, then M-step. What is extrapolated is
+every array of the parameters as it stands: weights keep their sum, means and covariances need no
+map. `python -m bench accelerators` compares with extrapolated statistics. A proposal
+that lowers the objective or is no mixture is refused by the engine, which then takes the plain
+step from where it stood. One E-step per proposal, accepted or not. Proposals are bounded in length
+by what the lane has found to hold: unbounded ones are mostly refused far from an optimum.
+
+Anderson mixing: Walker and Ni (2011, SIAM J. Numer. Anal. 49, 1715), eq. 2.2; for EM, Henderson
+and Varadhan (2019, J. Comput. Graph. Stat. 28, 834). SQUAREM: Varadhan and Roland (2008, Scand. J.
+Stat. 35, 335), step length S3.
+"""
+
+import jax
+import jax.numpy as jnp
+
+from jaxem.core.pytree import pytree, replace
+from jaxem.numerics import einsum, inverse_factor
+
+#: Differences that Anderson mixing remembers.
+DEPTH = 4
+
+#: Plain steps more than a restart needs, before the first proposal: early steps choose the basin.
+WARM_UP = 3
+
+#: Steps in a row that must satisfy the stopping rule, so that bold and plain ones are among them:
+#: a small gain after a long proposal says little.
+CALM = 3
+
+#: A lane's first bound on the length of a proposal, in plain steps.
+FIRST_REACH = 8.0
+
+
+@pytree
+class Memory:
+    """What a lane remembers of its path, parameters flattened to f[q]."""
+
+    last_input: jax.Array  # f[q], the parameters that the last step began at
+    last_output: jax.Array  # f[q], where plain EM led from there
+    last_residual: jax.Array  # f[q]
+    d_output: jax.Array  # f[m, q]
+    d_residual: jax.Array  # f[m, q]
+    age: jax.Array  # i[], steps since a refusal; from 1 the residual is known, from 2 its change
+    reach: jax.Array  # f[], bound on the length of a proposal
+    bound: jax.Array  # b[], the last proposal was as long as that
+
+
+def blank(size: int, dtype, depth: int = DEPTH) -> Memory:
+    """An empty memory for parameters of `size` numbers."""
+    zero = jnp.zeros((size,), dtype)
+    table = jnp.zeros((depth, size), dtype)
+    age = jnp.full((), -WARM_UP, jnp.int32)
+    reach = jnp.full((), FIRST_REACH, dtype)
+    return Memory(zero, zero, zero, table, table, age, reach, jnp.zeros((), bool))
+
+
+def forget(memory: Memory) -> Memory:
+    """Start again, after a refusal: the next two proposals are plain, the next bold one shorter."""
+    return replace(
+        memory,
+        d_output=jnp.zeros_like(memory.d_output),
+        d_residual=jnp.zeros_like(memory.d_residual),
+        age=jnp.zeros_like(memory.age),
+        reach=jnp.maximum(memory.reach / 2, 1),
+        bound=jnp.zeros((), bool),
+    )
+
+
+def anderson(memory: Memory, output: jax.Array) -> tuple[jax.Array, jax.Array, Memory]:
+    """The proposal f[q] from plain EM's parameters, whether it is more than plain EM, memory.
+
+    Every other proposal is plain: mixing at every step is refused twice as often.
+    """
+    residual = output - memory.last_input
+    depth = memory.d_output.shape[0]
+    slot = jnp.arange(depth)[:, None] == memory.age % depth
+    known = memory.age >= 2
+    d_output = jnp.where(slot & known, (output - memory.last_output)[None], memory.d_output)
+    d_residual = jnp.where(slot & known, (residual - memory.last_residual)[None], memory.d_residual)
+    gram = einsum("iq,jq->ij", d_residual, d_residual)
+    diagonal = jnp.diagonal(gram)
+    # Empty slots get a unit pivot; the ridge keeps parallel differences solvable.
+    eps = jnp.finfo(gram.dtype).eps
+    lift = jnp.where(diagonal > 0, 10 * eps * jnp.max(diagonal), 1)
+    w, _, ok = inverse_factor(gram + jnp.diag(lift))
+    right = einsum("iq,q->i", d_residual, residual)
+    mix = einsum("ji,jk,k->i", w, w, right)
+    move = -einsum("i,iq->q", mix, d_output)
+    length = _ratio(move, residual)
+    reach = _reach(memory)
+    proposal = output + jnp.minimum(1, reach / length) * move
+    turn = ok & known & (memory.age % 2 == 1)
+    memory = replace(memory, d_output=d_output, d_residual=d_residual)
+    return _conclude(memory, output, proposal, turn, length, reach)
+
+
+def squarem(memory: Memory, output: jax.Array) -> tuple[jax.Array, jax.Array, Memory]:
+    """Two plain steps, then one along the parabola through them."""
+    residual = output - memory.last_input
+    bend = residual - memory.last_residual
+    before = memory.last_input - memory.last_residual
+    length = _ratio(memory.last_residual, bend)
+    reach = _reach(memory)
+    step = -jnp.clip(length, 1, reach)
+    proposal = before - 2 * step * memory.last_residual + step**2 * bend
+    turn = (memory.age >= 2) & (memory.age % 3 == 2)
+    return _conclude(memory, output, proposal, turn, length, reach)
+
+
+def _ratio(a: jax.Array, b: jax.Array) -> jax.Array:
+    """‖a‖ / ‖b‖ f[]; infinite where b vanishes."""
+    return jnp.sqrt(jnp.sum(a**2) / jnp.sum(b**2))
+
+
+def _reach(memory: Memory) -> jax.Array:
+    """The bound on the next proposal: longer after one that went as far as it might."""
+    return jnp.where(memory.bound, 4 * memory.reach, memory.reach)
+
+
+def _conclude(memory, output, proposal, turn, length, reach):
+    """The proposal where it is its turn and can be trusted, else plain EM's; and the memory."""
+    trusted = turn & jnp.all(jnp.isfinite(proposal))
+    proposal = jnp.where(trusted, proposal, output)
+    memory = replace(
+        memory,
+        last_input=proposal,
+        last_output=output,
+        last_residual=output - memory.last_input,
+        age=memory.age + 1,
+        reach=reach,
+        bound=trusted & (length >= reach),
+    )
+    return proposal, trusted, memory
+
+
+ACCELERATORS = {"anderson": anderson, "squarem": squarem}
+DEPTHS = {"anderson": DEPTH, "squarem": 0}

@@ -1,0 +1,201 @@
+"""One run of EM, no batch: the point, the controls, one guarded step. It owns status and stopping.
+
+A point carries parameters, their statistics and their objective, all three belonging to the same
+parameters: a step is M first, then E. So the reported likelihood is that of the reported
+parameters, and refusing a step costs nothing but that step.
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.flatten_util import ravel_pytree
+
+from jaxem.core.pytree import pytree, replace, static
+from jaxem.core.status import Status
+from jaxem.engine import accelerators
+from jaxem.engine.stopping import RULES, left_to_gain
+
+#: Steps without progress beyond rounding that make a run STALLED.
+PATIENCE = 20
+
+#: A fall of so many roundings is DECREASED; a smaller one ends the run STALLED where it stood.
+GRAVE = 64
+
+
+@pytree
+class Control:
+    """All but the static three are traced: a new tolerance compiles nothing."""
+
+    tol: Any = 1e-6
+    max_iter: Any = 500
+    guard: Any = True  # refuse a step that lowers the objective
+    stop: str = static(default="log_likelihood")
+    accelerate: str | None = static(default=None)
+    trace: int = static(default=0)  # iterations whose objective is kept
+    remaining: Any = jnp.inf  # nats that Aitken's prediction of what is left must be below, too
+
+
+@pytree
+class Point:
+    """Where a run stands. The mean log-likelihood is level + rest: two floats, so that small
+    differences survive in float32."""
+
+    params: Any
+    stats: Any
+    level: jax.Array  # f[]
+    rest: jax.Array  # f[]
+    log_prior: jax.Array  # f[], per unit weight
+    size: jax.Array  # f[], mean size of the terms that add up to a logit: what rounding acts on
+
+
+@pytree
+class Run:
+    """The carry of the loop."""
+
+    point: Point
+    status: jax.Array  # i[]
+    n_iter: jax.Array  # i[], -1 before the first E-step
+    gain: jax.Array  # f[], of the last accepted step
+    gain_before: jax.Array  # f[], of the one before
+    crept: jax.Array  # f[], gain since it last exceeded rounding
+    flat: jax.Array  # i[], steps since then
+    calm: jax.Array  # i[], steps in a row that satisfied the stopping rule
+    memory: Any  # accelerators.Memory, or None
+    record: Any = None  # f[trace + 1], the objective after each iteration, or None
+
+
+def evaluate(model, params, prepared, level) -> Point:
+    """E-step at params: the complete point."""
+    stats, total, size = model.expect(params, prepared, level)
+    w = prepared.weight
+    return Point(params, stats, level, total / w, model.log_prior(params) / w, size / w)
+
+
+def objective(point: Point) -> jax.Array:
+    """Log-likelihood plus log prior per unit weight, without the constant base."""
+    return point.level + point.rest + point.log_prior
+
+
+def difference(new: Point, old: Point) -> jax.Array:
+    """Gain in objective per unit weight, without subtracting two large sums."""
+    return (new.level - old.level) + (new.rest - old.rest) + (new.log_prior - old.log_prior)
+
+
+def start(model, params, prepared, control: Control) -> Run:
+    """A run that has not begun: its first step is the E-step at `params`."""
+    zero = jnp.zeros((), prepared.base.dtype)
+    shapes = jax.eval_shape(lambda p: model.expect(p, prepared, zero)[0], params)
+    stats = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+    count = jnp.zeros((), jnp.int32)
+    memory = None
+    if control.accelerate is not None:
+        depth = accelerators.DEPTHS[control.accelerate]
+        memory = accelerators.blank(ravel_pytree(params)[0].size, zero.dtype, depth)
+    point, inf = Point(params, stats, zero, zero + jnp.nan, zero, zero), zero + jnp.inf
+    record = jnp.full((control.trace + 1,), jnp.nan, zero.dtype) if control.trace else None
+    return Run(
+        point, count + Status.RUNNING, count - 1, inf, inf, zero, count, count, memory, record
+    )
+
+
+def step(model, prepared, control: Control, run: Run) -> Run:
+    """One EM iteration, refused (with a status) when it fails, falls or leaves the numbers.
+
+    The very first step evaluates the starting parameters as they are. A refused proposal of an
+    accelerator is no failure: the next step is the plain one from the same point.
+    """
+    old, fresh = run.point, run.n_iter < 0
+    plain = select(fresh, old.params, model.m_step(old.stats, old.params))
+    params, bold, memory = _propose(model, control, run, plain)
+    new = evaluate(model, params, prepared, select(fresh, old.level, old.level + old.rest))
+    sick = model.diagnose(params, select(fresh, new.stats, old.stats), prepared)
+    gain = jnp.where(fresh, jnp.inf, difference(new, old))
+    climbs = bold | model.climbs()
+    refusal = _refusal(control, new, old, gain, sick, fresh, climbs)
+    accepted = refusal == Status.RUNNING
+    small = accepted & ~fresh & _small(model, control, run, new, gain, prepared)
+    progress = _progress(control, run, gain, old, accepted, climbs)
+    n_iter = run.n_iter + 1
+    # A refused proposal says nothing about the point it leaves us at.
+    calm = jnp.where(small, run.calm + 1, jnp.where(accepted, 0, run.calm))
+    enough = 1 if control.accelerate is None else accelerators.CALM
+    verdict = jnp.select(
+        [~accepted & ~bold, calm >= enough, progress[1] >= PATIENCE, n_iter >= control.max_iter],
+        [refusal, Status.CONVERGED, Status.STALLED, Status.MAX_ITER],
+        Status.RUNNING,
+    ).astype(jnp.int32)
+    # A start that cannot be evaluated is kept as it was given.
+    point = select(accepted | fresh, new, old)
+    if memory is not None:
+        memory = select(accepted, memory, accelerators.forget(memory))
+    last, before = select(accepted, (gain, run.gain), (run.gain, run.gain_before))
+    crept, flat = progress
+    record = run.record
+    if record is not None:
+        record = record.at[n_iter].set(objective(point), mode="drop")
+    return Run(point, verdict, n_iter, last, before, crept, flat, calm, memory, record)
+
+
+def select(keep: jax.Array, new: Any, old: Any) -> Any:
+    """Leaf by leaf, new where keep, else old."""
+    return jax.tree.map(lambda a, b: jnp.where(keep, a, b), new, old)
+
+
+def _propose(model, control, run, plain):
+    """The next parameters, whether they are bolder than plain EM's, and the new memory."""
+    if control.accelerate is None:
+        return plain, jnp.zeros((), bool), None
+    propose = accelerators.ACCELERATORS[control.accelerate]
+    output, unravel = ravel_pytree(plain)
+    proposal, bold, memory = propose(run.memory, output)
+    # The path begins at the parameters that were given.
+    begun = replace(run.memory, last_input=output)
+    params = select(bold, model.normalized(unravel(proposal)), plain)
+    return params, bold, select(run.n_iter < 0, begun, memory)
+
+
+def _refusal(control, new, old, gain, sick, fresh, climbs):
+    """RUNNING for an acceptable step, else what is wrong with it, worst first. Only a step that
+    `climbs`, if it is what it should be, is refused because it does not."""
+    finite = jnp.isfinite(objective(new)) & _finite(new.params)
+    poisoned = fresh & ~_finite(new.stats)  # by the data: no parameters can be blamed yet
+    guarded = ~fresh & jnp.asarray(control.guard) & climbs
+    fell, slipped = guarded & (gain < -GRAVE * _noise(old)), guarded & (gain < -_noise(old))
+    return jnp.select(
+        [poisoned, sick != Status.RUNNING, ~finite, fell, slipped],
+        [Status.NONFINITE, sick, Status.NONFINITE, Status.DECREASED, Status.STALLED],
+        Status.RUNNING,
+    ).astype(jnp.int32)
+
+
+def _progress(control, run, gain, old, accepted, climbs):
+    """Gain since it last exceeded rounding, and the steps that took; rules that watch the
+    parameters are not ended by a flat likelihood."""
+    gain = jnp.where(climbs, gain, jnp.abs(gain))
+    crept = run.crept + jnp.where(accepted & jnp.isfinite(gain), gain, 0)
+    moved = (crept > _noise(old)) | (run.n_iter <= 0) | (control.stop == "parameters")
+    return jnp.where(moved, 0, crept), jnp.where(moved, 0, run.flat + 1)
+
+
+def _small(model, control, run, new, gain, prepared):
+    old = run.point
+    q_gain = gain
+    if control.stop == "q":
+        q_gain = model.expected_gain(old.stats, new.params, old.params) / prepared.weight
+    seen = gain, run.gain, objective(new), old.params, new.params, q_gain
+    if control.stop == "parameters":
+        moves = (model.reported(own.params, prepared) for own in (old, new))
+        seen = gain, run.gain, objective(new), *moves, q_gain
+    settled = left_to_gain(gain, run.gain) <= control.remaining / prepared.weight
+    return RULES[control.stop](*seen, control.tol) & settled
+
+
+def _noise(point: Point) -> jax.Array:
+    """What rounding can do to the mean objective: a unit in the last place of what is summed."""
+    eps = jnp.finfo(point.rest.dtype).eps
+    return eps * (1 + jnp.abs(objective(point)) + point.size)
+
+
+def _finite(tree: Any) -> jax.Array:
+    return jnp.all(jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(tree)]))

@@ -1,0 +1,147 @@
+"""Whether what a file holds belongs together: parameters of the model's shapes, known statuses."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxem.api.many_models import CRITERIA, Criteria, Sweep
+from jaxem.core.status import Status
+from jaxem.io.classes import MODELS, PARAMS
+from jaxem.results.fit import Fit
+
+#: What a model may raise on settings that nobody should give it.
+_NONSENSE = (TypeError, AttributeError, ValueError, ArithmeticError, LookupError)
+
+
+def check_thing(kind: str, model: Any, thing: Any) -> int | None:
+    """ValueError unless `thing` is whole, and of `model` where there is one; the number of columns
+    d where that is known."""
+    if model is not None and not isinstance(model, MODELS):
+        raise ValueError(f"a {type(model).__name__} stands where a model should")
+    if kind == "sweep":
+        return _check_sweep(thing)
+    if kind == "model":
+        return None
+    if kind == "params":
+        if not isinstance(thing, PARAMS):
+            raise ValueError(f"a {type(thing).__name__} stands where parameters should")
+        return None if model is None else columns_of(model, thing)
+    return _check_fit(model, thing)
+
+
+def _check_sweep(sweep: Any) -> int:
+    if not isinstance(sweep, Sweep):
+        raise ValueError(f"a {type(sweep).__name__} stands where a sweep should")
+    if sweep.criterion not in CRITERIA:
+        raise ValueError(f"a sweep cannot be judged by {sweep.criterion!r:.80}")
+    if not sweep.rows:
+        raise ValueError("a sweep without models")
+    widths = []
+    for row in sweep.rows:
+        if not isinstance(row.model, MODELS) or row.n_components != row.model.n_components:
+            raise ValueError("a row of the sweep and its model differ in components")
+        if np.ndim(row.fits.status) != 1 or not isinstance(row.criteria, Criteria | None):
+            raise ValueError("a row of the sweep is not made of fits from several starts")
+        widths.append(_check_fit(row.model, row.fits))
+    if len(set(widths)) > 1 or widths[0] is None:
+        raise ValueError("the models of the sweep are of different columns")
+    return widths[0]
+
+
+def _check_fit(model: Any, fit: Any) -> int | None:
+    if not isinstance(fit, Fit):
+        raise ValueError(f"a {type(fit).__name__} stands where a fit should")
+    if not isinstance(fit.params, PARAMS):
+        raise ValueError(f"the parameters of the fit are a {type(fit.params).__name__}")
+    lanes = np.shape(fit.status)
+    for name, kinds in dict(
+        status="iu",
+        n_iter="iu",
+        log_likelihood="f",
+        objective="f",
+        trace="f",
+        follows="i",
+        parent="i",
+    ).items():
+        value = getattr(fit, name)
+        if value is None and name in ("trace", "follows", "parent"):
+            continue
+        own = np.asarray(value)
+        fits = own.dtype.kind in kinds and own.ndim == len(lanes) + (name == "trace")
+        if not fits or own.shape[: len(lanes)] != lanes:
+            raise ValueError(f"{name} {own.dtype}{list(own.shape)} is not of fits {list(lanes)}")
+    if not np.isin(np.asarray(fit.status), list(Status)).all():
+        raise ValueError("a status that this jaxem does not know")
+    _check_follows(fit.follows)
+    # Of some of the starts, or of one, it may name another that was left out.
+    if fit.parent is not None and np.min(fit.parent, initial=-1) < -1:
+        raise ValueError("parent names a start that does not exist")
+    return None if model is None else columns_of(model, fit.params, lanes)
+
+
+def _check_follows(follows: Any) -> None:
+    """Starts of the same data set, and no circle of starts that follow one another."""
+    if follows is None or not np.size(follows):
+        return
+    rows = np.asarray(follows)
+    rows = rows.reshape(-1, rows.shape[-1] if rows.ndim else 1)
+    own = np.arange(rows.shape[1])
+    if rows.min() < -1 or rows.max() >= rows.shape[1]:
+        raise ValueError("follows names a start that does not exist")
+    for row in np.unique(rows, axis=0):
+        last = np.where(row >= 0, row, own)
+        for _ in range(rows.shape[1].bit_length()):
+            last = last[last]
+        # Every path ends at a start that follows nobody, or itself, as those that never ran do.
+        if ((row[last] >= 0) & (row[last] != last)).any():
+            raise ValueError("follows goes round in a circle")
+
+
+def columns_of(model: Any, params: Any, lanes: tuple[int, ...] | None = None) -> int:
+    """The number of columns d that the parameters are for; ValueError when the model has no such
+    parameters, or makes no sense itself. `lanes` are the axes of many fits, None: any."""
+    leaves, structure = jax.tree.flatten(params)
+    shapes = [np.shape(leaf) for leaf in leaves]
+    if any(np.asarray(leaf).dtype.kind != "f" for leaf in leaves):
+        raise ValueError("parameters must be floating-point numbers")
+    sizes = sorted({size for shape in shapes for size in shape if size > 0})
+    for d, blank in _blanks(model, sizes):
+        wanted = [leaf.shape for leaf in jax.tree.leaves(blank)]
+        if jax.tree.structure(blank) != structure or len(wanted) != len(shapes):
+            break
+        lead = shapes[0][: len(shapes[0]) - len(wanted[0])] if lanes is None else lanes
+        if shapes == [(*lead, *shape) for shape in wanted]:
+            _check_settings(model, d)
+            return d
+    found = ", ".join(f"{list(shape)}" for shape in shapes)
+    raise ValueError(
+        f"parameters of shapes {found} are not those of {model!r:.200}"
+        + ("" if lanes is None else f" in fits {list(lanes)}")
+    )
+
+
+def _blanks(model: Any, sizes: list[int]) -> Iterator[tuple[int, Any]]:
+    """The shapes of the model's parameters of d columns, for those d that it takes; ValueError
+    when it takes none."""
+    known, refused = False, None
+    for d in sizes:
+        try:
+            blank = jax.eval_shape(lambda d=d: model.blank(d, np.float32))
+        except _NONSENSE as error:
+            refused = error
+        else:
+            known = True
+            yield d, blank
+    if not known and refused is not None:
+        raise ValueError(f"the model makes no sense ({refused})") from refused
+
+
+def _check_settings(model: Any, d: int) -> None:
+    if any(type(leaf) is int and abs(leaf) >= 2**31 for leaf in jax.tree.leaves(model)):
+        raise ValueError("the model makes no sense (a setting of more than 32 bits)")
+    try:
+        model.validate(np.empty((0, d)))
+    except _NONSENSE as error:
+        raise ValueError(f"the model makes no sense ({error})") from error

@@ -1,0 +1,135 @@
+"""Which kernel runs the step, and the one door to all of them.
+
+| where                                   | kernel  | why                                          |
+|-----------------------------------------|---------|----------------------------------------------|
+| CPU                                     | blocked | measured: 1.3 to 1.5 × the machine's best    |
+|                                         |         | product for d ≥ 16, 1.5 to 2.2 × its own     |
+|                                         |         | two products below (`bench step`)            |
+| TPU and others                          | blocked | the fused kernel is written for GPUs         |
+| GPU, float32, P ≤ 91 (full d ≤ 12,      | fused   | measured on an H200, G responsibilities/s at |
+| diagonal d ≤ 45)                        |         | K = 8: 1040, 490, 150, 100, 82 against 138,  |
+|                                         |         | 132, 100, 79, 74 for P = 6, 15, 45, 66, 91   |
+|                                         |         | (`bench fused`)                              |
+| GPU, float32, P > 91                    | blocked | coefficients and sums of one component fill  |
+|                                         |         | a thread's registers: the matrix library     |
+|                                         |         | decides. 71, 51 and 19 G/s at P = 105, 153   |
+|                                         |         | and 561                                      |
+| GPU, padded K · P > 2944 (float64 1472) | blocked | a warp has no room for the sums of a lane;   |
+|                                         |         | by matrix products on chip 20 against 71 G/s |
+|                                         |         | (P = 105)                                    |
+| GPU, float64, P ≤ 16                    | fused   | twice the bytes, so fusion saves twice as    |
+|                                         |         | much; no matrix unit involved. Not measured  |
+| GPU, float64, P > 16                    | blocked | the library feeds float64 matrix units,      |
+|                                         |         | which the fused kernel may not. Not measured |
+| GPU older than compute capability 7.5,  | blocked | Pallas' compiler does not know it; the fused |
+| a JAX without Pallas for Triton         |         | kernel is written for it                     |
+
+The number of lanes enters no line: with one lane of 50,000 rows the two kernels take as long. It is
+asked for because measurements may say otherwise. "reference" is the textbook's n × k: for tests.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxem.kernels.blocked import Blocks, blocked_moments
+from jaxem.kernels.fused.body import Pairs
+from jaxem.kernels.fused.launch import fused_moments
+from jaxem.kernels.fused.tiling import PLAIN_FEATURES, plan
+from jaxem.kernels.fused.triton import AVAILABLE
+from jaxem.kernels.reference import softmax_moments_reference
+from jaxem.numerics import check_precision
+
+KERNELS = ("reference", "blocked", "fused")
+
+#: Names of platforms, as `jax.default_backend()` and as a lowering give them.
+GPUS = ("gpu", "cuda", "rocm")
+
+#: Features up to which fusion pays, by itemsize.
+FUSED_FEATURES = {4: PLAIN_FEATURES, 8: 16}
+
+#: The oldest NVIDIA architecture that Pallas' compiler knows.
+OLDEST = 7.5
+
+
+def choose(
+    platform: str,
+    n_components: int,
+    n_features: int,
+    lanes: int,
+    dtype: Any,
+    kernel: str | None = None,
+) -> str:
+    """The kernel for `lanes` fits of K components with P features; `kernel` overrules the table."""
+    if kernel is not None:
+        if kernel not in KERNELS:
+            raise ValueError(f"kernel must be one of {', '.join(KERNELS)}; got {kernel!r}.")
+        return kernel
+    if platform not in GPUS or not AVAILABLE or _too_old():
+        return "blocked"
+    narrow = n_features <= FUSED_FEATURES.get(np.dtype(dtype).itemsize, 0)
+    tile = plan(n_components, n_features, lanes, dtype) if narrow else None
+    return "fused" if tile is not None and tile.path == "plain" else "blocked"
+
+
+def _too_old() -> bool:
+    """Whether a GPU of this process is older than `OLDEST`. AMD's say "gfx90a", CPUs nothing."""
+    told = (str(getattr(one, "compute_capability", None)) for one in jax.local_devices())
+    return any(float(one) < OLDEST for one in told if one.replace(".", "", 1).isdigit())
+
+
+def softmax_moments(
+    features: Callable[[jax.Array], jax.Array],
+    beta: jax.Array,
+    blocks: Blocks,
+    reference: jax.Array,
+    exponent: jax.Array | None = None,
+    hard: bool = False,
+    *,
+    kernel: str = "blocked",
+    precision: str = "float32",
+    products: Pairs | None = None,
+) -> tuple[jax.Array, jax.Array]:
+    """Moments f[k, p] and Σ w (logsumexp_k − reference) f[] by the named kernel.
+
+    `precision` of float32 products: "float32", or where the device has them "tf32x3" or "bf16x3";
+    ValueError for another. `products`: the features as pairs of the atoms [1, x], for the fused
+    kernel; else it reads the features.
+    """
+    check_precision(precision)
+    if kernel == "blocked":
+        return blocked_moments(features, beta, blocks, reference, exponent, hard, precision)
+    if kernel == "fused":
+        rows, products = _atoms(features, blocks, products)
+        weight = blocks.weight.reshape(-1)
+        return fused_moments(products, beta, rows, weight, reference, exponent, hard, precision)
+    if kernel != "reference":
+        raise ValueError(f"kernel must be one of {', '.join(KERNELS)}; got {kernel!r}.")
+    weight = blocks.weight.reshape(-1)
+    phi = _side_by_side(_features(features, blocks))
+    scale = 1.0 if exponent is None else exponent
+    moments, total = softmax_moments_reference(phi, beta, weight, scale, hard)
+    return moments, total - reference * jnp.sum(weight)
+
+
+def _atoms(features, blocks: Blocks, products: Pairs | None) -> tuple[jax.Array, Pairs]:
+    """What the fused kernel reads, f[a, n], and its pairs: x, or the features as they are."""
+    if products is not None:
+        return _side_by_side(blocks.columns), products
+    rows = _side_by_side(_features(features, blocks))
+    return rows, tuple((0, p + 1) for p in range(rows.shape[0]))
+
+
+def _features(features, blocks: Blocks) -> jax.Array:
+    """φ f[b, p, m]."""
+    if blocks.phi is not None:
+        return blocks.phi
+    return jax.vmap(lambda columns: features(columns.T))(blocks.columns)
+
+
+def _side_by_side(parts: jax.Array) -> jax.Array:
+    """f[b, a, m] as f[a, b·m]: no copy for a single block."""
+    return jnp.moveaxis(parts, 0, 1).reshape(parts.shape[1], -1)

@@ -1,0 +1,205 @@
+"""A mixture's steps, compiled once per shape, so that they are quick outside the caller's `jit`
+too."""
+
+import jax
+import jax.numpy as jnp
+
+from jaxem.core.compiled import jitted
+from jaxem.core.program_memory import make_room, roomy
+from jaxem.core.protocols import Statistics
+from jaxem.core.pytree import replace
+from jaxem.data.scaling import (
+    Frame,
+    frame_within,
+    original_params,
+    standardized_model,
+    standardized_params,
+)
+from jaxem.devices.collectives import filled, summed, whole
+from jaxem.kernels import as_blocks, recut, softmax_step, weighted_moments, with_known
+from jaxem.models.proposals import split_and_merge
+from jaxem.numerics import einsum, safe_log
+
+#: Rows per block where nobody who knows the number of lanes has said otherwise.
+BLOCK_ROWS = 2048
+
+
+@roomy
+@jitted
+def e_step(model, params, data, base):
+    """Statistics about a base point, and the log-likelihood, of data that are not prepared yet."""
+    if base is None and hasattr(model.family, "base_point"):
+        base = jax.lax.stop_gradient(model.family.base_point(params.components, params.weights))
+    x, weight, label = data.x, data.weight, data.label
+    if model.mesh is not None:
+        x, weight, label = filled(model.mesh, x, weight, label)
+
+    def own(rows, rest):
+        return _sums(*rest, *rows)
+
+    parts = summed(model.mesh, own)((x, weight, label), (replace(model, mesh=None), params, base))
+    return whole(model.mesh, parts)
+
+
+def _sums(model, params, base, x, weight, label):
+    """Statistics about the base point, and log-likelihood, block by block of rows f[n, d]."""
+    family, blocks = model.family, as_blocks(x, weight, BLOCK_ROWS)
+    known = None if label is None else with_known(blocks, jnp.ones_like(weight), label + 1).known
+    exponent = None if model.exponent is None else jnp.asarray(model.exponent, x.dtype)
+    how = exponent, model.assignment == "hard"
+
+    def one(columns, w, known):
+        logits = log_joint_of(model, params, columns.T).T
+        r, value = softmax_step(logits, w, *how)
+        if known is not None:
+            member = jax.nn.one_hot(known[1] - 1, logits.shape[0], dtype=w.dtype, axis=0)
+            there = (known[1] > 0)[None, :]
+            r = jnp.where(there, member * w[None, :], r)
+            value = jnp.where(there[0], jnp.sum(jnp.where(member > 0, logits, 0), axis=0), value)
+        z = columns.T if base is None else columns.T - base[None, :]
+        moments = einsum("km,pm->kp", r, family.features(z))
+        common = einsum("m,cm->c", w, model.common_features(z))
+        return Statistics(moments, common), jnp.sum(w * value)
+
+    def add(carry, block):
+        return jax.tree.map(jnp.add, carry, one(*block)), None
+
+    pieces = blocks.columns, blocks.weight, known
+    shapes = jax.eval_shape(one, *jax.tree.map(lambda leaf: leaf[0], pieces))
+    start = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+    stats, total = jax.lax.scan(add, start, pieces)[0]
+    if base is not None:
+        stats = replace(stats, base=jnp.sum(weight) * base)
+    return stats, total
+
+
+def about(model, stats, params):
+    """Model, statistics and parameters in the frame whose origin is the statistics' base point,
+    and that frame; as they are where it is the origin already."""
+    if stats.base is None:
+        return model, stats, params, None
+    total = jnp.sum(stats.moments[:, 0])
+    base = jax.lax.stop_gradient(stats.base / jnp.where(total > 0, total, 1))
+    frame = Frame(base, jnp.ones_like(base))
+    inner = standardized_model(model, frame)
+    return inner, replace(stats, base=None), standardized_params(model, params, frame), frame
+
+
+def likelihood(model, params, prepared):
+    """Σ w log p(x) f[] from log densities instead of the features: nothing large cancels."""
+
+    def own(blocks, rest):
+        alone, here = rest
+
+        def add(carry, block):
+            columns, w, known = block
+            logits = log_joint_of(alone, here, columns.T).T
+            level = softmax_step(logits, w)[1]
+            if known is not None:
+                there = jax.nn.one_hot(known[1], logits.shape[0], dtype=bool, axis=0)
+                labelled = jnp.sum(jnp.where(there, logits, 0), axis=0)
+                level, w = jnp.where(known[0] > 0, labelled, level), w + known[0]
+            return _added(carry, _sum_about_mean(level, w)), None
+
+        cut = recut(blocks, BLOCK_ROWS)
+        start = jnp.zeros((2,), blocks.weight.dtype)
+        total, lost = jax.lax.scan(add, start, (cut.columns, cut.weight, cut.known))[0]
+        return total + lost
+
+    return summed(model.mesh, own)(prepared.blocks, (replace(model, mesh=None), params))
+
+
+def _sum_about_mean(values, w):
+    """Σ w · values f[], of which rounding takes no more than of one term as large as the sum."""
+    weight = jnp.sum(w)
+    mean = jnp.sum(w * values) / jnp.where(weight > 0, weight, 1)
+    return mean * weight + jnp.sum(w * (values - mean))
+
+
+def _added(carry, value):
+    """A running sum and what rounding has taken from it f[2], one value further (Knuth 1969)."""
+    total, lost = carry
+    new = total + value
+    back = new - total
+    return jnp.stack([new, lost + (total - (new - back)) + (value - back)])
+
+
+def prepare_rows(model, data, rows):
+    """The blocks, and the rest of `Prepared`, which are sums over rows."""
+    prepared = model.prepare(data, rows)
+    return prepared.blocks, replace(prepared, blocks=None)
+
+
+@roomy
+@jitted
+def seed(model, data, resp):
+    """One M-step on responsibilities f[n, k], in the data's frame and back."""
+    frame = frame_within(model.family, data.x, data.weight)
+    inner = standardized_model(model, frame)
+    z = (data.x - frame.shift[None, :]) / frame.scale[None, :]
+    return original_params(model, seed_within(inner, replace(data, x=z), resp), frame)
+
+
+@jitted
+def seed_within(model, data, resp):
+    """The same of data that are in their frame."""
+    blocks = as_blocks(data.x, data.weight, BLOCK_ROWS)
+    moments = weighted_moments(model.family.features, blocks, resp.T)
+    common = weighted_moments(model.common_features, blocks)[0]
+    blank = model.blank(data.x.shape[1], data.x.dtype)
+    return whole(model.mesh, model.m_step(Statistics(moments, common), blank))
+
+
+def init(model, key, data, init, active):
+    """Starting parameters by an initialiser that sees the data in their frame."""
+    frame = frame_within(model.family, data.x, data.weight)
+    z = (data.x - frame.shift[None, :]) / frame.scale[None, :]
+    inner = standardized_model(model, frame)
+    return original_params(model, inner.init_within(key, replace(data, x=z), init, active), frame)
+
+
+@roomy
+@jitted
+def regroup(model, key, params, data):
+    """Starting parameters that differ from `params` by a split and a merge."""
+    family = model.family
+    blocks = as_blocks(data.x, data.weight, BLOCK_ROWS)
+    common = weighted_moments(model.common_features, blocks)[0]
+
+    def moments(resp):
+        return weighted_moments(family.features, blocks, resp.T)
+
+    def value(moments):
+        stats, count = Statistics(moments, common), moments[:, 0]
+        # What all components share stays: merged and split ones do not add up to all rows.
+        best = family.maximize(stats, params.components, family.shared)
+        return jnp.sum(moments * family.coefficients(best), axis=1) + count * safe_log(count)
+
+    resp, active = model.predict_proba(params, data.x), params.weights > 0
+    embedded = family.embed(data.x)
+    child = split_and_merge(key, embedded, data.weight, resp, active, moments, value)
+    return seed_within(model, data, child)
+
+
+@roomy
+@jitted
+def log_joint(model, params, x):
+    """log π_k p(x|k) f[n, k], a block of rows at a time."""
+    blocks = as_blocks(x, jnp.ones(x.shape[:1], x.dtype), BLOCK_ROWS)
+    joint = jax.lax.map(lambda columns: log_joint_of(model, params, columns.T), blocks.columns)
+    return joint.reshape(-1, model.n_components)[: x.shape[0]]
+
+
+def log_joint_of(model, params, x):
+    """log π_k p(x|k) f[n, k] of a block of rows."""
+    family = model.family
+    if hasattr(family, "log_density"):
+        return family.log_density(params.components, x) + safe_log(params.weights)[None, :]
+    logits = einsum("kp,pn->nk", model.coefficients(params), family.features(x))
+    return logits + family.log_base(x)[:, None]
+
+
+def draw_labels(key, weights, n):
+    """The components that n rows come from i[n]."""
+    make_room()
+    return jax.random.categorical(key, safe_log(weights), shape=(n,))

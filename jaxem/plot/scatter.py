@@ -1,0 +1,63 @@
+"""Scatter plots of two columns: the raw data, and the data by component with ellipses."""
+
+from typing import Any
+
+import numpy as np
+
+from jaxem.plot.gaussians import covariance_matrices, ellipse, is_gaussian
+from jaxem.plot.style import GREY, colour, label, marker
+
+#: Radius of the ellipses in standard deviations: 86 % of a Gaussian lies within.
+RADIUS = 2.0
+
+
+def data(axis: Any, x: np.ndarray, names: list[str], pair: tuple[int, int] = (0, 1)) -> None:
+    """The raw data of two columns.
+
+    >>> x, names = datasets.load("old_faithful"), datasets.columns("old_faithful")
+    >>> axis = plot.new_figure(5, 4).add_subplot()
+    >>> plot.data(axis, x, names)
+    """
+    i, j = pair
+    axis.scatter(x[:, i], x[:, j], s=12, color=GREY, alpha=0.6, linewidths=0)
+    label(axis, names[i], names[j], "data")
+
+
+def classified(
+    axis: Any, model: Any, params: Any, x: np.ndarray, names: list[str], pair: tuple = (0, 1)
+) -> None:
+    """Rows by their most probable component; Gaussian components as ellipses of two sd.
+
+    >>> x, names = datasets.load("old_faithful"), datasets.columns("old_faithful")
+    >>> model = jaxem.Mixture(jaxem.Gaussian("full"), n_components=2)
+    >>> best = jaxem.fit(model, x, key=jax.random.key(0), n_starts=8).best()
+    >>> axis = plot.new_figure(5, 4).add_subplot()
+    >>> plot.classified(axis, model, best.params, x, names)
+    >>> len(axis.patches)  # ellipses
+    2
+    """
+    i, j = pair
+    which = np.asarray(model.predict(params, x))
+    for k in range(model.n_components):
+        rows = x[which == k]
+        axis.scatter(
+            rows[:, i], rows[:, j], s=14, color=colour(k), marker=marker(k), alpha=0.55, lw=0
+        )
+    title = "most probable component"
+    if is_gaussian(params):
+        _ellipses(axis, model, params, pair)
+        title += f"; ellipses of {RADIUS:g} sd"
+    label(axis, names[i], names[j], title)
+
+
+def _ellipses(axis: Any, model: Any, params: Any, pair: tuple) -> None:
+    chosen = list(pair)
+    matrices = covariance_matrices(model, params)[:, chosen][:, :, chosen]
+    means, weights = np.asarray(params.means)[:, chosen], np.asarray(params.weights)
+    for k in np.flatnonzero(weights > 0).tolist():
+        patch = ellipse(means[k], matrices[k], RADIUS, fill=False, color=colour(k), lw=1.8)
+        axis.add_patch(patch)
+        axis.plot(*means[k], marker="+", color="black", ms=9, mew=1.6)
+        reach = RADIUS * np.sqrt(np.diag(matrices[k]))
+        axis.update_datalim([means[k] - reach, means[k] + reach])
+    axis.autoscale_view()

@@ -1,0 +1,7 @@
+"""What a fit returns: values, statuses, distinct optima, criteria, tables.
+
+May import: core, numerics, data. Look first at `fit` (`Fit`, `Report`).
+"""
+
+from jaxem.results.fit import Fit as Fit
+from jaxem.results.fit import Report as Report

@@ -1,0 +1,135 @@
+"""float32 fits that need more digits: narrow components, large counts, and winners.
+
+The quadratic form loses digits where a component is narrow and far from the centre of the data:
+its error is the unit roundoff times max_k μ_kᵀ Λ_k μ_k in the standardised frame. Lanes beyond a
+limit, and those that float32 ended as SINGULAR or DECREASED, go on in float64 from where they
+stood; so do the lanes that may be the best of their data set, whose last gains float32 cannot see.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxem.core.pytree import replace
+from jaxem.core.status import SOUND, Status
+from jaxem.results.fit import Fit
+
+#: Loss of digits (in log density, nats) from which a lane goes on in float64.
+LIMIT = 1e-3
+
+#: Starts of a data set that may be the best: so many at most go on.
+CONTENDERS = 4
+
+#: Responsibilities of a lane up to which its float64 steps take less than a millisecond.
+CHEAP = 1 << 17
+
+#: Objectives within this (relative) are one to float32.
+TIE = 4e-6
+
+#: Largest difference of sorted weights between fits of one optimum.
+ALIKE = 1e-3
+
+
+def contenders(value: np.ndarray, groups: np.ndarray, slack: Any, sizes: np.ndarray) -> np.ndarray:
+    """Numbers of the lanes that may be the best of their data set: the first by `value` f[lanes],
+    and up to `CONTENDERS` − 1 others no more than their slack f[lanes] below it, which are not at
+    its optimum: a lane there can only tie. `groups` i[lanes] are the data sets, `sizes` f[lanes, k]
+    the sorted weights; lanes of value −∞ are not in question."""
+    order = np.lexsort((-value, groups))
+    first = np.searchsorted(groups[order], groups[order])
+    leader = order[first]
+    best, slack = value[leader], np.broadcast_to(slack, value.shape)[order]
+    with np.errstate(invalid="ignore"):  # −∞ − −∞ of a data set without any
+        behind = best - value[order]
+    apart = np.abs(sizes[order] - sizes[leader]).max(axis=1, initial=0) > ALIKE
+    apart |= behind > TIE * (1 + np.abs(best))
+    chosen = np.isfinite(value[order]) & (behind <= slack) & (apart | (leader == order))
+    count = np.cumsum(chosen)
+    place = count - count[first] + chosen[first]
+    return np.sort(order[chosen & (place <= CONTENDERS)])
+
+
+def worthwhile(fits: Fit, condition: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """Numbers of the lanes to refine: the ill-conditioned ones, and contenders for the best of each
+    data set, i[lanes]."""
+    status, value = fits.status, np.asarray(fits.objective, np.float64)
+    sound = np.isin(status, SOUND)
+    eps = float(np.finfo(fits.objective.dtype).eps)
+    lost = np.isin(status, (Status.DECREASED, Status.SINGULAR))
+    if fits.parent is not None:
+        lost &= fits.parent < 0  # a child that fails is one of many, and judged more strictly
+    narrow = lost | (sound & (eps * condition > LIMIT))
+    value = np.where(sound, value, -np.inf)
+    best = np.maximum.reduceat(value, np.searchsorted(groups, np.unique(groups)))
+    slack = TIE * (1 + np.abs(best))[np.unique(groups, return_inverse=True)[1]]
+    sizes = np.sort(fits.params.weights, axis=1)
+    return np.union1d(np.flatnonzero(narrow), contenders(value, groups, slack, sizes))
+
+
+def room_for(lanes: int, size: int) -> int:
+    """Lanes to compute for those that go on: a full number of contenders, so that a call with fewer
+    runs the same programs, where lanes of `size` responsibilities are cheaper than compiling."""
+    return max(lanes, CONTENDERS) if size <= CHEAP else lanes
+
+
+def merge(fits: Fit, refined: Fit, lanes: np.ndarray) -> Fit:
+    """`fits` with the refined lanes in their place, in the dtype of `fits`; a lane that float64
+    could not go on with keeps what it had."""
+    good = np.isin(refined.status, SOUND)
+    keep = lanes[good]
+
+    def put(old: Any, new: Any) -> np.ndarray:
+        out = np.array(old)
+        out[keep] = np.asarray(new)[good]
+        return out
+
+    names = ("params", "log_likelihood", "objective", "status")
+    new = {n: jax.tree.map(put, getattr(fits, n), getattr(refined, n)) for n in names}
+    n_iter = np.array(fits.n_iter)
+    more = np.asarray(refined.n_iter)[good]
+    if fits.trace is not None:
+        new["trace"] = _joined(fits.trace, keep, n_iter[keep], refined.trace[good], more)
+    n_iter[keep] += more
+    return replace(fits, n_iter=n_iter, **new)
+
+
+def _joined(trace, lanes, begun, further, more) -> np.ndarray:
+    """Traces f[starts, m + 1] with those of the continuations from where each began."""
+    trace = np.array(trace)
+    for lane, at, own, steps in zip(lanes, begun, further, more, strict=True):
+        length = min(steps + 1, trace.shape[1] - at)
+        trace[lane, at : at + length] = own[:length]
+    return trace
+
+
+def below(fits: Fit, groups: np.ndarray, lanes: np.ndarray) -> Fit:
+    """`fits` in which no lane is above a refined one by what rounding alone explains: it stands a
+    unit in the last place below, so that the refined one is the best."""
+    value = np.where(np.isin(fits.status, SOUND), fits.objective, -np.inf)
+    top = np.full(groups.max() + 1, -np.inf, value.dtype)
+    np.maximum.at(top, groups[lanes], value[lanes])
+    top = top[groups]
+    slack = TIE * (1 + np.abs(np.where(np.isfinite(top), top, 0)))
+    over = np.isfinite(value) & np.isfinite(top) & (value >= top) & (value <= top + slack)
+    over[lanes] = False
+    excess = np.where(over, value, 0) - np.where(over, np.nextafter(top, -np.inf), 0)
+    return replace(
+        fits, objective=fits.objective - excess, log_likelihood=fits.log_likelihood - excess
+    )
+
+
+def refine(
+    fits: Fit, condition: np.ndarray, again: Callable[..., Fit], groups: np.ndarray | None = None
+) -> Fit:
+    """`fits` with the lanes worth it replaced by `again(lanes)`, their float64 continuation.
+
+    `condition` f[lanes] as the models give it; `groups` i[lanes] the data set of each, ascending
+    (None: one for all).
+    """
+    groups = np.zeros(fits.status.size, int) if groups is None else groups
+    lanes = worthwhile(fits, condition, groups)
+    if lanes.size == 0:
+        return fits
+    return below(merge(fits, again(lanes), lanes), groups, lanes)

@@ -1,0 +1,54 @@
+"""Rows on their way to the device: standardised, in float64, in few different lengths."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from jaxem.batch.problem import host_data
+from jaxem.data.data import Data
+from jaxem.data.scaling import Frame, frame_of, standardize
+
+#: Rows are filled up (with weight 0) to at least so many.
+SHORTEST = 512
+
+
+def padded_length(n: int) -> int:
+    """The next of 512, 640, 768, 896, 1024, 1280, ...: data sets of similar length, such as the
+    folds of a cross-validation, then share one compiled program."""
+    size = SHORTEST
+    while size < n:
+        step = 1 << (size.bit_length() - 3)
+        size += step
+    return size
+
+
+def pad(x: np.ndarray) -> np.ndarray:
+    """x filled up with copies of its first row."""
+    missing = padded_length(len(x)) - len(x)
+    return np.concatenate([x, np.broadcast_to(x[:1], (missing, x.shape[1]))])
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The rows of one fit in their frame."""
+
+    x: np.ndarray  # f[n, d], as the user gave them
+    weight: np.ndarray | None  # f[n], None for all ones
+    frame: Frame
+    z: np.ndarray  # f64[m, d], standardised, m = padded_length(n)
+    w: np.ndarray  # f64[m], 0 beyond n
+
+    def data(self, dtype: Any = np.float64) -> Data:
+        """Device arrays of this dtype."""
+        return host_data(self.z.astype(dtype), self.w, None)
+
+
+def rows_of(family: Any, x: np.ndarray, weight: np.ndarray | None) -> Rows:
+    """The rows x f[n, d], padded and in the family's frame."""
+    wide = x.astype(np.float64)
+    frame = frame_of(family, wide, weight)
+    z = pad(standardize(wide, frame))
+    w = np.zeros(len(z))
+    w[: len(x)] = 1.0 if weight is None else weight
+    return Rows(x, weight, frame, z, w)

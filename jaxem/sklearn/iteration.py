@@ -1,0 +1,134 @@
+"""scikit-learn's own iteration, all starts at once.
+
+An iteration is an E-step and then an M-step, and its lower bound is the mean log-likelihood of the
+parameters *before* that M-step: scikit-learn's `lower_bound_` is one step behind its parameters.
+The core's engine goes by the likelihood of the new parameters, stops when a run is flat to rounding
+and refuses a component without rows, where scikit-learn goes on. Hence this loop, over the same E-
+and M-step.
+"""
+
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxem.core.compiled import jitted
+from jaxem.core.pytree import pytree, replace
+from jaxem.core.status import Status
+from jaxem.data.scaling import Frame, restore
+from jaxem.engine import steps
+from jaxem.results.fit import Fit
+
+#: Steps between two looks of the host, and the length of the trace it then takes away.
+CHUNK = 64
+
+
+@pytree
+class Track:
+    """Where one start stands, in the standardised frame: statistics and mean log-likelihood are
+    those of the parameters, as they are a start's after its first step, which is only an E-step."""
+
+    params: Any
+    stats: Any
+    level: Any  # f[]
+    bound: Any  # f[], lower bound of the last iteration; -inf before the first
+    n_iter: Any  # i[], -1 before the first step
+    converged: Any  # b[]
+    failed: Any  # b[], its covariances became singular; it stays at its last good parameters
+
+
+def run(
+    model: Any, data: Any, frame: Frame, rows: int, starts: Any, bound: float, tol, max_iter
+) -> tuple[Fit, np.ndarray, list[list[float]]]:
+    """All starts (parameters in the frame, lane axis leading) to their ends, from a previous lower
+    `bound` on: the `Fit` of each in the units of x, whether it converged b[lanes], and its lower
+    bounds."""
+    fixed = model, data, frame, tol, max_iter
+    tracks = _begin(model, data, starts, bound)
+    bounds: list[list[float]] = [[] for _ in starts.weights]
+    while True:
+        tracks, trace, fits = _advance(*fixed, tracks, rows)
+        for known, line in zip(bounds, np.asarray(trace), strict=True):
+            known.extend(float(value) for value in line[~np.isnan(line)])
+        ended = jax.device_get(replace(tracks, stats=None))
+        if not np.any(_live(ended, max_iter)):
+            return jax.device_get(fits), ended.converged, bounds
+
+
+def _begin(model, data, starts, bound: float) -> Track:
+    lanes = len(starts.weights)
+    row = jax.ShapeDtypeStruct((1, data.x.shape[1]), data.x.dtype)
+    zero = data.x.dtype.type(0)
+    shapes = jax.eval_shape(
+        lambda row, params: model.expect(params, model.prepare(row), zero)[0], row, _lane(starts)
+    )
+    stats = jax.tree.map(lambda leaf: np.zeros((lanes, *leaf.shape), leaf.dtype), shapes)
+    level, no = np.full(lanes, bound, data.x.dtype), np.zeros(lanes, bool)
+    return Track(starts, stats, level, level, np.full(lanes, -1, np.int32), no, no)
+
+
+def _lane(tree: Any) -> Any:
+    return jax.tree.map(lambda leaf: leaf[0], tree)
+
+
+def _live(tracks, max_iter):
+    return ~tracks.converged & ~tracks.failed & (tracks.n_iter < max_iter)
+
+
+@partial(jitted, static_argnames="rows")
+def _advance(model, data, frame, tol, max_iter, tracks, rows):
+    prepared = model.prepare(data, rows)
+    jacobian = jnp.sum(jnp.log(frame.scale)) if model.family_is_scaled else 0.0
+    step = jax.vmap(partial(_step, model, prepared, jacobian, tol, max_iter))
+
+    def going(carry):
+        tracks, _, count = carry
+        return jnp.any(_live(tracks, max_iter)) & (count < CHUNK)
+
+    def body(carry):
+        old, trace, count = carry
+        new = step(old)
+        bound = jnp.where(new.n_iter > jnp.maximum(old.n_iter, 0), new.bound, jnp.nan)
+        return new, trace.at[:, count].set(bound), count + 1
+
+    trace = jnp.full((*tracks.bound.shape, CHUNK), jnp.nan, tracks.bound.dtype)
+    carry = tracks, trace, jnp.zeros((), jnp.int32)
+    tracks, trace, _ = jax.lax.while_loop(going, body, carry)
+    fits = jax.vmap(partial(_conclude, model, prepared, frame))(tracks)
+    return tracks, trace, fits
+
+
+def _step(model, prepared, jacobian, tol, max_iter, track: Track) -> Track:
+    """M-step, then E-step, of a live track; others stay as they are."""
+    fresh, zero = track.n_iter < 0, jnp.zeros((), prepared.base.dtype)
+    # scikit-learn's guard against a division by zero: a component that has no rows is given a
+    # trace of one, here at the mean of the data.
+    count = track.stats.moments[:, 0] + 10 * jnp.finfo(zero.dtype).eps
+    stats = replace(track.stats, moments=track.stats.moments.at[:, 0].set(count))
+    params = steps.select(fresh, track.params, model.m_step(stats, track.params))
+    near = ~fresh & (jnp.abs(track.level - track.bound) < tol)
+    stats, total, _ = model.expect(params, prepared, zero)
+    level = (total + prepared.base) / prepared.weight - jacobian
+    bound = jnp.where(fresh, track.bound, track.level)
+    no = jnp.zeros((), bool)
+    new = Track(params, stats, level, bound, track.n_iter + 1, near, no)
+    # Not `model.usable`: the weights of scikit-learn's seeds do not sum to one.
+    fine = jnp.all(model.family.usable(params.components)) & jnp.isfinite(level)
+    failed = replace(track, failed=~no)
+    return steps.select(_live(track, max_iter), steps.select(fine, new, failed), track)
+
+
+def _conclude(model, prepared, frame, track: Track) -> Fit:
+    """The track as a `Fit` in the units of x, its likelihood that of its parameters."""
+    spurious = model.degenerate(track.params, track.stats, prepared)
+    status = jnp.select(
+        [track.failed, spurious, track.converged],
+        [Status.SINGULAR, Status.DEGENERATE, Status.CONVERGED],
+        Status.MAX_ITER,
+    ).astype(jnp.int32)
+    total = track.level * prepared.weight
+    fit = Fit(track.params, total, total, status, jnp.maximum(track.n_iter, 0))
+    mapped = restore(model, fit, frame, prepared.weight)
+    return replace(mapped, log_likelihood=total, objective=total)

@@ -1,0 +1,225 @@
+"""Mixtures of other families as estimators: one shim, a few lines for each family."""
+
+import warnings
+from abc import ABC, abstractmethod
+from numbers import Integral, Real
+from typing import Any, ClassVar
+
+import jax
+import numpy as np
+from scipy.special import logsumexp
+from sklearn.base import BaseEstimator, DensityMixin, _fit_context
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+
+import jaxem
+from jaxem.api.one_data_set import precision_of
+from jaxem.families import levels
+from jaxem.sklearn.data import pad
+
+
+def key_of(random_state: Any) -> jax.Array:
+    """A JAX key from scikit-learn's `random_state`."""
+    return jax.random.key(check_random_state(random_state).randint(np.iinfo(np.int32).max))
+
+
+class FamilyMixture(DensityMixin, BaseEstimator, ABC):
+    """Mixture of a family of components, fitted from `n_init` starts at once (see `jaxem.fit`).
+
+    `init_params` is `jaxem.fit`'s `init`, `prior` the family's. Fitted attributes: `weights_` [k],
+    the family's parameters by name with an underscore, `restarts_` (a `jaxem.Fit`, axis [starts]),
+    `converged_`, `n_iter_`, and `lower_bound_`, the mean log-likelihood of exactly these
+    parameters.
+    """
+
+    _parameter_constraints: ClassVar[dict] = {
+        "n_components": [Interval(Integral, 1, None, closed="left")],
+        "tol": [Interval(Real, 0.0, None, closed="left")],
+        "max_iter": [Interval(Integral, 0, None, closed="left")],
+        "n_init": [Interval(Integral, 1, None, closed="left")],
+        "init_params": "no_validation",
+        "prior": "no_validation",
+        "random_state": ["random_state"],
+        "verbose": ["verbose"],
+    }
+
+    def __init__(
+        self,
+        n_components: int = 1,
+        *,
+        tol: float = 1e-6,
+        max_iter: int = 500,
+        n_init: int = 32,
+        init_params: Any = "k-means++",
+        prior: Any = None,
+        random_state: Any = None,
+        verbose: int = 0,
+    ):
+        self.n_components = n_components
+        self.tol = tol
+        self.max_iter = max_iter
+        self.n_init = n_init
+        self.init_params = init_params
+        self.prior = prior
+        self.random_state = random_state
+        self.verbose = verbose
+
+    @abstractmethod
+    def _family(self, X: np.ndarray) -> Any:
+        """The components' family, for these rows."""
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Any:
+        """Fit by EM; a ValueError when no start leads to a sound fit."""
+        X = validate_data(self, X, dtype=[np.float64, np.float32], ensure_min_samples=2)
+        if sample_weight is not None:
+            sample_weight = _check_sample_weight(sample_weight, X, ensure_non_negative=True)
+        self._model = jaxem.Mixture(self._family(X), n_components=self.n_components)
+        fits = jaxem.fit(
+            self._model,
+            X,
+            key=key_of(self.random_state),
+            n_starts=self.n_init,
+            init=self.init_params,
+            sample_weight=sample_weight,
+            tol=self.tol,
+            max_iter=self.max_iter,
+            progress=bool(self.verbose),
+        )
+        best = fits.best()
+        self._params = jax.tree.map(np.asarray, best.params)
+        self.weights_ = self._params.weights
+        for name, value in vars(self._params.components).items():
+            setattr(self, f"{name}_", value)
+        self.converged_, self.n_iter_ = bool(best.converged), int(best.n_iter)
+        total = len(X) if sample_weight is None else float(np.sum(sample_weight))
+        self.lower_bound_ = float(best.log_likelihood) / total
+        self.restarts_ = jax.tree.map(np.asarray, fits)
+        if not self.converged_ and self.max_iter > 0:
+            warnings.warn(
+                f"The best start did not converge: {best.summary()}", ConvergenceWarning, 3
+            )
+        return self
+
+    def fit_predict(self, X: Any, y: Any = None, sample_weight: Any = None) -> np.ndarray:
+        """Fit, then the most probable component of each row."""
+        return self.fit(X, y, sample_weight).predict(X)
+
+    def _log_joint(self, X: Any) -> np.ndarray:
+        check_is_fitted(self)
+        X = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
+        self._model.validate(X)
+        with precision_of(X.dtype):
+            return np.asarray(self._model.log_joint(self._params, pad(X)))[: len(X)]
+
+    def score_samples(self, X: Any) -> np.ndarray:
+        """Log density of each row [n]."""
+        return np.asarray(logsumexp(self._log_joint(X), axis=1))
+
+    def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
+        """Mean log density per row, or per unit of `sample_weight`."""
+        values = self.score_samples(X)
+        if sample_weight is not None:
+            sample_weight = _check_sample_weight(sample_weight, values)
+        return float(np.average(values, weights=sample_weight))
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Posterior probability of each component [n, k]."""
+        joint = self._log_joint(X)
+        return np.exp(joint - logsumexp(joint, axis=1, keepdims=True))
+
+    def predict(self, X: Any) -> np.ndarray:
+        """The most probable component of each row [n]."""
+        return self._log_joint(X).argmax(axis=1)
+
+    def sample(self, n_samples: int = 1) -> tuple[np.ndarray, np.ndarray]:
+        """Rows [n, d] drawn from the fitted mixture, and the component of each [n]."""
+        check_is_fitted(self)
+        if n_samples < 1:
+            raise ValueError(f"n_samples must be at least 1; got {n_samples}.")
+        with precision_of(self.weights_.dtype):
+            x, label = self._model.sample(key_of(self.random_state), self._params, n_samples)
+            return np.asarray(x), np.asarray(label, int)
+
+    def bic(self, X: Any) -> float:
+        """Bayesian information criterion on X, lower is better."""
+        total = float(np.sum(self.score_samples(X)))
+        return self._model.n_parameters(self.n_features_in_) * np.log(np.shape(X)[0]) - 2 * total
+
+    def aic(self, X: Any) -> float:
+        """Akaike's information criterion on X, lower is better."""
+        total = float(np.sum(self.score_samples(X)))
+        return 2 * self._model.n_parameters(self.n_features_in_) - 2 * total
+
+
+class BernoulliMixture(FamilyMixture):
+    """Mixture of independent 0/1 features; `probabilities_` [k, d]. See `FamilyMixture`.
+
+    >>> from jaxem.sklearn import BernoulliMixture
+    >>> BernoulliMixture(n_components=2, n_init=200, prior=jaxem.Beta(2, 2))
+    BernoulliMixture(n_components=2, n_init=200, prior=Beta(a=2, b=2))
+    """
+
+    def _family(self, X):
+        return jaxem.Bernoulli(self.prior)
+
+
+class PoissonMixture(FamilyMixture):
+    """Mixture of independent counts; `rates_` [k, d]. See `FamilyMixture`.
+
+    >>> from jaxem.sklearn import PoissonMixture
+    >>> x = np.repeat([[1], [2], [20], [22]], 10, axis=0)
+    >>> mixture = PoissonMixture(n_components=2, n_init=4, random_state=0).fit(x)
+    >>> np.sort(mixture.rates_.ravel()).round(1)
+    array([ 1.5, 21. ])
+    """
+
+    def _family(self, X):
+        return jaxem.Poisson(self.prior)
+
+
+class CategoricalMixture(FamilyMixture):
+    """Latent class analysis: features coded 0 .. n_categories − 1 (one number, or one for each
+    column; None: as many as each column of the data shows); `probabilities_` [k, d, c], 0 for
+    categories that a column does not have. See `FamilyMixture`.
+
+    >>> from jaxem.sklearn import CategoricalMixture
+    >>> CategoricalMixture(n_components=2, n_categories=3, n_init=200)
+    CategoricalMixture(n_categories=3, n_components=2, n_init=200)
+    """
+
+    _parameter_constraints: ClassVar[dict] = {
+        **FamilyMixture._parameter_constraints,
+        "n_categories": [Interval(Integral, 1, None, closed="left"), "array-like", None],
+    }
+
+    def __init__(
+        self,
+        n_components: int = 1,
+        *,
+        n_categories: Any = None,
+        tol: float = 1e-6,
+        max_iter: int = 500,
+        n_init: int = 32,
+        init_params: Any = "k-means++",
+        prior: Any = None,
+        random_state: Any = None,
+        verbose: int = 0,
+    ):
+        super().__init__(
+            n_components,
+            tol=tol,
+            max_iter=max_iter,
+            n_init=n_init,
+            init_params=init_params,
+            prior=prior,
+            random_state=random_state,
+            verbose=verbose,
+        )
+        self.n_categories = n_categories
+
+    def _family(self, X):
+        own = levels.shown(X) if self.n_categories is None else self.n_categories
+        return jaxem.Categorical(own, self.prior)

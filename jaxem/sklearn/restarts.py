@@ -1,0 +1,129 @@
+"""From starts to the best fit: every start to its end, or a race and then its winner."""
+
+import dataclasses
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxem.batch import scheduler
+from jaxem.batch.problem import one_data_set, plan_for
+from jaxem.batch.state import Store
+from jaxem.core.pytree import replace
+from jaxem.core.status import SOUND, Status
+from jaxem.engine.loop import cast
+from jaxem.engine.steps import Control
+from jaxem.results.fit import Fit
+from jaxem.search.driver import run as run_store
+from jaxem.sklearn import iteration
+from jaxem.sklearn.data import Rows
+
+#: Looser, a tol leaves fits of one optimum too far apart to tell optima from one another.
+TELLING = 1e-6
+
+#: Lower bounds this close (relative) are one: of the same clusters in another order, say.
+ROUNDING = 1e-12
+
+
+class SingularStarts(Exception):
+    """No start led anywhere: the covariances of all became singular."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Problem:
+    """One model and its rows, as given and in the standardised frame."""
+
+    model: Any  # in the units of x
+    inner: Any  # in the frame
+    rows: Rows
+    tol: float
+    max_iter: int
+
+    def store(self, n_starts: int) -> Store:
+        """Lanes for the batch engine."""
+        data, frame = self.rows.data(), self.rows.frame
+        plan = plan_for(self.model, data, n_starts, None)
+        control = Control(self.tol, self.max_iter)
+        store = one_data_set(self.model, data, frame, n_starts, control, plan)
+        store.grid = replace(store.grid, model=cast(self.inner, np.float64))
+        return store
+
+
+@dataclasses.dataclass(frozen=True)
+class Found:
+    """All starts, and the best one as scikit-learn reports it."""
+
+    fits: Fit  # axis [starts]
+    winner: int
+    converged: np.ndarray  # b[starts]; of the winner alone after a race
+    lower_bounds: list[list[float]]  # likewise
+
+    @property
+    def best(self) -> tuple[Fit, bool, list[float]]:
+        """The winning start, whether it converged, and its lower bounds."""
+        own = self.winner if len(self.lower_bounds) > 1 else 0
+        return self.fits[self.winner], bool(self.converged[own]), self.lower_bounds[own]
+
+
+def exhaustive(problem: Problem, starts: Any, bound: float = -np.inf) -> Found:
+    """Every start to its end by scikit-learn's iteration; the first of highest lower bound wins.
+
+    The winner is run once more alone: its bits, which depend on how many lanes one program has, are
+    then those of a call with that start only, and more starts are never worse by a rounding.
+    """
+    fits, converged, bounds = _iterate(problem, starts, bound)
+    failed = fits.status == Status.SINGULAR
+    if failed.all():
+        raise SingularStarts
+    # Without iterations scikit-learn keeps its last start.
+    last = np.array([line[-1] if line else i for i, line in enumerate(bounds)])
+    last = np.where(failed, -np.inf, last)
+    winner = int(np.argmax(last >= last.max() - ROUNDING * (1 + abs(last.max()))))
+    if len(bounds) > 1 and problem.max_iter > 0:
+        alone = jax.tree.map(lambda leaf: leaf[winner : winner + 1], starts)
+        again, converged[winner : winner + 1], (bounds[winner],) = _iterate(problem, alone, bound)
+        fits = _put(fits, winner, again)
+    return Found(fits, winner, converged, bounds)
+
+
+def _iterate(problem: Problem, starts: Any, bound: float) -> tuple[Fit, np.ndarray, list]:
+    """The `Fit` of each start, whether it converged, and its lower bounds."""
+    data, frame = problem.rows.data(), problem.rows.frame
+    block = plan_for(problem.model, data, len(starts.weights), None).rows
+    ends = problem.tol, problem.max_iter
+    fits, converged, bounds = iteration.run(problem.inner, data, frame, block, starts, bound, *ends)
+    return fits, np.array(converged), bounds
+
+
+def race(given: Problem, starts: Any, progress: bool) -> Found:
+    """A race of all starts; then the winner once more from its start, as scikit-learn runs it.
+
+    Both to `TELLING`, where tol is looser; the winner has converged if its last change is below
+    the tol that was asked for.
+    """
+    problem = dataclasses.replace(given, tol=min(given.tol, TELLING))
+    store = problem.store(len(starts.weights))
+    scheduler.begin(store, starts)
+    fits, _ = run_store(store, problem.max_iter, True, (None, None), progress)
+    usable = np.isfinite(fits.objective) & np.isin(fits.status, (*SOUND, Status.DEGENERATE))
+    if not usable.any():
+        raise SingularStarts
+    chosen = usable & fits.sound if fits.sound.any() else usable
+    winner = int(np.argmax(np.where(chosen, fits.objective, -np.inf)))
+    found = exhaustive(problem, jax.tree.map(lambda leaf: leaf[winner : winner + 1], starts))
+    last = np.diff(found.lower_bounds[0][-2:])
+    converged = np.array([last.size > 0 and abs(last[0]) < given.tol])
+    return Found(_put(fits, winner, found.fits), winner, converged, found.lower_bounds)
+
+
+def _put(fits: Fit, lane: int, one: Fit) -> Fit:
+    """`fits` with the numbers of `one` (a single lane) in this lane."""
+
+    def put(old: Any, new: Any) -> np.ndarray:
+        out = np.array(old)
+        out[lane] = np.asarray(new)[0]
+        return out
+
+    names = ("params", "log_likelihood", "objective", "status", "n_iter")
+    new = {name: jax.tree.map(put, getattr(fits, name), getattr(one, name)) for name in names}
+    return replace(fits, **new)

@@ -1,0 +1,150 @@
+"""`MixtureSelector`: a sweep over numbers of components and covariance types, as an estimator."""
+
+from numbers import Integral, Real
+from typing import Any, ClassVar
+
+import jax
+import numpy as np
+from sklearn.base import BaseEstimator, DensityMixin, _fit_context
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+
+import jaxem
+from jaxem.api.many_models import CRITERIA
+from jaxem.sklearn.gaussian import GaussianMixture
+from jaxem.sklearn.mixtures import key_of
+
+
+class MixtureSelector(DensityMixin, BaseEstimator):
+    """The Gaussian mixture of the best criterion among `n_components` × `covariance_type`, each
+    from `n_init` starts (see `jaxem.sweep`).
+
+    `criterion` is "bic", "aic", "icl", "icl_entropy" or, with `folds` >= 2, "held_out" (see
+    `jaxem.sweep`). Fitted attributes: `best_estimator_` (a fitted `GaussianMixture`, to which every
+    prediction is handed on), `best_params_`, `best_index_`, `results_` (a dict of columns, one row
+    a model, ready for a data frame) and `sweep_` (the `jaxem.Sweep` with all starts of all models).
+
+    >>> from jaxem.sklearn import MixtureSelector
+    >>> x = datasets.load("old_faithful")
+    >>> search = MixtureSelector(range(1, 3), covariance_type="full", n_init=8, random_state=0)
+    >>> search.fit(x).best_params_
+    {'n_components': 2, 'covariance_type': 'full'}
+    """
+
+    _parameter_constraints: ClassVar[dict] = {
+        "n_components": ["array-like", Interval(Integral, 1, None, closed="left"), range],
+        "covariance_type": ["array-like", str],
+        "criterion": [StrOptions(set(CRITERIA))],
+        "folds": [Interval(Integral, 0, None, closed="left")],
+        "n_init": [Interval(Integral, 1, None, closed="left")],
+        "init_params": [str, callable],
+        "tol": [Interval(Real, 0.0, None, closed="left")],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "reg_covar": [Interval(Real, 0.0, None, closed="left")],
+        "random_state": ["random_state"],
+        "verbose": ["verbose"],
+    }
+
+    def __init__(
+        self,
+        n_components: Any = range(1, 10),
+        *,
+        covariance_type: Any = ("full", "tied", "diag", "spherical"),
+        criterion: str = "bic",
+        folds: int = 0,
+        n_init: int = 32,
+        init_params: Any = "k-means++",
+        tol: float = 1e-6,
+        max_iter: int = 500,
+        reg_covar: float = 1e-6,
+        random_state: Any = None,
+        verbose: int = 0,
+    ):
+        self.n_components = n_components
+        self.covariance_type = covariance_type
+        self.criterion = criterion
+        self.folds = folds
+        self.n_init = n_init
+        self.init_params = init_params
+        self.tol = tol
+        self.max_iter = max_iter
+        self.reg_covar = reg_covar
+        self.random_state = random_state
+        self.verbose = verbose
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> "MixtureSelector":
+        """Fit and score every model; a ValueError when no fit of any is sound."""
+        X = validate_data(self, X, dtype=[np.float64, np.float32], ensure_min_samples=2)
+        if sample_weight is not None:
+            sample_weight = _check_sample_weight(sample_weight, X, ensure_non_negative=True)
+        reg_covar = self.reg_covar
+        self.sweep_ = jaxem.sweep(
+            X,
+            np.atleast_1d(self.n_components),
+            self.covariance_type,
+            key=key_of(self.random_state),
+            n_starts=self.n_init,
+            criterion=self.criterion,
+            folds=self.folds,
+            sample_weight=sample_weight,
+            models=lambda k, kind: jaxem.Mixture(jaxem.Gaussian(kind, reg_covar=reg_covar), k),
+            init=self.init_params,
+            tol=self.tol,
+            max_iter=self.max_iter,
+            progress=bool(self.verbose),
+        )
+        table = self.sweep_.table()
+        self.results_ = {name: np.array([row[name] for row in table]) for name in table[0]}
+        best = self.sweep_.best
+        self.best_index_ = self.sweep_.rows.index(best)
+        self.best_params_ = dict(
+            n_components=best.n_components, covariance_type=best.covariance_type
+        )
+        total = len(X) if sample_weight is None else float(np.sum(sample_weight))
+        self.best_estimator_ = self._estimator(best, total, X.dtype)
+        return self
+
+    def _estimator(self, row: Any, total: float, dtype: Any) -> GaussianMixture:
+        """The best start of a row as a fitted estimator."""
+        names = "n_init", "init_params", "tol", "max_iter", "reg_covar", "random_state"
+        options = {name: getattr(self, name) for name in names}
+        estimator = GaussianMixture(**self.best_params_, **options)
+        fits = jax.tree.map(np.asarray, row.fits)
+        best = fits.best()
+        bounds = [float(best.log_likelihood) / total]
+        estimator._adopt(fits, best, bool(best.converged), bounds, dtype)
+        estimator.n_iter_ = int(best.n_iter)
+        estimator.n_samples_seen_ = total
+        estimator.n_features_in_ = self.n_features_in_
+        if hasattr(self, "feature_names_in_"):
+            estimator.feature_names_in_ = self.feature_names_in_
+        return estimator
+
+    def _best(self) -> GaussianMixture:
+        check_is_fitted(self)
+        return self.best_estimator_
+
+    def fit_predict(self, X: Any, y: Any = None, sample_weight: Any = None) -> np.ndarray:
+        """Fit, then the most probable component of each row under the best model."""
+        return self.fit(X, y, sample_weight).predict(X)
+
+    def predict(self, X: Any) -> np.ndarray:
+        """The most probable component of each row [n]."""
+        return self._best().predict(X)
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Posterior probability of each component [n, k]."""
+        return self._best().predict_proba(X)
+
+    def score_samples(self, X: Any) -> np.ndarray:
+        """Log density of each row [n]."""
+        return self._best().score_samples(X)
+
+    def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
+        """Mean log density per row, or per unit of `sample_weight`."""
+        return self._best().score(X, y, sample_weight)
+
+    def sample(self, n_samples: int = 1) -> tuple[np.ndarray, np.ndarray]:
+        """Rows [n, d] drawn from the best model, and the component of each [n]."""
+        return self._best().sample(n_samples)

@@ -1,0 +1,103 @@
+"""The way in and out of every tool: precision, the kind of mixture, columns, matching sizes."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxem.api.one_data_set import precision_of
+from jaxem.core.program_memory import make_room
+from jaxem.families import GaussianParams
+from jaxem.families.gaussian import (
+    DiagGaussian,
+    FullGaussian,
+    KnownGaussian,
+    SphericalGaussian,
+    TiedGaussian,
+)
+from jaxem.models import Mixture, MixtureParams
+
+SQUARE = FullGaussian, TiedGaussian, KnownGaussian
+GAUSSIANS = *SQUARE, DiagGaussian, SphericalGaussian
+
+
+def in_own_precision(function: Callable) -> Callable:
+    """`function` computed in float64 where any array given to it is, even if JAX's default is
+    float32; the results are then NumPy arrays, which no later operation narrows."""
+
+    @wraps(function)
+    def call(*args, **kwargs):
+        make_room()
+        leaves = jax.tree.leaves((args, kwargs))
+        wide = any(getattr(leaf, "dtype", None) == np.float64 for leaf in leaves)
+        if not wide or jax.config.jax_enable_x64:  # type: ignore[attr-defined]
+            return function(*args, **kwargs)
+        with precision_of(np.float64):
+            return jax.device_get(function(*args, **kwargs))
+
+    return call
+
+
+def gaussian(model: Mixture, params: MixtureParams, what: str) -> MixtureParams:
+    """The parameters as JAX arrays; ValueError if this is not one mixture of Gaussians."""
+    if not isinstance(model.family, GAUSSIANS):
+        name = type(model.family).__name__
+        raise ValueError(f"{what} needs a mixture of Gaussians; got one of {name}.")
+    one_fit(params, what)
+    c = params.components
+    components = GaussianParams(jnp.asarray(c.means), jnp.asarray(c.covariances))
+    return MixtureParams(jnp.asarray(params.weights), components)
+
+
+def one_fit(params: MixtureParams, what: str) -> None:
+    """ValueError for parameters that still have axes of starts or data sets."""
+    if np.ndim(params.weights) != 1:
+        raise ValueError(
+            f"{what} takes the parameters of one fit, weights f[k]; got weights of shape "
+            f"{np.shape(params.weights)}. Take one, as in fits.best().params, or use jax.vmap."
+        )
+
+
+def matrices(params: MixtureParams, family: Any) -> jax.Array:
+    """The covariance matrix of every component f[k, d, d], whatever the covariance type."""
+    k, d = params.means.shape
+    own = params.covariances
+    if isinstance(family, SQUARE):
+        return jnp.broadcast_to(own, (k, d, d))
+    wide = own if own.ndim == 2 else jnp.broadcast_to(own[:, None], (k, d))
+    return wide[:, :, None] * jnp.eye(d, dtype=own.dtype)[None]
+
+
+def columns_of(columns: Any, d: int, name: str) -> np.ndarray:
+    """Column numbers i[c], counted from 0; ValueError unless they are some of d, each once."""
+    given = [columns] if np.ndim(columns) == 0 else list(columns)
+    numbers = np.asarray(given)
+    if numbers.size == 0 or numbers.dtype.kind not in "iu":
+        raise ValueError(f"{name} must be column numbers, at least one; got {columns!r}.")
+    whole = np.where(numbers < 0, numbers + d, numbers)
+    if (whole < 0).any() or (whole >= d).any():
+        raise ValueError(f"{name} must lie between 0 and {d - 1}; got {columns!r}.")
+    if len(set(whole.tolist())) < whole.size:
+        raise ValueError(f"{name} names a column twice: {columns!r}.")
+    return whole
+
+
+def the_others(given: np.ndarray, d: int, name: str) -> np.ndarray:
+    """The columns that are not given, in their order; ValueError if none is left."""
+    rest = np.setdiff1d(np.arange(d), given)
+    if rest.size == 0:
+        raise ValueError(f"{name} names all {d} columns: none is left to speak about.")
+    return rest
+
+
+def same_space(model: Mixture, q: MixtureParams, d: int) -> None:
+    """ValueError if q is not a mixture of `model` over d columns."""
+    blank = jax.eval_shape(lambda: model.blank(d, np.float32))
+    want, got = (jax.tree.map(np.shape, tree) for tree in (blank, q))
+    if want != got:
+        own = vars(got.components).items()
+        shapes = ", ".join(f"{name} of shape {shape}" for name, shape in own)
+        raise ValueError(f"p and q must be mixtures over the same {d} columns; q has {shapes}.")

@@ -1,0 +1,74 @@
+"""Merging components into clusters: Baudry et al. (2010, J. Comput. Graph. Stat. 19, 332)."""
+
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+
+from jaxem.api.one_data_set import precision_of
+from jaxem.data.data import as_data
+from jaxem.models import Mixture, MixtureParams
+from jaxem.tools.arguments import one_fit
+
+
+class Merging(NamedTuple):
+    """The combined solutions of one mixture, with 1 .. k clusters.
+
+    `entropies[g - 1]` belongs to g clusters; `labels[g - 1]` gives the cluster, 0 .. g − 1, of each
+    component there: `labels[g - 1][model.predict(params, x)]`, or for the responsibilities of
+    clusters the sums of those of their components.
+    """
+
+    merges: np.ndarray  # i[k - 1, 2], clusters joined on the way down from g = k, in its labels
+    entropies: np.ndarray  # f[k]
+    labels: np.ndarray  # i[k, k]
+
+
+def merge_components(
+    model: Mixture, params: MixtureParams, x: Any, sample_weight: Any = None
+) -> Merging:
+    """Join, from k clusters down to one, the two whose union lowers the entropy of the
+    responsibilities of rows x f[n, d] most (host).
+
+    The density stays that of the mixture; only the reading of its components changes. An elbow of
+    the entropies over the number of clusters shows how many there are. Any family. Raises
+    ValueError for parameters of several fits.
+    """
+    one_fit(params, "merge_components")
+    with precision_of(np.asarray(params.weights).dtype):
+        data = as_data(jnp.asarray(x, jnp.asarray(params.weights).dtype), sample_weight)
+        share = np.asarray(model.predict_proba(params, data.x), float)
+    weight = np.asarray(data.weight, float)
+    k = share.shape[1]
+    label = np.arange(k)
+    labels, entropies, merges = [label], [], []
+    columns = list(share.T)
+    own = [_entropy(column, weight) for column in columns]
+    gain = np.full((k, k), -np.inf)
+    for j in range(1, k):
+        gain[:j, j] = [
+            own[i] + own[j] - _entropy(columns[i] + columns[j], weight) for i in range(j)
+        ]
+    while True:
+        entropies.append(sum(own))
+        if len(columns) == 1:
+            break
+        i, j = np.unravel_index(np.argmax(gain), gain.shape)  # i < j
+        merges.append((i, j))
+        label = np.where(label == j, i, label - (label > j))
+        labels.append(label)
+        columns[i] = columns[i] + columns.pop(j)
+        own.pop(j)
+        own[i] = _entropy(columns[i], weight)
+        gain = np.delete(np.delete(gain, j, 0), j, 1)
+        for other in range(len(columns)):
+            if other != i:
+                value = own[other] + own[i] - _entropy(columns[other] + columns[i], weight)
+                gain[min(other, i), max(other, i)] = value
+    pairs = np.array(merges, int).reshape(-1, 2)
+    return Merging(pairs, np.array(entropies[::-1]), np.array(labels[::-1]))
+
+
+def _entropy(share: np.ndarray, weight: np.ndarray) -> float:
+    """−Σ w t log t, 0 log 0 = 0."""
+    return -float(np.dot(weight, share * np.log(np.where(share > 0, share, 1))))
