@@ -21,7 +21,7 @@ import jaxem
 from bench.harness import linear
 from bench.harness.problems import bundled, overlapping
 from bench.harness.rows import Verdict, outcome, row
-from jaxem.api.one_data_set import precision_of
+from jaxem.core.precision import precision_of
 
 GAP = 1e-6
 ACCELERATORS = (None, "anderson", "squarem")

@@ -23,9 +23,9 @@ from bench.harness.own import ENDLESS, own_step
 from bench.harness.problems import overlapping, separate
 from bench.harness.rows import Verdict, row
 from bench.harness.timing import clocked, interleaved, paired_ratio
-from jaxem.api.one_data_set import precision_of
 from jaxem.batch import lanes, scheduler
 from jaxem.batch.problem import many_data_sets, plan_for
+from jaxem.core.precision import precision_of
 from jaxem.data.data import Data
 from jaxem.data.scaling import frames_of, standardize
 

@@ -26,7 +26,7 @@ import numpy as np
 import jaxem
 from bench.harness.gpu_code import Kernel, compiled, kernels
 from bench.harness.rows import Verdict, row
-from jaxem.api.one_data_set import precision_of
+from jaxem.core.precision import precision_of
 from jaxem.kernels import fused_moments, padded_rows
 from jaxem.kernels.fused.tiling import Tile, plan
 

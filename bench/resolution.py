@@ -23,7 +23,7 @@ import numpy as np
 import jaxem
 from bench.harness.problems import bundled, overlapping
 from bench.harness.rows import Verdict, outcome, row
-from jaxem.api.one_data_set import precision_of
+from jaxem.core.precision import precision_of
 from jaxem.engine import steps
 
 LATE = 100

@@ -2,9 +2,6 @@
 
 from jaxem import tools as tools
 from jaxem.api.many_data_sets import fit_many as fit_many
-from jaxem.api.many_models import Criteria as Criteria
-from jaxem.api.many_models import Sweep as Sweep
-from jaxem.api.many_models import criteria as criteria
 from jaxem.api.many_models import sweep as sweep
 from jaxem.api.one_data_set import fit as fit
 from jaxem.core.compilation import enable_compilation_cache as enable_compilation_cache
@@ -38,4 +35,7 @@ from jaxem.io import save as save
 from jaxem.models import Mixture as Mixture
 from jaxem.models import MixtureParams as MixtureParams
 from jaxem.results import Fit as Fit
-from jaxem.results import Report as Report
+from jaxem.results.information_criteria import Criteria as Criteria
+from jaxem.results.information_criteria import criteria as criteria
+from jaxem.results.report import Report as Report
+from jaxem.results.sweep import Sweep as Sweep

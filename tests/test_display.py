@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import jaxem
-from jaxem.api.many_models import Row
 from jaxem.core.status import Status
+from jaxem.results.sweep import Row
 
 VALUES = np.array([-10.0, -12.5, -10.0, np.nan])
 ENDS = np.array([Status.CONVERGED, Status.MAX_ITER, Status.CONVERGED, Status.SINGULAR])

@@ -14,9 +14,9 @@ from cases import CASES
 
 import jaxem
 from jaxem import Status, io
-from jaxem.api.many_models import Row
 from jaxem.core import npz
 from jaxem.core.pytree import pytree, static
+from jaxem.results.sweep import Row
 
 
 def assert_same(a, b):

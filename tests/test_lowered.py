@@ -13,10 +13,11 @@ import jaxem
 from jaxem.batch import lanes
 from jaxem.batch.problem import plan_for
 from jaxem.data.scaling import Frame
-from jaxem.engine.loop import cast, with_kernel
-from jaxem.engine.steps import Control, steps
-from jaxem.numerics import PRECISIONS, device_einsum
-from jaxem.numerics import precision as precision_module
+from jaxem.engine import steps
+from jaxem.engine.finish import cast
+from jaxem.engine.loop import with_kernel
+from jaxem.engine.steps import Control
+from jaxem.numerics import PRECISIONS, device_einsum, split_products
 
 F32 = np.float32
 
@@ -147,17 +148,17 @@ def test_where_a_device_has_no_fast_products_they_are_exact(precision):
 @pytest.mark.parametrize("p, n", [(3, 300), (40, 300), (300, 40), (16, 64)])
 def test_products_by_parts_keep_21_bits(monkeypatch, p, n):
     # The CPU has no TF32: each part is cut to its bits, then multiplied exactly.
-    monkeypatch.setattr(precision_module, "_TF32", jax.lax.Precision.HIGHEST)
-    monkeypatch.setattr(precision_module, "_PIECE", 64)
+    monkeypatch.setattr(split_products, "_TF32", jax.lax.Precision.HIGHEST)
+    monkeypatch.setattr(split_products, "_PIECE", 64)
     rng = np.random.default_rng(p)
     beta, phi, resp = (rng.uniform(size=shape).astype(F32) for shape in [(3, 7, p), (p, n), (7, n)])
-    by_parts = precision_module._by_parts
+    by_parts = split_products.by_parts
     logits = jax.vmap(lambda b: by_parts("kp,pm->km", b, phi))(beta)
     np.testing.assert_allclose(logits, beta.astype(float) @ phi, rtol=2e-6)
     moments = by_parts("km,pm->kp", resp, phi)
     assert moments.shape == (7, p)
     np.testing.assert_allclose(moments, resp.astype(float) @ phi.T, rtol=2e-6)
-    high, low = precision_module._halves(jnp.asarray(resp))
+    high, low = split_products._halves(jnp.asarray(resp))
     assert not np.any(np.asarray(high).view(np.uint32) & 0x1FFF)
     np.testing.assert_array_equal(np.asarray(high, float) + np.asarray(low), resp)
     assert np.abs(np.asarray(low) / resp).max() <= 2.0**-11
@@ -178,11 +179,11 @@ def _contracted(function, *shapes):
 
 
 def test_matrix_units_add_up_no_long_sums_and_get_aligned_operands():
-    by_parts = precision_module._by_parts.fun
+    by_parts = split_products.by_parts.fun
     short = _contracted(lambda a, b: by_parts("kp,pm->km", a, b), (7, 45), (45, 3000))
     assert short == [(3 * 48, (3 * 48, 3000))]
     long = _contracted(lambda a, b: by_parts("km,pm->kp", a, b), (7, 3000), (45, 3000))
-    piece = precision_module._PIECE
+    piece = split_products._PIECE
     assert [terms for terms, _ in long] == [piece, piece]
     assert all(sorted(shape)[-1] == piece and 3 in shape for _, shape in long)
     assert [96 in long[0][1], 48 in long[1][1]] == [True, True]
@@ -190,18 +191,18 @@ def test_matrix_units_add_up_no_long_sums_and_get_aligned_operands():
 
 @pytest.mark.parametrize("spec", ["km,pm->kp", "mk,pm->kp", "km,mp->kp", "mk,mp->pk"])
 def test_long_sums_by_parts_whichever_axis_comes_first(monkeypatch, spec):
-    monkeypatch.setattr(precision_module, "_TF32", jax.lax.Precision.HIGHEST)
-    monkeypatch.setattr(precision_module, "_PIECE", 64)
+    monkeypatch.setattr(split_products, "_TF32", jax.lax.Precision.HIGHEST)
+    monkeypatch.setattr(split_products, "_PIECE", 64)
     rng, (left, right) = np.random.default_rng(0), spec.split("->")[0].split(",")
     size = dict(k=7, p=5, m=300)
     a, b = (rng.normal(size=[size[axis] for axis in axes]).astype(F32) for axes in (left, right))
     want = np.einsum(spec, a.astype(float), b.astype(float))
-    np.testing.assert_allclose(precision_module._by_parts(spec, a, b), want, rtol=0, atol=5e-5)
+    np.testing.assert_allclose(split_products.by_parts(spec, a, b), want, rtol=0, atol=5e-5)
     lanes = np.stack([a, 2 * a])
-    several = jax.vmap(lambda a: precision_module._by_parts(spec, a, b))(lanes)
+    several = jax.vmap(lambda a: split_products.by_parts(spec, a, b))(lanes)
     np.testing.assert_allclose(several, np.stack([want, 2 * want]), rtol=0, atol=1e-4)
     weight = rng.normal(size=want.shape)
-    loss = lambda a, b: jnp.sum(precision_module._by_parts(spec, a, b) * weight.astype(F32))  # noqa: E731
+    loss = lambda a, b: jnp.sum(split_products.by_parts(spec, a, b) * weight.astype(F32))  # noqa: E731
     out = spec.split("->")[1]
     for got, turned in zip(
         jax.grad(loss, (0, 1))(a, b),

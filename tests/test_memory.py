@@ -9,7 +9,7 @@ import jaxem
 from jaxem.batch import lanes, packing, planning
 from jaxem.batch.problem import plan_for
 from jaxem.data.scaling import Frame
-from jaxem.engine.loop import cast
+from jaxem.engine.finish import cast
 from jaxem.engine.steps import Control
 
 N, D, K, STARTS = 200_000, 4, 8, 64

@@ -15,7 +15,7 @@ from jaxem.batch import lanes, scheduler
 from jaxem.core.status import SOUND
 from jaxem.models import proposals
 from jaxem.plot import new_figure, starts
-from jaxem.results.fit import Optima
+from jaxem.results.optima import Optima
 from jaxem.search import driver, race, split_merge
 
 KEY = jax.random.key(4)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import jaxem
-from jaxem.api.many_models import Row
 from jaxem.core.status import Status
+from jaxem.results.sweep import Row
 
 pytest.importorskip("matplotlib")
 

@@ -8,7 +8,7 @@ from problems import clouds, mixture
 
 import jaxem
 from jaxem import Status, datasets
-from jaxem.results.fit import Optima
+from jaxem.results.optima import Optima
 from jaxem.search import race
 
 KEY = jax.random.key(4)

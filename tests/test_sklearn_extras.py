@@ -10,7 +10,7 @@ pytest.importorskip("sklearn")
 from sklearn.base import clone
 
 import jaxem
-from jaxem.api.one_data_set import precision_of
+from jaxem.core.precision import precision_of
 from jaxem.sklearn import GaussianMixture, online, starts
 
 pytestmark = pytest.mark.filterwarnings(

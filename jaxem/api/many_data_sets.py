@@ -8,11 +8,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxem.api.one_data_set import mark_of, precision_of, timed, whereabouts
+from jaxem.api.one_data_set import mark_of, timed, whereabouts
 from jaxem.batch import scheduler
 from jaxem.batch.problem import many_data_sets, one_data_set, plan_for, replace_sets
 from jaxem.core.compilation import compilations
 from jaxem.core.compiled import jitted
+from jaxem.core.precision import precision_of
 from jaxem.core.program_memory import make_room
 from jaxem.core.pytree import replace
 from jaxem.core.status import Status

@@ -1,146 +1,21 @@
-"""Choosing a model: criteria of a fit, and `sweep` over components, covariance types and starts."""
+"""`sweep`: many models on one data set, scored."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxem.api.one_data_set import fit, precision_of
+from jaxem.api.one_data_set import fit
 from jaxem.core.compiled import jitted
-from jaxem.core.program_memory import make_room
+from jaxem.core.precision import precision_of
 from jaxem.data.data import as_data
 from jaxem.data.ragged import COMPILE, EXPECTED
 from jaxem.families import Gaussian
 from jaxem.models import Mixture
-from jaxem.results import text
-from jaxem.results.fit import Fit, Report
-
-
-@dataclass(frozen=True)
-class Criteria:
-    """Criteria of one fit, see `criteria`: lower is better, except `log_likelihood`.
-
-    >>> jaxem.Criteria(log_likelihood=-100.0, n_parameters=5, bic=223.0, aic=210.0, icl=230.0).bic
-    223.0
-    """
-
-    log_likelihood: float
-    n_parameters: int
-    bic: float
-    aic: float
-    icl: float  #: of the most probable components (Biernacki, Celeux, Govaert 2000)
-    icl_entropy: float | None = None  #: of the entropy; None where it was not computed
-
-
-def criteria(model: Mixture, fit: Fit, x: Any, sample_weight: Any = None) -> Criteria:
-    """BIC (Schwarz 1978), AIC (Akaike 1974) and ICL (Biernacki, Celeux, Govaert 2000) of one fit.
-
-    BIC = p ln n − 2 ln L, AIC = 2p − 2 ln L, ICL = BIC − 2 Σ w ln max_k r, the likelihood of rows
-    each with its most probable component, as mclust's. `icl_entropy` = BIC + 2 Σ w entropy(r), the
-    expectation over components instead, is never lower. All have scikit-learn's sign: lower is
-    better (mclust's is the opposite). n is the total weight. `fit` has no lane axis; x f[n, d].
-
-    >>> x = datasets.load("old_faithful")
-    >>> model = jaxem.Mixture(jaxem.Gaussian("full"), n_components=2)
-    >>> best = jaxem.fit(model, x, key=jax.random.key(0), n_starts=8).best()
-    >>> round(jaxem.criteria(model, best, x).bic, 1)
-    2322.2
-    """
-    x = np.asarray(x)
-    x = x[:, None] if x.ndim == 1 else x
-    weight = np.ones(len(x)) if sample_weight is None else np.asarray(sample_weight, float)
-    make_room()
-    p, likelihood = model.n_parameters(x.shape[1]), float(fit.log_likelihood)
-    with precision_of(np.asarray(fit.log_likelihood).dtype):
-        r = np.asarray(_responsibilities(model, fit.params, jnp.asarray(x)), float)
-    entropy = -float(weight @ np.sum(r * np.log(np.maximum(r, 1e-300)), axis=1))
-    doubt = -float(weight @ np.log(np.max(r, axis=1)))
-    bic = float(p * np.log(weight.sum()) - 2 * likelihood)
-    aic = 2 * p - 2 * likelihood
-    return Criteria(likelihood, p, bic, aic, bic + 2 * doubt, bic + 2 * entropy)
-
-
-@jitted
-def _responsibilities(model, params, x):
-    return model.predict_proba(params, as_data(x).x)
-
-
-@dataclass(frozen=True)
-class Row:
-    """One model of a sweep: what was fitted, how it scored, how its starts ended."""
-
-    n_components: int
-    covariance_type: str
-    model: Mixture
-    fits: Fit  #: all starts, axis [starts]
-    criteria: Criteria | None  #: of the best start; None where no start was sound
-    held_out: float | None = None  #: mean held-out log-likelihood per unit weight, higher is better
-
-    @property
-    def best_count(self) -> int:
-        """How many starts reached the best optimum."""
-        return self.fits.optima().best_count
-
-
-@dataclass(frozen=True)
-class Sweep:
-    """All models of a sweep; `criterion` decides `best`.
-
-    >>> x = datasets.load("old_faithful")
-    >>> table = jaxem.sweep(x, range(1, 3), key=jax.random.key(0), n_starts=8)
-    >>> table[2, "full"].fits
-    Fit(8 fits, best log-likelihood -1130.26, ...)
-    >>> axis = table.plot.criterion("bic")
-    """
-
-    rows: tuple[Row, ...]
-    criterion: str
-    report: Report
-
-    def __getitem__(self, key: tuple[int, str]) -> Row:
-        """The row of (n_components, covariance_type)."""
-        for row in self.rows:
-            if (row.n_components, row.covariance_type) == key:
-                return row
-        known = [(row.n_components, row.covariance_type) for row in self.rows]
-        raise KeyError(f"no model {key} in this sweep; choose from {known}")
-
-    @property
-    def best(self) -> Row:
-        """The row of the lowest criterion (highest held-out likelihood); ValueError if no fit of
-        any model is sound."""
-        scored = [row for row in self.rows if row.criteria is not None]
-        if not scored:
-            ends = "" if not self.rows else f" Of the last: {self.rows[-1].fits.summary()}"
-            raise ValueError(f"No model of this sweep has a sound fit.{ends}")
-        return min(scored, key=self._score)
-
-    def _score(self, row: Row) -> float:
-        if self.criterion == "held_out":
-            return -np.inf if row.held_out is None else -row.held_out
-        value = getattr(row.criteria, self.criterion)
-        return np.inf if value is None or np.isnan(value) else value
-
-    def table(self) -> list[dict[str, Any]]:
-        """One dict a model: sizes, criteria, starts at the best optimum, statuses."""
-        return [_table_row(row) for row in self.rows]
-
-    @property
-    def plot(self):
-        """Pictures of this sweep, one call each: see `jaxem.plot.SweepPlots`."""
-        from jaxem.plot.accessor import SweepPlots
-
-        return SweepPlots(self)
-
-    def __repr__(self) -> str:
-        return text.sweep_text(self)
-
-    def _repr_html_(self) -> str:
-        return text.sweep_html(self)
-
+from jaxem.results.information_criteria import criteria
+from jaxem.results.sweep import Row, Sweep, total
 
 CRITERIA = ("bic", "aic", "icl", "icl_entropy", "held_out")
 
@@ -217,18 +92,6 @@ def padding(make, grid, rows, options) -> dict[tuple[int, str], int]:
     return out
 
 
-def total(reports: Sequence[Report | None]) -> Report:
-    """Reports of several calls as one."""
-    known = [report for report in reports if report is not None]
-    return Report(
-        executed=sum(r.executed for r in known),
-        needed=sum(r.needed for r in known),
-        programs=sum(r.programs for r in known),
-        compile_seconds=sum(r.compile_seconds for r in known),
-        run_seconds=sum(r.run_seconds for r in known),
-    )
-
-
 def _row(model, k, kind, x, weight, n_starts, folds, options) -> Row:
     fits = fit(model, x, n_starts=n_starts, sample_weight=weight, **options)
     scored = criteria(model, fits.best(), x, weight) if fits.sound.any() else None
@@ -263,23 +126,3 @@ def cross_validate(model, x, folds, sample_weight, n_starts, options) -> float |
 @jitted
 def _log_prob(model, params, x):
     return model.log_prob(params, as_data(x).x)
-
-
-def _table_row(row: Row) -> dict[str, Any]:
-    c, optima = row.criteria, row.fits.optima()
-    return {
-        "n_components": row.n_components,
-        "covariance_type": row.covariance_type,
-        "log_likelihood": None if c is None else c.log_likelihood,
-        "n_parameters": None if c is None else c.n_parameters,
-        "bic": None if c is None else c.bic,
-        "aic": None if c is None else c.aic,
-        "icl": None if c is None else c.icl,
-        "icl_entropy": None if c is None else c.icl_entropy,
-        "held_out": row.held_out,
-        "best_count": optima.best_count,
-        "distinct_optima": len(optima.values),
-        "missed": optima.missed,
-        "n_starts": int(np.size(row.fits.status)),
-        "statuses": row.fits.summary(),
-    }

@@ -1,7 +1,6 @@
 """`fit`: many starts on one data set."""
 
 import time
-from contextlib import nullcontext
 from functools import partial
 from typing import Any
 
@@ -10,8 +9,8 @@ import numpy as np
 
 from jaxem.batch.checkpoint import fingerprint
 from jaxem.batch.problem import framed, one_data_set, plan_for
-from jaxem.batch.threads import enable_x64
 from jaxem.core.compilation import compilations
+from jaxem.core.precision import precision_of
 from jaxem.core.program_memory import make_room
 from jaxem.core.pytree import replace
 from jaxem.data.data import check_data
@@ -21,7 +20,8 @@ from jaxem.devices.placement import Place, place_of
 from jaxem.devices.rows import check_alike, check_enough, over_processes
 from jaxem.engine.loop import with_kernel
 from jaxem.models import Mixture
-from jaxem.results.fit import Fit, Report
+from jaxem.results.fit import Fit
+from jaxem.results.report import Report
 from jaxem.search.driver import raced, run
 from jaxem.search.polish import How, continued, widens
 from jaxem.search.refine import refine
@@ -153,12 +153,6 @@ def mark_of(place: Place, checkpoint: Any, problem: tuple, plan: Any, frame: Fra
             "the problem (data, model, key or settings)", fingerprint(problem, frame)[:8]
         )
     return checkpoint and fingerprint(*problem, plan)
-
-
-def precision_of(dtype: Any) -> Any:
-    """A context in which float64 data are computed in float64, whatever JAX's global setting."""
-    wide = dtype == np.float64 and not jax.config.jax_enable_x64  # type: ignore[attr-defined]
-    return enable_x64(True) if wide else nullcontext()
 
 
 def timed(result: Fit, reports: list, compiled: Any, begun: float) -> Fit:

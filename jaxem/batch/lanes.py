@@ -14,13 +14,13 @@ import jax.numpy as jnp
 from jax.sharding import Mesh, PartitionSpec
 
 from jaxem.batch import planning
-from jaxem.core.compiled import jitted, on_each, program
+from jaxem.core.compiled import jitted, program
 from jaxem.core.pytree import pytree, replace, static
 from jaxem.core.status import Status
-from jaxem.devices.collectives import whole
+from jaxem.devices.collectives import on_each, whole
 from jaxem.devices.placement import LANES
 from jaxem.engine import steps
-from jaxem.engine.loop import finish
+from jaxem.engine.finish import finish
 
 
 @pytree

@@ -17,7 +17,8 @@ from jaxem.data.scaling import Frame, frame_of, standardize, standardized_model
 from jaxem.devices import distributed
 from jaxem.devices.placement import HERE, Place
 from jaxem.devices.rows import on_all, over_processes, spread_data
-from jaxem.engine.loop import cast, width_of
+from jaxem.engine.finish import cast
+from jaxem.engine.loop import width_of
 from jaxem.kernels import row_layout
 
 

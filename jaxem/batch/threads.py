@@ -16,10 +16,7 @@ from typing import Any
 import jax
 import numpy as np
 
-try:
-    from jax import enable_x64 as enable_x64
-except ImportError:  # before jax 0.8
-    from jax.experimental import enable_x64 as enable_x64
+from jaxem.core.precision import enable_x64
 
 
 @dataclass

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from jaxem.api.one_data_set import precision_of
 from jaxem.cli.outputs import check_file, check_folder, has_matplotlib, print_json
+from jaxem.core.precision import precision_of
 from jaxem.demo import EXAMPLES
 
 

@@ -7,12 +7,12 @@ import numpy as np
 
 from jaxem import io
 from jaxem.api.many_models import padding
-from jaxem.api.one_data_set import precision_of
 from jaxem.cli import outputs, report
 from jaxem.cli.families import Row, build_family, devices_of, fit_one, parse_range
 from jaxem.cli.request import Job, check_job, check_rows, read_data
 from jaxem.cli.tables import Table
 from jaxem.core.compilation import compilations
+from jaxem.core.precision import precision_of
 from jaxem.models import Mixture
 
 

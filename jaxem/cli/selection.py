@@ -11,9 +11,9 @@ import numpy as np
 import typer
 
 from jaxem import io
-from jaxem.api.one_data_set import precision_of
 from jaxem.cli import report
 from jaxem.core.compiled import jitted
+from jaxem.core.precision import precision_of
 from jaxem.io.consistency import columns_of
 
 

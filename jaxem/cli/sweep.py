@@ -7,14 +7,15 @@ import jax
 
 import jaxem
 from jaxem import io
-from jaxem.api.many_models import CRITERIA, Sweep
-from jaxem.api.one_data_set import precision_of
+from jaxem.api.many_models import CRITERIA
 from jaxem.cli import outputs, report
 from jaxem.cli.families import build_family, devices_of, parse_range
 from jaxem.cli.request import Job, check_job, check_rows, read_data
 from jaxem.cli.tables import Table
 from jaxem.core.compilation import compilations
+from jaxem.core.precision import precision_of
 from jaxem.models import Mixture
+from jaxem.results.sweep import Sweep
 
 TYPES = "full,tied,diag,spherical"
 

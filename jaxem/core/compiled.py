@@ -57,18 +57,6 @@ def program(**static: Any) -> Callable:
     return decorate
 
 
-def on_each(mesh: Mesh, function: Callable, in_specs: Any, out_specs: Any) -> Callable:
-    """`function` on every device of the mesh, for the parts of its arguments that `in_specs` give
-    it: `jax.shard_map`, which takes its word for what the devices' results have in common."""
-
-    def own(*args: Any) -> Any:
-        # XLA of jaxlib 0.11.2 (not of 0.11.1 or 0.12) ends the process in Shardy when a function
-        # here reads an argument of size 0, such as features that no family shares. So none does.
-        return function(*jax.tree.map(lambda a: a if a.size else jnp.zeros(a.shape, a.dtype), args))
-
-    return jax.shard_map(own, mesh=mesh, in_specs=in_specs, out_specs=out_specs, check_vma=False)
-
-
 def _platform(mesh: Mesh | None = None) -> str:
     return jax.default_backend() if mesh is None else mesh.devices.flat[0].platform
 

@@ -12,7 +12,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxem.core.pytree import pytree, replace
-from jaxem.results.fit import Fit
 
 #: Values taken at a time on the host: few enough that a float64 copy of them stays in a core's
 #: cache, many enough that calling NumPy is small beside what it does.
@@ -185,21 +184,3 @@ def original_params(model: Any, params: Any, frame: Frame) -> Any:
 def log_jacobian(model: Any, frame: Frame) -> Any:
     """What a row's log density is higher by in z than in x f[]; counts have none."""
     return jnp.sum(jnp.log(frame.scale)) if model.family_is_scaled else jnp.zeros(())
-
-
-def restore(model: Any, fit: Fit, frame: Frame, weight: jax.Array) -> Fit:
-    """A fit of z as a fit of x: parameters mapped, the Jacobian paid by the likelihood, and by the
-    prior density of the parameters."""
-    if not model.family_is_scaled:
-        return fit
-    params = original_params(model, fit.params, frame)
-    jacobian = weight * log_jacobian(model, frame).astype(fit.log_likelihood.dtype)
-    back = Frame(-frame.shift / frame.scale, 1 / frame.scale)
-    prior = standardized_model(model, back).log_prior(params) - model.log_prior(fit.params)
-    return replace(
-        fit,
-        params=params,
-        log_likelihood=fit.log_likelihood - jacobian,
-        objective=fit.objective - jacobian + prior,
-        trace=None if fit.trace is None else fit.trace - jacobian + prior,
-    )

@@ -7,10 +7,20 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from jaxem.core.compiled import on_each
-
 #: The axis of rows in meshes.
 ROWS = "rows"
+
+
+def on_each(mesh: Mesh, function: Callable, in_specs: Any, out_specs: Any) -> Callable:
+    """`function` on every device of the mesh, for the parts of its arguments that `in_specs` give
+    it: `jax.shard_map` with `check_vma=False`."""
+
+    def own(*args: Any) -> Any:
+        # XLA of jaxlib 0.11.2 (not of 0.11.1 or 0.12) ends the process in Shardy when a function
+        # here reads an argument of size 0, such as features that no family shares. So none does.
+        return function(*jax.tree.map(lambda a: a if a.size else jnp.zeros(a.shape, a.dtype), args))
+
+    return jax.shard_map(own, mesh=mesh, in_specs=in_specs, out_specs=out_specs, check_vma=False)
 
 
 def summed(mesh: Mesh | None, function: Callable) -> Callable:

@@ -9,27 +9,22 @@ import jax.numpy as jnp
 from jaxem.core.compiled import jitted
 from jaxem.core.program_memory import make_room
 from jaxem.core.pytree import replace
-from jaxem.core.status import SOUND, Status
+from jaxem.core.status import Status
 from jaxem.core.validation import positive
 from jaxem.data.data import Data, as_data
 from jaxem.data.scaling import (
-    Frame,
     frame_within,
-    original_params,
-    restore,
     standardized_model,
     standardized_params,
 )
 from jaxem.devices.collectives import whole
 from jaxem.engine import steps
 from jaxem.engine.accelerators import ACCELERATORS
+from jaxem.engine.finish import cast, finish
 from jaxem.engine.stopping import RULES
 from jaxem.kernels import choose
 from jaxem.models import Mixture, MixtureParams, kept
 from jaxem.results.fit import Fit
-
-#: Error of a log density (nats) from which a converged run is STALLED: flat to this precision.
-BLURRED = 1e-3
 
 
 def em(
@@ -71,11 +66,6 @@ def em(
     model, params = cast(model, data.x.dtype), cast(params, data.x.dtype)
     model = with_kernel(model, data, 1, kernel)
     return _em(model, params, data, control)
-
-
-def cast(tree: Any, dtype: Any) -> Any:
-    """Every leaf as an array of the data's dtype: a float64 prior must not widen float32 fits."""
-    return jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), tree)
 
 
 def with_kernel(
@@ -135,34 +125,3 @@ def _em(model, params, data, control):
         fit, params=steps.select(moved, replace(fit.params, components=components), params)
     )
     return whole(getattr(model, "mesh", None), fit)
-
-
-def finish(
-    model: Mixture, prepared: Any, run: steps.Run, frame: Frame, exact: bool, dtype: Any = None
-) -> Fit:
-    """The `Fit` of a run in the units of the data, soundness judged, totals instead of means.
-
-    The likelihood is taken from log densities, of the parameters as they are reported (`dtype`,
-    None: that of the run), where these cost little more than a step, or where it is to be `exact`.
-    """
-    point, status = run.point, run.status
-    spurious = model.degenerate(point.params, point.stats, prepared)
-    usable = jnp.any(jnp.stack([status == code for code in SOUND]))
-    eps = jnp.finfo(point.rest.dtype).eps
-    blurred = (status == Status.CONVERGED) & (eps * model.condition(point.params) > BLURRED)
-    status = jnp.where(blurred, Status.STALLED, status)
-    status = jnp.where(usable & spurious, Status.DEGENERATE, status).astype(jnp.int32)
-    total = lambda mean: mean * prepared.weight + prepared.base  # noqa: E731
-    likelihood, goal = total(point.level + point.rest), total(steps.objective(point))
-    soft = model.assignment == "soft" and model.exponent is None
-    if exact or not soft or getattr(model.family, "residual_form", False):
-        reported = cast(original_params(model, point.params, frame), dtype or point.rest.dtype)
-        own = standardized_params(model, cast(reported, point.rest.dtype), frame)
-        likelihood = model.likelihood(own, prepared)
-        if soft:
-            goal = likelihood + model.log_prior(own)
-    trace = None if run.record is None else total(run.record)
-    if trace is not None and soft:  # it ends with what is reported
-        trace = trace.at[jnp.maximum(run.n_iter, 0)].set(goal)
-    fit = Fit(point.params, likelihood, goal, status, run.n_iter, trace)
-    return restore(model, fit, frame, prepared.weight)

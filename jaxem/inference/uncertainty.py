@@ -13,8 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 
-from jaxem.api.one_data_set import precision_of
 from jaxem.core.compiled import jitted
+from jaxem.core.precision import precision_of
 from jaxem.core.program_memory import make_room
 from jaxem.data.data import check_data
 from jaxem.inference.parameter_space import FIXED, FREE, directions

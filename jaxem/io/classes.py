@@ -13,7 +13,6 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxem.api.many_models import Criteria, Row, Sweep
 from jaxem.families import (
     Binomial,
     BinomialParams,
@@ -35,7 +34,10 @@ from jaxem.families.gaussian import (
 from jaxem.families.gaussian.priors import NormalInverseGamma, NormalInverseWishart
 from jaxem.families.priors import Beta, Dirichlet, Gamma
 from jaxem.models import Mixture, MixtureParams
-from jaxem.results.fit import Fit, Report
+from jaxem.results.fit import Fit
+from jaxem.results.information_criteria import Criteria
+from jaxem.results.report import Report
+from jaxem.results.sweep import Row, Sweep
 
 #: Models, and what their parameters come in.
 MODELS = (Mixture,)

@@ -6,10 +6,12 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxem.api.many_models import CRITERIA, Criteria, Sweep
+from jaxem.api.many_models import CRITERIA
 from jaxem.core.status import Status
 from jaxem.io.classes import MODELS, PARAMS
 from jaxem.results.fit import Fit
+from jaxem.results.information_criteria import Criteria
+from jaxem.results.sweep import Sweep
 
 #: What a model may raise on settings that nobody should give it.
 _NONSENSE = (TypeError, AttributeError, ValueError, ArithmeticError, LookupError)

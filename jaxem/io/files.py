@@ -14,7 +14,6 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxem.api.many_models import Sweep
 from jaxem.core import npz
 from jaxem.core.version import __version__
 from jaxem.io.classes import MODELS, PARAMS, known_classes
@@ -22,6 +21,7 @@ from jaxem.io.consistency import check_thing
 from jaxem.io.encoding import decode, encode, names_in
 from jaxem.io.metadata import check_facts
 from jaxem.results.fit import Fit
+from jaxem.results.sweep import Sweep
 
 FORMAT = 1
 

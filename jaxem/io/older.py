@@ -4,7 +4,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from jaxem.api.many_models import Criteria, Row, Sweep
+from jaxem.results.information_criteria import Criteria
+from jaxem.results.sweep import Row, Sweep
 
 
 def renewed(cls: type, fields: Mapping[str, Any]) -> Mapping[str, Any]:

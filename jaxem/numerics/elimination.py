@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxem.numerics.batch_last import batch_minor
-from jaxem.numerics.split_products import einsum
+from jaxem.numerics.contraction import einsum
 
 #: Matrices up to this size are eliminated step by step in the program; on a CPU, a loop makes the
 #: same steps up to the larger size, in a fraction of the time to compile, and beyond, halves are

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.scipy.special import gammaln
 
-from jaxem.numerics.split_products import NEGLIGIBLE, safe_log
+from jaxem.numerics.safe import NEGLIGIBLE, safe_log
 
 #: Terms of the series of 2 artanh(r) − 2r, enough for float64 where |t| < 1/2.
 TERMS = 17

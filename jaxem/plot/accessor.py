@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxem.api.one_data_set import precision_of
+from jaxem.core.precision import precision_of
 from jaxem.plot.criterion_table import criterion
 from jaxem.plot.density import contours
 from jaxem.plot.gaussians import is_gaussian

@@ -5,9 +5,10 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxem.api.many_models import Row, criteria
 from jaxem.plot.curves import sweep as sweep_lines
 from jaxem.plot.style import colour
+from jaxem.results.information_criteria import criteria
+from jaxem.results.sweep import Row
 
 #: Criteria that a start's log-likelihood tells, given those of the best start.
 BY_LIKELIHOOD = ("bic", "aic")

@@ -7,7 +7,8 @@ import numpy as np
 from jaxem.core.status import Status
 from jaxem.plot.curves import whole_ticks
 from jaxem.plot.style import COLOURS, GREY, label
-from jaxem.results.fit import Fit, last_leaders
+from jaxem.results.fit import Fit
+from jaxem.results.optima import last_leaders
 
 #: Bars up to which each is labelled with its count.
 LABELLED = 15

@@ -4,4 +4,4 @@ May import: core, numerics, data. Look first at `fit` (`Fit`, `Report`).
 """
 
 from jaxem.results.fit import Fit as Fit
-from jaxem.results.fit import Report as Report
+from jaxem.results.report import Report as Report

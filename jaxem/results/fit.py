@@ -1,51 +1,16 @@
 """`Fit`: finished fits, each with its parameters, likelihood and status."""
 
-from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
 import jax
 import numpy as np
 
 from jaxem.core.pytree import pytree, static
-from jaxem.core.repr import constructor
 from jaxem.core.status import MESSAGES, SOUND, Status
 from jaxem.results import text
-
-
-@dataclass(frozen=True, eq=False)
-class Report:
-    """How the work went; no part of the fits' value.
-
-    >>> x = datasets.load("old_faithful")
-    >>> model = jaxem.Mixture(jaxem.Gaussian("full"), n_components=2)
-    >>> report = jaxem.fit(model, x, key=jax.random.key(0), n_starts=8).report
-    >>> report.needed > 0 and report.waste >= 1
-    True
-    """
-
-    executed: int = 0  #: lane-iterations the machine ran, those of lanes that had ended included
-    needed: int = 0  #: lane-iterations the fits asked for
-    programs: int = 0  #: programs this call asked the compiler for
-    compile_seconds: float = 0.0
-    run_seconds: float = 0.0
-    kernel: str = ""
-    stopping_gain: float = 0.0  #: tol × total weight, in nats: below, optima are not told apart
-    resumed: bool = False
-
-    def __repr__(self) -> str:
-        return constructor(self)
-
-    @property
-    def waste(self) -> float:
-        """Executed over needed lane-iterations: 1 is perfect packing."""
-        return self.executed / max(self.needed, 1)
-
-    # Equal and alike in a cache of compiled programs, which depend on no report.
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Report)
-
-    def __hash__(self) -> int:
-        return 0
+from jaxem.results.optima import Optima, last_leaders, rounding
+from jaxem.results.report import Report
 
 
 @pytree
@@ -125,7 +90,7 @@ class Fit:
         ]
         return "; ".join(parts) + "."
 
-    def optima(self, gap: float | None = None) -> "Optima":
+    def optima(self, gap: float | None = None) -> Optima:
         """The distinct optima that the starts of one data set reached (see `Optima`).
 
         Objectives within `gap` nats count as one optimum; None: 1e-3, or where larger ten times
@@ -145,74 +110,16 @@ class Fit:
             sound = sound & (np.asarray(self.parent) < 0)
         if gap is None:
             stopping = 10 * self.report.stopping_gain if self.report else 0.0
-            gap = max(1e-3, stopping, _rounding(self.objective))
+            gap = max(1e-3, stopping, rounding(self.objective))
         return Optima.of(ends[sound], gap, ends.size, children)
 
     @property
     def plot(self):
         """Pictures of these fits, one call each: see `jaxem.plot.FitPlots`."""
-        from jaxem.plot.accessor import FitPlots
-
-        return FitPlots(self)
+        return import_module("jaxem.plot").FitPlots(self)
 
     def __repr__(self) -> str:
         return text.fit_line(self)
 
     def _repr_html_(self) -> str:
         return text.fit_html(self)
-
-
-def _rounding(objective: Any) -> float:
-    """Eight units in the last place of the largest finite objective: twice what float32 runs that
-    end at one optimum were seen to differ by."""
-    values = np.asarray(objective)
-    size = np.abs(values[np.isfinite(values)]).max(initial=0.0)
-    return float(8 * np.finfo(values.dtype).eps * size)
-
-
-def last_leaders(follows: np.ndarray) -> np.ndarray:
-    """Where each start's path ended: at itself, or at the end of the path it had joined."""
-    own = np.arange(follows.size)
-    last = np.where(follows >= 0, follows, own)
-    while (last[last] != last).any():
-        last = last[last]
-    return last
-
-
-@dataclass(frozen=True)
-class Optima:
-    """Distinct optima by objective: within `gap` (in nats) of one another counts as the same."""
-
-    values: np.ndarray  #: f[m], objectives of the distinct optima, best first
-    counts: np.ndarray  #: i[m], how many starts ended at each; 0 for those of children alone
-
-    starts: int  #: all starts, those included that ended nowhere sound or left the race
-
-    def __repr__(self) -> str:
-        return constructor(self)
-
-    @classmethod
-    def of(cls, objectives: np.ndarray, gap: float, starts: int, children: Any = ()) -> "Optima":
-        """Group sorted objectives, of starts and children, wherever two neighbours are further
-        apart than `gap`; count those of starts."""
-        values = np.r_[np.asarray(objectives, float), np.asarray(children, float)]
-        order = np.argsort(-values, kind="stable")
-        counted, values = order < np.size(objectives), values[order]
-        if values.size == 0:
-            return cls(values, np.zeros(0, int), starts)
-        first = np.r_[True, values[:-1] - values[1:] > gap]
-        counts = np.add.reduceat(counted.astype(int), np.flatnonzero(first))
-        return cls(values[first], counts, starts)
-
-    @property
-    def best_count(self) -> int:
-        """How many starts reached the best optimum."""
-        return int(self.counts[0]) if self.counts.size else 0
-
-    @property
-    def missed(self) -> float:
-        """Good and Turing's estimate (1953, Biometrika 40, 237) of the chance that one more start
-        ends at an optimum not seen yet: the share of starts whose optimum was seen once. What the
-        race left behind counts as seen, so that after a race this is about contenders for the
-        best. An upper bound for the chance that a better optimum was missed."""
-        return float((self.counts == 1).sum() / self.starts) if self.counts.size else 1.0

@@ -12,7 +12,8 @@ from jaxem.batch.state import Store
 from jaxem.core.pytree import replace
 from jaxem.core.status import Status
 from jaxem.devices import distributed
-from jaxem.results.fit import Fit, Report
+from jaxem.results.fit import Fit
+from jaxem.results.report import Report
 from jaxem.search.race import run as race_lanes
 from jaxem.search.split_merge import breed, judged
 from jaxem.search.winners import settled

@@ -8,8 +8,8 @@ import numpy as np
 from jaxem.batch import scheduler
 from jaxem.batch.problem import framed, many_data_sets, one_data_set, plan_for
 from jaxem.batch.state import Store
-from jaxem.batch.threads import enable_x64
 from jaxem.core.compiled import jitted
+from jaxem.core.precision import enable_x64
 from jaxem.core.pytree import pytree, replace, static
 from jaxem.core.status import Status
 from jaxem.data import ragged

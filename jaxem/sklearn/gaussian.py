@@ -14,7 +14,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
 import jaxem
-from jaxem.api.one_data_set import precision_of
+from jaxem.core.precision import precision_of
 from jaxem.core.program_memory import make_room
 from jaxem.results.fit import Fit
 from jaxem.search.driver import raced

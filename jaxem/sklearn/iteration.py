@@ -17,8 +17,9 @@ import numpy as np
 from jaxem.core.compiled import jitted
 from jaxem.core.pytree import pytree, replace
 from jaxem.core.status import Status
-from jaxem.data.scaling import Frame, restore
+from jaxem.data.scaling import Frame
 from jaxem.engine import steps
+from jaxem.engine.finish import restore
 from jaxem.results.fit import Fit
 
 #: Steps between two looks of the host, and the length of the trace it then takes away.

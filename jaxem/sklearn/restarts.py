@@ -11,7 +11,7 @@ from jaxem.batch.problem import one_data_set, plan_for
 from jaxem.batch.state import Store
 from jaxem.core.pytree import replace
 from jaxem.core.status import SOUND, Status
-from jaxem.engine.loop import cast
+from jaxem.engine.finish import cast
 from jaxem.engine.steps import Control
 from jaxem.results.fit import Fit
 from jaxem.search.driver import run as run_store

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxem.api.one_data_set import precision_of
+from jaxem.core.precision import precision_of
 from jaxem.core.pytree import replace
 from jaxem.data.data import as_data
 from jaxem.models import Mixture, MixtureParams

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxem.api.one_data_set import precision_of
+from jaxem.core.precision import precision_of
 from jaxem.core.program_memory import make_room
 from jaxem.families import GaussianParams
 from jaxem.families.gaussian import (

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
-from jaxem.api.one_data_set import precision_of
+from jaxem.core.precision import precision_of
 from jaxem.data.data import as_data
 from jaxem.models import Mixture, MixtureParams
 from jaxem.tools.arguments import one_fit

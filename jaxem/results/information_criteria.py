@@ -1,0 +1,62 @@
+"""`criteria`: what a fit costs in parameters and gains in likelihood."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from jaxem.core.compiled import jitted
+from jaxem.core.precision import precision_of
+from jaxem.core.program_memory import make_room
+from jaxem.data.data import as_data
+from jaxem.results.fit import Fit
+
+
+@dataclass(frozen=True)
+class Criteria:
+    """Criteria of one fit, see `criteria`: lower is better, except `log_likelihood`.
+
+    >>> jaxem.Criteria(log_likelihood=-100.0, n_parameters=5, bic=223.0, aic=210.0, icl=230.0).bic
+    223.0
+    """
+
+    log_likelihood: float
+    n_parameters: int
+    bic: float
+    aic: float
+    icl: float  #: of the most probable components (Biernacki, Celeux, Govaert 2000)
+    icl_entropy: float | None = None  #: of the entropy; None where it was not computed
+
+
+def criteria(model: Any, fit: Fit, x: Any, sample_weight: Any = None) -> Criteria:
+    """BIC (Schwarz 1978), AIC (Akaike 1974) and ICL (Biernacki, Celeux, Govaert 2000) of one fit.
+
+    BIC = p ln n − 2 ln L, AIC = 2p − 2 ln L, ICL = BIC − 2 Σ w ln max_k r, the likelihood of rows
+    each with its most probable component, as mclust's. `icl_entropy` = BIC + 2 Σ w entropy(r), the
+    expectation over components instead, is never lower. All have scikit-learn's sign: lower is
+    better (mclust's is the opposite). n is the total weight. `fit` has no lane axis; x f[n, d].
+
+    >>> x = datasets.load("old_faithful")
+    >>> model = jaxem.Mixture(jaxem.Gaussian("full"), n_components=2)
+    >>> best = jaxem.fit(model, x, key=jax.random.key(0), n_starts=8).best()
+    >>> round(jaxem.criteria(model, best, x).bic, 1)
+    2322.2
+    """
+    x = np.asarray(x)
+    x = x[:, None] if x.ndim == 1 else x
+    weight = np.ones(len(x)) if sample_weight is None else np.asarray(sample_weight, float)
+    make_room()
+    p, likelihood = model.n_parameters(x.shape[1]), float(fit.log_likelihood)
+    with precision_of(np.asarray(fit.log_likelihood).dtype):
+        r = np.asarray(_responsibilities(model, fit.params, jnp.asarray(x)), float)
+    entropy = -float(weight @ np.sum(r * np.log(np.maximum(r, 1e-300)), axis=1))
+    doubt = -float(weight @ np.log(np.max(r, axis=1)))
+    bic = float(p * np.log(weight.sum()) - 2 * likelihood)
+    aic = 2 * p - 2 * likelihood
+    return Criteria(likelihood, p, bic, aic, bic + 2 * doubt, bic + 2 * entropy)
+
+
+@jitted
+def _responsibilities(model, params, x):
+    return model.predict_proba(params, as_data(x).x)

@@ -1,0 +1,117 @@
+"""`Sweep`: what fitting many models found, a row for each."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+
+from jaxem.results import text
+from jaxem.results.fit import Fit
+from jaxem.results.information_criteria import Criteria
+from jaxem.results.report import Report
+
+
+@dataclass(frozen=True)
+class Row:
+    """One model of a sweep: what was fitted, how it scored, how its starts ended."""
+
+    n_components: int
+    covariance_type: str
+    model: Any
+    fits: Fit  #: all starts, axis [starts]
+    criteria: Criteria | None  #: of the best start; None where no start was sound
+    held_out: float | None = None  #: mean held-out log-likelihood per unit weight, higher is better
+
+    @property
+    def best_count(self) -> int:
+        """How many starts reached the best optimum."""
+        return self.fits.optima().best_count
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """All models of a sweep; `criterion` decides `best`.
+
+    >>> x = datasets.load("old_faithful")
+    >>> table = jaxem.sweep(x, range(1, 3), key=jax.random.key(0), n_starts=8)
+    >>> table[2, "full"].fits
+    Fit(8 fits, best log-likelihood -1130.26, ...)
+    >>> axis = table.plot.criterion("bic")
+    """
+
+    rows: tuple[Row, ...]
+    criterion: str
+    report: Report
+
+    def __getitem__(self, key: tuple[int, str]) -> Row:
+        """The row of (n_components, covariance_type)."""
+        for row in self.rows:
+            if (row.n_components, row.covariance_type) == key:
+                return row
+        known = [(row.n_components, row.covariance_type) for row in self.rows]
+        raise KeyError(f"no model {key} in this sweep; choose from {known}")
+
+    @property
+    def best(self) -> Row:
+        """The row of the lowest criterion (highest held-out likelihood); ValueError if no fit of
+        any model is sound."""
+        scored = [row for row in self.rows if row.criteria is not None]
+        if not scored:
+            ends = "" if not self.rows else f" Of the last: {self.rows[-1].fits.summary()}"
+            raise ValueError(f"No model of this sweep has a sound fit.{ends}")
+        return min(scored, key=self._score)
+
+    def _score(self, row: Row) -> float:
+        if self.criterion == "held_out":
+            return -np.inf if row.held_out is None else -row.held_out
+        value = getattr(row.criteria, self.criterion)
+        return np.inf if value is None or np.isnan(value) else value
+
+    def table(self) -> list[dict[str, Any]]:
+        """One dict a model: sizes, criteria, starts at the best optimum, statuses."""
+        return [_table_row(row) for row in self.rows]
+
+    @property
+    def plot(self):
+        """Pictures of this sweep, one call each: see `jaxem.plot.SweepPlots`."""
+        return import_module("jaxem.plot").SweepPlots(self)
+
+    def __repr__(self) -> str:
+        return text.sweep_text(self)
+
+    def _repr_html_(self) -> str:
+        return text.sweep_html(self)
+
+
+def total(reports: Sequence[Report | None]) -> Report:
+    """Reports of several calls as one."""
+    known = [report for report in reports if report is not None]
+    return Report(
+        executed=sum(r.executed for r in known),
+        needed=sum(r.needed for r in known),
+        programs=sum(r.programs for r in known),
+        compile_seconds=sum(r.compile_seconds for r in known),
+        run_seconds=sum(r.run_seconds for r in known),
+    )
+
+
+def _table_row(row: Row) -> dict[str, Any]:
+    c, optima = row.criteria, row.fits.optima()
+    return {
+        "n_components": row.n_components,
+        "covariance_type": row.covariance_type,
+        "log_likelihood": None if c is None else c.log_likelihood,
+        "n_parameters": None if c is None else c.n_parameters,
+        "bic": None if c is None else c.bic,
+        "aic": None if c is None else c.aic,
+        "icl": None if c is None else c.icl,
+        "icl_entropy": None if c is None else c.icl_entropy,
+        "held_out": row.held_out,
+        "best_count": optima.best_count,
+        "distinct_optima": len(optima.values),
+        "missed": optima.missed,
+        "n_starts": int(np.size(row.fits.status)),
+        "statuses": row.fits.summary(),
+    }
