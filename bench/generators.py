@@ -27,7 +27,7 @@ from jaxem.batch import lanes, scheduler
 from jaxem.batch.problem import many_data_sets, plan_for
 from jaxem.core.precision import precision_of
 from jaxem.data.data import Data
-from jaxem.data.scaling import frames_of, standardize
+from jaxem.data.scaling import scalings_of, standardize
 
 #: By the second argument of `lanes.advance.on`: what it takes for shared data, and for separate.
 GENERATORS = {"older": True, "newer": False}
@@ -59,7 +59,7 @@ def _separate(x, k):
     """A bucket of lanes with data of their own, at their starts."""
     model = jaxem.Mixture(jaxem.Gaussian("full"), n_components=k)
     weight = np.ones(x.shape[:2], x.dtype)
-    frame = frames_of(model.family, x, weight)
+    frame = scalings_of(model.family, x, weight)
     data = Data(jnp.asarray(standardize(x, frame)), jnp.asarray(weight))
     plan = plan_for(model, data, 1, None, len(x))
     store = many_data_sets(model, data, frame, 1, ENDLESS, plan, np.arange(len(x)))

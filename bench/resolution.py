@@ -82,7 +82,7 @@ def _path(model, z, early):
     point = evaluate(model.init(jax.random.key(0), z), prepared, jnp.float32(0))
     points, rows = [], []
     for i in range(early + LATE):
-        point = evaluate(m_step(point.stats, point.params), prepared, point.level + point.rest)
+        point = evaluate(m_step(point.stats, point.params), prepared, point.ll_reference + point.ll_offset)
         if i >= early:
             points.append(point)
             rows.append(np.asarray(densities(point.params, z), np.float64))

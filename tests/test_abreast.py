@@ -10,7 +10,7 @@ from problems import force_plan, mixture
 
 import jaxem
 from jaxem.batch import lanes, planning, progress
-from jaxem.batch.threads import Gate, abreast, dealt
+from jaxem.batch.threads import Shared, run_in_threads, split_among
 from jaxem.core.status import Status
 
 KEY = jax.random.key(0)
@@ -142,14 +142,14 @@ def test_settings_of_the_caller_hold_in_every_line():
 
     device = jax.devices()[1]
     with jax.enable_x64(False), jax.default_device(device):
-        told = abreast(settings, [1, 2, 3], Gate())
+        told = run_in_threads(settings, [1, 2, 3], Shared())
     assert told == [(np.dtype(np.float32), device)] * 3
 
 
 def test_lanes_are_dealt_to_lines_that_have_a_bucket_to_fill():
-    sizes = [[part.size for part in dealt(np.arange(n), 8, 3)] for n in (0, 5, 9, 100)]
+    sizes = [[part.size for part in split_among(np.arange(n), 8, 3)] for n in (0, 5, 9, 100)]
     assert sizes == [[0], [5], [5, 4], [34, 33, 33]]
-    np.testing.assert_array_equal(np.concatenate(dealt(np.arange(100), 8, 3)), np.arange(100))
+    np.testing.assert_array_equal(np.concatenate(split_among(np.arange(100), 8, 3)), np.arange(100))
 
 
 def test_lines_where_the_system_does_not_tell_its_cores(monkeypatch):

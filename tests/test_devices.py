@@ -105,9 +105,9 @@ def test_devices_in_other_words():
         (tuple(devices[2:4]), devices[2:4]),
         (Mesh(np.array(devices[2:6]).reshape(2, 2), ("a", "b")), devices[2:6]),
     ):
-        assert list(placement.place_of(said).mesh.devices.flat) == meant
-    assert placement.place_of(mesh=Mesh(np.array(devices), ("a",))).devices == 8
-    assert placement.place_of() == placement.HERE
+        assert list(placement.placement_of(said).mesh.devices.flat) == meant
+    assert placement.placement_of(mesh=Mesh(np.array(devices), ("a",))).devices == 8
+    assert placement.placement_of() == placement.DEFAULT
 
 
 def test_fewer_starts_than_devices(small, one):

@@ -13,7 +13,7 @@ from jaxem.api.one_data_set import start
 from jaxem.batch import packing, scheduler
 from jaxem.batch.problem import many_data_sets, one_data_set, plan_for
 from jaxem.core.pytree import replace
-from jaxem.data.scaling import Frame, frame_of, frames_of, standardize
+from jaxem.data.scaling import Scaling, scaling_of, scalings_of, standardize
 from jaxem.engine.steps import Control
 
 KEY = jax.random.key(1)
@@ -42,10 +42,10 @@ def assert_same(a, b, rtol=1e-7):
 def store_of(n_starts, x=X, control=None):
     """A seeded store, one data set, before any step."""
     control = Control(1e-6, 500) if control is None else control
-    frame = frame_of(mixture().family, x, None)
-    data = jaxem.Data(jnp.asarray(standardize(x, frame)), jnp.ones(len(x)))
+    scaling = scaling_of(mixture().family, x, None)
+    data = jaxem.Data(jnp.asarray(standardize(x, scaling)), jnp.ones(len(x)))
     plan = plan_for(mixture(), data, n_starts, None)
-    store = one_data_set(mixture(), data, frame, n_starts, control, plan)
+    store = one_data_set(mixture(), data, scaling, n_starts, control, plan)
     assert store.at_once == plan.at_once
     start(store, mixture(), x, KEY, "k-means++")
     return store
@@ -135,11 +135,11 @@ def test_a_start_with_nan_beside_it_changes_no_bit(monkeypatch):
 def test_a_data_set_with_nan_beside_it_changes_no_bit():
     def run(sets):
         weight = np.ones(sets.shape[:2])
-        frame = frames_of(mixture().family, np.nan_to_num(sets), weight)
-        data = jaxem.Data(jnp.asarray(standardize(sets, frame)), jnp.asarray(weight))
+        scaling = scalings_of(mixture().family, np.nan_to_num(sets), weight)
+        data = jaxem.Data(jnp.asarray(standardize(sets, scaling)), jnp.asarray(weight))
         plan = plan_for(mixture(), data, 4, None, groups=len(sets))
         numbers, control = np.arange(len(sets)), Control(1e-6, 500)
-        store = many_data_sets(mixture(), data, frame, 4, control, plan, numbers)
+        store = many_data_sets(mixture(), data, scaling, 4, control, plan, numbers)
         assert store.at_once == plan.at_once > 1
         scheduler.seed(store, KEY, "k-means++")
         scheduler.advance(store, np.arange(len(store.groups)), 500)
@@ -180,7 +180,7 @@ def test_the_report_counts_steps(monkeypatch):
     assert fits.report.executed == 4 * steps[-1]  # in step with the slowest
     force_plan(monkeypatch, bucket=4, smallest=1)
     fits = fit(4, accelerate=None)
-    # Four abreast until one is left, which goes on alone.
+    # Four run_in_threads until one is left, which goes on alone.
     assert fits.report.executed == 4 * steps[-2] + (steps[-1] - steps[-2])
     assert fits.report.waste == fits.report.executed / fits.report.needed
 
@@ -228,14 +228,14 @@ jax.monitoring.register_event_duration_secs_listener(
 
 
 def test_a_frame_is_exact():
-    """Lanes are fitted in the frame; the same data in other units end at the same place."""
+    """Lanes are fitted in the scaling; the same data in other units end at the same place."""
     scale, shift = np.array([1e3, 1e-2]), np.array([5e4, 1.0])
     one, other = fit(8), fit(8, X * scale + shift)
     np.testing.assert_array_equal(one.n_iter, other.n_iter)
     np.testing.assert_allclose(other.params.means, one.params.means * scale + shift, rtol=1e-6)
     jacobian = len(X) * np.log(scale).sum()
     np.testing.assert_allclose(other.log_likelihood + jacobian, one.log_likelihood, rtol=1e-8)
-    assert isinstance(frame_of(mixture().family, X, None), Frame)
+    assert isinstance(scaling_of(mixture().family, X, None), Scaling)
 
 
 def test_models_of_different_families_are_different_programs():

@@ -12,7 +12,7 @@ from problems import platform_of
 import jaxem
 from jaxem.batch import lanes
 from jaxem.batch.problem import plan_for
-from jaxem.data.scaling import Frame
+from jaxem.data.scaling import Scaling
 from jaxem.engine import steps
 from jaxem.engine.finish import cast
 from jaxem.engine.loop import with_kernel
@@ -32,8 +32,8 @@ def engine_programs(
     model = with_kernel(model, data, 64, kernel, kind)
     plan = plan_for(model, data, 64, 1 << 28)
     prepared = jax.eval_shape(lambda data: model.prepare(data, plan.rows), data)
-    frame = Frame(np.zeros(d, F32), np.ones(d, F32))
-    grid = lanes.Grid(model, data, prepared, frame, shared=True)
+    scaling = Scaling(np.zeros(d, F32), np.ones(d, F32))
+    grid = lanes.Grid(model, data, prepared, scaling, shared=True)
     number = np.zeros(plan.bucket, np.int32)
     control = Control(F32(1e-6), 500, True, "log_likelihood", accelerate)
 
@@ -105,8 +105,8 @@ def test_tiles_of_separate_data_are_lanes_of_one_kernel(platform):
         struct = lambda leaf: jax.ShapeDtypeStruct((count, *leaf.shape), leaf.dtype)  # noqa: E731
         return jax.tree.map(struct, tree)
 
-    frame = Frame(np.zeros(8, F32), np.ones(8, F32))
-    grid = lanes.Grid(*leading(sets, (model, data, prepared, frame)), shared=False)
+    scaling = Scaling(np.zeros(8, F32), np.ones(8, F32))
+    grid = lanes.Grid(*leading(sets, (model, data, prepared, scaling)), shared=False)
     number, runs = np.zeros(sets, np.int32), leading(sets * width, run)
     with platform_of(platform):
         traced = lanes.advance.on(kind, False).trace(grid, number, control, 500, 0, 64, runs, 1)

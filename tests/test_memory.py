@@ -8,7 +8,7 @@ from problems import clouds, mixture
 import jaxem
 from jaxem.batch import lanes, packing, planning
 from jaxem.batch.problem import plan_for
-from jaxem.data.scaling import Frame
+from jaxem.data.scaling import Scaling
 from jaxem.engine.finish import cast
 from jaxem.engine.steps import Control
 
@@ -22,7 +22,7 @@ def programs(limit, accelerate=None, n=N):
     x = jax.ShapeDtypeStruct((n, D), np.float32)
     data = jaxem.Data(x, jax.ShapeDtypeStruct((n,), np.float32))
     plan = plan_for(model, data, STARTS, limit)
-    frame = Frame(np.zeros(D, np.float32), np.ones(D, np.float32))
+    frame = Scaling(np.zeros(D, np.float32), np.ones(D, np.float32))
     model = cast(model, np.float32)
     prepared = jax.eval_shape(lambda data: model.prepare(data, plan.rows), data)
     grid = lanes.Grid(model, data, prepared, frame, shared=True)

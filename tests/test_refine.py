@@ -8,7 +8,7 @@ import numpy as np
 
 import jaxem
 from jaxem import Status
-from jaxem.data.scaling import frame_within, standardized_params
+from jaxem.data.scaling import scaling_within, standardized_params
 from jaxem.kernels import blocked
 from jaxem.numerics import einsum
 from jaxem.search import refine
@@ -98,10 +98,10 @@ def _split(spec, a, b, precision):
 
 def _seen(model, params, x):
     """The log-likelihood by the products of a step."""
-    frame = frame_within(model.family, jnp.asarray(x), jnp.ones(len(x), x.dtype))
-    z = (x - frame.shift[None]) / frame.scale[None]
-    prepared, here = model.prepare(z), standardized_params(model, params, frame)
-    return float(model.expect(here, prepared, 0.0)[1] - len(x) * jnp.log(frame.scale).sum())
+    scaling = scaling_within(model.family, jnp.asarray(x), jnp.ones(len(x), x.dtype))
+    z = (x - scaling.shift[None]) / scaling.scale[None]
+    prepared, here = model.prepare(z), standardized_params(model, params, scaling)
+    return float(model.expect(here, prepared, 0.0)[1] - len(x) * jnp.log(scaling.scale).sum())
 
 
 def test_winners_of_a_fast_precision_report_what_float64_says(monkeypatch):

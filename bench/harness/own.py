@@ -11,7 +11,7 @@ from bench.harness.timing import Variant, clocked
 from jaxem.batch import lanes, scheduler
 from jaxem.batch.problem import host_data, one_data_set, plan_for
 from jaxem.core.compilation import compilations
-from jaxem.data.scaling import frame_of, standardize
+from jaxem.data.scaling import scaling_of, standardize
 from jaxem.engine.loop import with_kernel
 from jaxem.engine.steps import Control
 
@@ -63,11 +63,11 @@ def own_step(
     """Lanes at their starts plus two iterations, ready to be timed; the kernel is the one that
     `jaxem.fit` would take on this device, or the one named."""
     model = jaxem.Mixture(jaxem.Gaussian("full"), n_components=k, precision=precision)
-    frame = frame_of(model.family, x, None)
-    data = host_data(standardize(x, frame), None, None)
+    scaling = scaling_of(model.family, x, None)
+    data = host_data(standardize(x, scaling), None, None)
     model = with_kernel(model, data, n_starts, kernel)
     plan = plan_for(model, data, n_starts if n_starts < WIDE else 1 << 20, None)
-    store = one_data_set(model, data, frame, n_starts, ENDLESS, plan)
+    store = one_data_set(model, data, scaling, n_starts, ENDLESS, plan)
     scheduler.seed(store, jax.random.key(0), "random_from_data")
     buckets, seconds = [], 0.0
     for i in range(0, n_starts, plan.bucket):

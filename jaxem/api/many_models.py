@@ -1,5 +1,6 @@
 """`sweep`: many models on one data set, scored."""
 
+import dataclasses
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -9,7 +10,9 @@ import numpy as np
 
 from jaxem.api.one_data_set import fit
 from jaxem.core.compiled import jitted
+from jaxem.core.keys import as_key
 from jaxem.core.precision import precision_of
+from jaxem.core.pytree import replace
 from jaxem.data.data import as_data
 from jaxem.data.ragged import COMPILE, EXPECTED
 from jaxem.families import Gaussian
@@ -25,7 +28,7 @@ def sweep(
     n_components: Iterable[int] = range(1, 10),
     covariance_type: str | Sequence[str] = "full",
     *,
-    key: jax.Array,
+    key: Any,
     n_starts: int = 50,
     criterion: str = "bic",
     folds: int = 0,
@@ -36,6 +39,7 @@ def sweep(
 ) -> Sweep:
     """Fit every (n_components, covariance_type) from `n_starts` starts and score them all.
 
+    Ctrl-C returns the models that were finished, and the one that was not (`report.interrupted`).
     `criterion` is "bic", "aic", "icl", "icl_entropy" (see `criteria`) or, with `folds` ≥ 2,
     "held_out": the cross-validated mean log-likelihood, whose folds are 0/1 weights on the shared
     data. `models`, a function
@@ -61,13 +65,24 @@ def sweep(
     grid = [(int(k), kind) for kind in types for k in n_components]
     if not grid:
         raise ValueError("nothing to fit: n_components or covariance_type is empty.")
+    key = as_key(key)
     rows, pad = [], padding(make, grid, np.shape(x)[0] * n_starts, options)
+    interrupted = False
     for number, (k, kind) in enumerate(grid):
         path = None if checkpoint is None else f"{checkpoint}.{number}"
         own = dict(options, key=jax.random.fold_in(key, number), checkpoint=path)
-        own["pad_to"] = pad.get((k, kind))
-        rows.append(_row(make(k, kind), k, kind, x, sample_weight, n_starts, folds, own))
-    return Sweep(tuple(rows), criterion, total([row.fits.report for row in rows]))
+        own |= dict(pad_to=pad.get((k, kind)), n_starts=n_starts)
+        try:
+            rows.append(_row(make(k, kind), (k, kind), x, sample_weight, folds, own))
+        except KeyboardInterrupt:
+            if not rows:
+                raise
+            interrupted = True
+        if interrupted or rows[-1].fits.report.interrupted:
+            break
+    report = total([row.fits.report for row in rows])
+    report = dataclasses.replace(report, interrupted=interrupted or report.interrupted)
+    return Sweep(tuple(rows), criterion, report)
 
 
 def padding(make, grid, rows, options) -> dict[tuple[int, str], int]:
@@ -92,16 +107,26 @@ def padding(make, grid, rows, options) -> dict[tuple[int, str], int]:
     return out
 
 
-def _row(model, k, kind, x, weight, n_starts, folds, options) -> Row:
-    fits = fit(model, x, n_starts=n_starts, sample_weight=weight, **options)
+def _row(
+    model: Mixture, label: tuple[int, str], x: Any, weight: Any, folds: int, options: dict
+) -> Row:
+    """One model fitted and scored. Where Ctrl-C ends a fold, the row has no held-out likelihood."""
+    fits = fit(model, x, sample_weight=weight, **options)
     scored = criteria(model, fits.best(), x, weight) if fits.sound.any() else None
-    held_out = cross_validate(model, x, folds, weight, n_starts, options) if folds else None
-    return Row(k, kind, model, fits, scored, held_out)
+    held_out = None
+    if folds and not fits.report.interrupted:
+        held_out, interrupted = cross_validate(model, x, folds, weight, options)
+        report = dataclasses.replace(fits.report, interrupted=interrupted)
+        fits = replace(fits, report=report)
+    return Row(*label, model, fits, scored, held_out)
 
 
-def cross_validate(model, x, folds, sample_weight, n_starts, options) -> float | None:
-    """Mean held-out log-likelihood per unit weight over `folds` random folds; None where a fold
-    has no sound fit. A fold is a weight of 0, so all folds run the same compiled programs."""
+def cross_validate(
+    model: Mixture, x: Any, folds: int, sample_weight: Any, options: dict
+) -> tuple[float | None, bool]:
+    """Mean held-out log-likelihood per unit weight over `folds` random folds, None where a
+    fold has no sound fit; and whether Ctrl-C ended it. A fold is a weight of 0, so all folds run
+    the same compiled programs."""
     x = np.asarray(x)
     x = x[:, None] if x.ndim == 1 else x
     if folds > len(x):
@@ -113,14 +138,14 @@ def cross_validate(model, x, folds, sample_weight, n_starts, options) -> float |
         held = fold % folds == i
         path = options.get("checkpoint")
         own: dict[str, Any] = {**options, "checkpoint": path and f"{path}.fold{i}"}
-        fits = fit(model, x, n_starts=n_starts, sample_weight=np.where(held, 0, weight), **own)
-        if not fits.sound.any():
-            return None
+        fits = fit(model, x, sample_weight=np.where(held, 0, weight), **own)
+        if fits.report.interrupted or not fits.sound.any():
+            return None, fits.report.interrupted
         best = fits.best()
         with precision_of(np.asarray(best.log_likelihood).dtype):
             density = np.asarray(_log_prob(model, best.params, jnp.asarray(x)), float)
         score += float(weight[held] @ density[held])
-    return score / float(weight.sum())
+    return score / float(weight.sum()), False
 
 
 @jitted

@@ -1,47 +1,31 @@
 """`fit`: many starts on one data set."""
 
 import time
-from functools import partial
 from typing import Any
 
-import jax
 import numpy as np
 
-from jaxem.batch.checkpoint import fingerprint
-from jaxem.batch.problem import framed, one_data_set, plan_for
+from jaxem.api.options import DEFAULT_STARTS, check_model, options_of
+from jaxem.api.renamed import renamed
+from jaxem.api.solve import Timer, solve, tell_interrupted, timed, whereabouts
+from jaxem.batch.problem import pose
 from jaxem.core.compilation import compilations
+from jaxem.core.model_protocol import Model
 from jaxem.core.precision import precision_of
 from jaxem.core.program_memory import make_room
-from jaxem.core.pytree import replace
-from jaxem.data.data import check_data
-from jaxem.data.scaling import Frame
-from jaxem.devices import distributed
-from jaxem.devices.placement import Place, place_of
-from jaxem.devices.rows import check_alike, check_enough, over_processes
-from jaxem.engine.loop import with_kernel
-from jaxem.models import Mixture
+from jaxem.core.settings import Settings, settings_of
+from jaxem.data.validate import host_data
+from jaxem.devices.rows import check_alike
 from jaxem.results.fit import Fit
-from jaxem.results.report import Report
-from jaxem.search.driver import raced, run
-from jaxem.search.polish import How, continued, widens
-from jaxem.search.refine import refine
-from jaxem.search.starts import (
-    check_generations,
-    check_starts,
-    control_for,
-    padded,
-    regroupable,
-    start,
-    unpadded,
-)
+from jaxem.search.starts import count_of
 
 
 def fit(
-    model: Mixture,
+    model: Model,
     x: Any,
     *,
-    key: jax.Array,
-    n_starts: int = 32,
+    key: Any,
+    n_starts: int | None = None,
     init: Any = "k-means++",
     sample_weight: Any = None,
     labels: Any = None,
@@ -49,44 +33,72 @@ def fit(
     max_iter: int = 500,
     stop: str = "log_likelihood",
     accelerate: str | None = "auto",
+    assignment: str | None = None,
+    exponent: Any = None,
     race: bool | None = None,
-    generations: int = 0,
+    split_merge: int = 0,
     memory_limit: int | None = None,
     checkpoint: Any = None,
     progress: bool | None = None,
     trace: bool = False,
     pad_to: int | None = None,
     kernel: str | None = None,
+    precision: str | None = None,
     devices: Any = None,
     mesh: Any = None,
+    generations: int | None = None,
 ) -> Fit:
     """Fit `model` from `n_starts` starts at once; returns a `Fit` with axis [starts].
 
-    `init` is "k-means++", "kmeans", "random", "random_from_data", a callable
-    `(key, x, weight, k) -> f[n, k]`, or one start given as parameters, labels i[n] or
-    responsibilities f[n, k]. The data are standardised once, and parameters and likelihood mapped
-    back exactly. float64 x is fitted in float64 (results are NumPy arrays), anything narrower in
-    float32. Start i depends on (key, i) alone, but for how far it runs: of several starts the few
-    that may be the best run on past `tol`, until less than 1e-6 nats are left to gain
-    (`jaxem.search.winners`). `race` runs every start for a few iterations and
-    the best distinct ones to the end, the others being PRUNED (None: from 64 starts on, or where
-    `generations` asks for it). After the race the best have so many `generations` of children,
-    which differ by a split and a merge of components and take the places of PRUNED starts: give
-    some dozen starts and three components at least (`jaxem.search.split_merge`;
-    `fits.parent` names them).
-    `accelerate` is None (plain EM), "squarem", "anderson" or "auto": SQUAREM for random starts of
-    soft EM, plain EM from a given start. `memory_limit` (bytes; None: a quarter of what
-    the device has) decides how much is computed at once. `checkpoint` names a file from which a
-    killed call goes on to the same bits. `progress` shows a line (None: only on a terminal).
-    `trace` keeps the objective after each iteration (`fits.trace` f[starts, max_iter + 1], for
-    `fits.plot.traces()`).
-    `pad_to` computes with so many components, those beyond the model's switched off, so that fits
-    of several sizes share compiled programs. `kernel` is "blocked", "fused" or, for tests,
-    "reference" (None: what suits the device, see `jaxem.kernels.dispatch`). `devices` (or `mesh`)
-    spreads the starts: "all", "local", "gpu", a number, a list of devices, a Mesh (None: JAX's
-    default device); `jaxem.shard_rows` spreads rows instead. Ctrl-C returns what is
-    there; unfinished fits then have status RUNNING. Raises ValueError for data or arguments that
-    cannot be fitted; a start that fails has a status.
+    The data are standardised once, and parameters and likelihood mapped back exactly. float64 x is
+    fitted in float64 (results are NumPy arrays), anything narrower in float32. Start i depends on
+    (key, i) alone, but for how far it runs: of several starts the few that may be the best run on
+    past `tol`, until less than 1e-6 nats are left to gain (`jaxem.search.winners`). Ctrl-C returns
+    the fits as they stand; unfinished ones have status RUNNING. Raises ValueError for data or
+    arguments that cannot be fitted; a start that fails has a status.
+
+    Data and starts
+
+    - `x` f[n, d], or `Data`; `sample_weight` f[n]; `labels` i[n], -1 where unknown.
+    - `key`: a JAX random key, or a whole number.
+    - `n_starts`: 32, or as many as `init` gives.
+    - `init`: "k-means++", "kmeans", "random", "random_from_data", a callable
+      `(key, x, weight, k) -> f[n, k]`, labels i[n], responsibilities f[n, k], or parameters: of one
+      start, or of several with a leading axis [starts].
+
+    Where runs end
+
+    - `tol`: gain per unit weight; `max_iter`; `stop`: a rule of `jaxem.engine.stopping`.
+    - `accelerate`: None (plain EM), "squarem", "anderson" or "auto" (SQUAREM for random starts of
+      soft EM, plain EM from a given start).
+    - `assignment`: "soft" or "hard" (classification EM); `exponent` tempers soft responsibilities.
+
+    Which starts run on
+
+    - `race`: run every start for a few iterations and the best distinct ones to the end, the others
+      being PRUNED (None: from 64 starts on, or where `split_merge` asks for it).
+    - `split_merge`: generations of proposals that split and merge components of the best fits, in
+      the slots of PRUNED starts (`jaxem.search.split_merge`; `fits.parent` names their parents).
+      Give some dozen starts and three components at least.
+
+    How to compute
+
+    - `memory_limit`: bytes (None: a quarter of the device's memory), which decides how many fits
+      run at once.
+    - `kernel`: "blocked", "fused" or, for tests, "reference" (None: the one that suits the device,
+      see `jaxem.kernels.dispatch`).
+    - `precision` of float32 products: "float32", "tf32x3" or "bf16x3", three products on matrix
+      units of 21 and 16 bits together, on GPUs (bf16x3 also TPUs); elsewhere exact.
+    - `devices` (or `mesh`) spreads the starts: "all", "local", "gpu", a number, a list of devices,
+      a Mesh (None: JAX's default device); `jaxem.shard_rows` spreads rows instead.
+    - `pad_to`: components to compute with, those beyond the model's switched off, so that fits of
+      several sizes share compiled programs.
+
+    What is kept and shown
+
+    - `checkpoint`: a file from which a killed call goes on to the same bits.
+    - `progress`: a line on the terminal (None: only if there is one).
+    - `trace`: keep the objective after each iteration, `fits.trace` f[starts, max_iter + 1].
 
     >>> x = datasets.load("old_faithful")
     >>> model = jaxem.Mixture(jaxem.Gaussian("full"), n_components=2)
@@ -96,74 +108,47 @@ def fit(
     >>> np.sort(fits.best().params.weights).round(2)
     array([0.36, 0.64])
     """
-    place = whereabouts(model, devices, mesh)
-    array = check_data(x, sample_weight, labels, 1 if place.in_step else model.n_components)
-    check_alike(model.mesh, array)
-    check_enough(model.mesh, array, sample_weight, model.n_components)
-    model.validate(array)
-    check_starts(n_starts)
-    control = control_for(model, init, tol, max_iter, stop, accelerate, trace)
-    check_generations(model, init, labels, generations, race)
-    generations *= regroupable(model)
-    make_room()
-    with precision_of(array.dtype), place.here():
-        array = array if array.dtype == np.float64 else array.astype(np.float32)
-        begun = time.perf_counter()
-        with compilations() as compiled:
-            raw = array, sample_weight, labels
-            frame, data = framed(model, raw)
-            computed = padded(model, init, pad_to)
-            computed = with_kernel(computed, data, n_starts, kernel, place.platform)
-            plan = plan_for(computed, data, n_starts, memory_limit, place=place)
-            store = one_data_set(computed, data, frame, n_starts, control, plan, place)
-            store.active = model.n_components if pad_to else None
-            problem = data, model, control, init, key, n_starts, race, generations
-            mark = mark_of(place, checkpoint, problem, plan, frame)
-            start(store, model, array, key, init)
-            store.key, store.generations = key, generations
-            watch = (checkpoint, mark), progress
-            wider = widens(array.dtype, place)
-            winners, raced_now = n_starts > 1, raced(race, n_starts, generations)
-            result, condition = run(store, max_iter, raced_now, *watch, winners and not wider)
-            result = unpadded(model, result)
-            if wider:
-                how = How(control, memory_limit, kernel, place, winners)
-                result = refine(result, condition, partial(continued, model, raw, result, how))
-        return timed(result, [result.report], compiled, begun)
-
-
-def whereabouts(model, devices: Any, mesh: Any) -> Place:
-    """Where lanes run; ValueError for devices that are not there, or asked for twice over."""
-    place = place_of(devices, mesh)
-    if model.mesh is None:
-        return place
-    if place.mesh is not None:
-        raise ValueError(
-            "devices= spreads the starts of a model whose rows are spread already: use one of the "
-            "two, jaxem.shard_rows for few starts on many rows, devices= for many starts."
-        )
-    return Place(in_step=over_processes(model.mesh))
-
-
-def mark_of(place: Place, checkpoint: Any, problem: tuple, plan: Any, frame: Frame) -> str | None:
-    """The fingerprint of a problem, where a checkpoint needs it. ValueError where processes that
-    share its lanes were given different ones."""
-    if place.shared_out:
-        distributed.agree(
-            "the problem (data, model, key or settings)", fingerprint(problem, frame)[:8]
-        )
-    return checkpoint and fingerprint(*problem, plan)
-
-
-def timed(result: Fit, reports: list, compiled: Any, begun: float) -> Fit:
-    """The result with what all of its parts cost together."""
-    report = Report(
-        executed=sum(report.executed for report in reports),
-        needed=sum(report.needed for report in reports),
-        stopping_gain=max((report.stopping_gain for report in reports), default=0.0),
-        kernel=reports[0].kernel if reports else "",
-        programs=compiled.programs,
-        compile_seconds=compiled.seconds,
-        run_seconds=max(0.0, time.perf_counter() - begun - compiled.seconds),
+    check_model(model)
+    data = host_data(x, sample_weight, labels)
+    asked = Settings(kernel, precision, assignment, exponent)
+    model, asked, data = settings_of(model, asked, data)
+    placement = whereabouts(devices, mesh, data.mesh)
+    check_alike(data.mesh, data.x)
+    model.validate(data)
+    given = dict(
+        key=key,
+        n_starts=starts_of(model, init, n_starts, data.x.shape[-1], None, DEFAULT_STARTS),
+        init=init,
+        tol=tol,
+        max_iter=max_iter,
+        stop=stop,
+        accelerate=accelerate,
+        race=race,
+        split_merge=renamed(split_merge, generations),
+        memory_limit=memory_limit,
+        progress=progress,
+        trace=trace,
+        pad_to=pad_to,
     )
-    return replace(result, report=report)
+    options = options_of(model, placement, asked, given, data.label is not None)
+    make_room()
+    dtype = np.dtype(np.float64 if data.x.dtype == np.float64 else np.float32)
+    with precision_of(dtype), placement.as_default(), compilations() as compiled:
+        timer = Timer(time.perf_counter(), compiled)
+        outcome = solve(pose(model, data, dtype), options, checkpoint)
+        fits = timed(outcome.fits, [outcome.fits.report], timer, outcome.interrupted)
+    if outcome.interrupted:
+        tell_interrupted()
+    return fits.of(model)
+
+
+def starts_of(
+    model: Model, init: Any, n_starts: int | None, d: int, sets: int | None, default: int
+) -> int:
+    """The number of starts that was asked for or that `init` gives; ValueError where both say one
+    and they differ."""
+    given = count_of(model, init, d, sets)
+    if given is not None and n_starts is not None and n_starts != given:
+        raise ValueError(f"init gives {given} starts, and n_starts={n_starts}: leave n_starts out.")
+    asked = default if n_starts is None else n_starts
+    return asked if given is None else given

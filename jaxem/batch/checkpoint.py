@@ -1,8 +1,8 @@
-"""Work that survives a kill: the store written atomically while it runs, and read back.
+"""Work that survives a kill: the state of a call written atomically while it runs, and read back.
 
-One file of `jaxem.core.npz`: a header (format, fingerprint of the problem, counters) and the
-leaves of the runs. The fingerprint covers data, model, settings and versions, so that a checkpoint
-never goes on with another problem.
+One file of `jaxem.core.npz`: a header (format, fingerprint of the problem, counters) and the leaves
+of one tree: the runs, the state of the search, the active bucket. The fingerprint covers data,
+model, settings and versions, so that a checkpoint never goes on with another problem.
 """
 
 import hashlib
@@ -16,17 +16,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxem.batch.state import Store
+from jaxem.batch.state import Bucket, Runs
 from jaxem.core import npz
 from jaxem.core.version import __version__
+from jaxem.data.validate import own_part
 from jaxem.devices import distributed
-from jaxem.devices.placement import Place
+from jaxem.devices.placement import Placement
 
-FORMAT = 5
-
-#: What a checkpoint knows of a store beside its runs and its flight: numbers, and arrays of lanes.
-COUNTERS = ("executed", "rung", "stage", "generation", "spent")
-LANES = ("alive", "follows", "parent", "brood", "contenders", "verdicts")
+FORMAT = 6
 
 #: Seconds between two writes.
 INTERVAL = 10.0
@@ -41,39 +38,30 @@ def fingerprint(*parts: Any) -> str:
         for leaf in leaves:
             if isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
                 leaf = jax.random.key_data(leaf)
-            array = np.asarray(leaf) if _at_hand(leaf) else _own_part(leaf)
+            array = np.asarray(own_part(leaf))
             digest.update(f"{array.dtype}{array.shape}".encode())
             digest.update(repr(leaf).encode() if array.dtype == object else array.tobytes())
     return digest.hexdigest()
 
 
-def _at_hand(leaf: Any) -> bool:
-    return not isinstance(leaf, jax.Array) or leaf.is_fully_addressable
-
-
-def _own_part(leaf: jax.Array) -> np.ndarray:
-    """What this process holds of an array whose rows are spread over processes."""
-    return np.concatenate([np.asarray(shard.data) for shard in leaf.addressable_shards])
-
-
-def own_path(path: Any, place: Place) -> Any:
+def own_path(path: Any, placement: Placement) -> Any:
     """The file of this process: `path` for process 0 and for one alone, else with its number."""
-    if path is None or not place.several or jax.process_index() == 0:
+    if path is None or not placement.several or jax.process_index() == 0:
         return path
     return f"{path}.process{jax.process_index()}"
 
 
 def writer(path: Any, mark: str) -> Callable[..., None]:
-    """A function of the store that writes it every `INTERVAL` seconds, or at once when told that
-    this is the `last` time; a disk that is full or not there warns once."""
+    """A function of runs and search state that writes both every `INTERVAL` seconds, or at once
+    when told that this is the `last` time; a disk that is full or not there warns once."""
     written, warned = -np.inf, False
 
-    def look(store: Store, last: bool = False) -> None:
+    def look(runs: Runs, state: Any, last: bool = False) -> None:
         nonlocal written, warned
         if not last and time.monotonic() - written < INTERVAL:
             return
         try:
-            save(path, store, mark)
+            save(path, runs, state, mark)
         except OSError as error:
             if not warned:
                 warnings.warn(
@@ -88,75 +76,85 @@ def writer(path: Any, mark: str) -> Callable[..., None]:
     return look
 
 
-def save(path: Any, store: Store, mark: str) -> None:
-    """Write the store beside `path`, then put it in place in one step."""
-    npz.write(path, *_contents(store, mark))
+def save(path: Any, runs: Runs, state: Any, mark: str) -> None:
+    """Write runs and search state beside `path`, then put the file in place in one step."""
+    npz.write(path, *_contents(runs, state, mark))
 
 
-def _contents(store: Store, mark: str) -> tuple[dict[str, Any], dict[str, Any]]:
+def _contents(runs: Runs, state: Any, mark: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Header and arrays of a checkpoint: the leaves of one tree in their order."""
+    bucket = runs.active_bucket
     header = {
         "format": FORMAT,
-        "mark": mark,
-        **{name: getattr(store, name) for name in COUNTERS},
-        "size": 0 if store.flight is None else store.flight[1],
+        "fingerprint": mark,
+        "executed": runs.executed,
+        "syncs": runs.syncs_done,
+        "bucket": 0 if bucket is None else bucket.size,
     }
-    arrays = {f"leaf{i}": leaf for i, leaf in enumerate(jax.tree.leaves(store.runs))}
-    arrays["flight"] = np.zeros(0, int) if store.flight is None else store.flight[0]
-    arrays |= {name: getattr(store, name) for name in LANES if getattr(store, name) is not None}
-    return header, arrays
+    tiles = np.zeros((0, 1), int) if bucket is None else bucket.tiles
+    leaves = jax.tree.leaves((runs.run, state, tiles))
+    return header, {f"leaf{i}": np.asarray(leaf) for i, leaf in enumerate(leaves)}
 
 
-def load(path: Any, store: Store, mark: str) -> bool:
-    """Put the store where the checkpoint stood; False when there is none. ValueError when it is
-    not a checkpoint, of a newer format, or of another problem."""
+def load(path: Any, runs: Runs, state: Any, mark: str) -> Any:
+    """The search state of a checkpoint, with `runs` put where it stood; None when there is none.
+
+    Raises ValueError when the file is no checkpoint, of another format, or of another problem.
+    """
     if not Path(path).exists():
-        return False
+        return None
     try:
         header, arrays = npz.read(path)
-        if not isinstance(header, dict) or not isinstance(header.get("mark"), str):
+        if not isinstance(header, dict) or not isinstance(header.get("format"), int):
             raise ValueError("written for another purpose")
     except (ValueError, OSError) as error:
         raise ValueError(f"{path} is not a jaxem checkpoint ({error}); move it away.") from error
-    if header["format"] > FORMAT:
-        raise ValueError(f"{path} was written by a newer jaxem (format {header['format']}).")
-    if header["mark"] != mark:
+    if header["format"] != FORMAT:
+        age = "a newer" if header["format"] > FORMAT else "an older"
+        raise ValueError(
+            f"{path} was written by {age} jaxem (format {header['format']}; this one has {FORMAT}):"
+            " go on with that version, or move the file away to start afresh."
+        )
+    if header["fingerprint"] != mark:
         raise ValueError(
             f"{path} belongs to another problem (other data, model, settings, devices or "
             "versions); move it away to start afresh."
         )
-    _restore(store, header, arrays)
-    return True
+    return _restore(runs, state, header, arrays)
 
 
-def _restore(store: Store, header: dict, arrays: dict) -> None:
-    leaves, structure = jax.tree.flatten(store.runs)
-    found = [np.array(arrays[f"leaf{i}"]) for i in range(len(leaves))]
-    store.runs = jax.tree.unflatten(structure, found)
-    for name in COUNTERS:
-        setattr(store, name, header[name])
-    for name in LANES:
-        setattr(store, name, arrays.get(name))
-    store.flight = (arrays["flight"], header["size"]) if header["size"] else None
+def _restore(runs: Runs, state: Any, header: dict, arrays: dict) -> Any:
+    """Put the runs where a checkpoint stood; returns the search state."""
+    structure = jax.tree.structure((runs.run, state, 0))
+    leaves = [np.array(arrays[f"leaf{i}"]) for i in range(structure.num_leaves)]
+    runs.run, state, tiles = jax.tree.unflatten(structure, leaves)
+    runs.executed, runs.syncs_done = header["executed"], header["syncs"]
+    runs.active_bucket = Bucket(tiles, header["bucket"]) if header["bucket"] else None
+    return state
 
 
-def settle(store: Store, mark: str) -> None:
-    """Let several processes go on from one state, each having read its own file or none.
+def resume(path: Any, runs: Runs, state: Any, mark: str) -> Any:
+    """The search state to go on from: that of the file, if there is one, else `state`. Several
+    processes go on from one state, each having read its own file or none.
 
-    Where lanes are shared out, a process that is a stage behind takes over what the first of the
-    furthest knows; within a stage each goes on with its own lanes. Where processes run in step,
-    all take over what process 0 has.
+    Where lanes are shared out, a process that has exchanged lanes less often takes over what the
+    first of the furthest knows; at the same number each goes on with its own lanes. Where processes
+    run in step, all take over what process 0 has.
     """
-    place, me = store.place, jax.process_index()
-    if not place.several:
-        return
-    stages = [int(said) for said in distributed.exchange(str(store.stage).encode())]
-    source = 0 if place.in_step else stages.index(max(stages))
-    if place.shared_out and len(set(stages)) == 1:
-        return
-    mine = npz.to_bytes(*_contents(store, mark)) if me == source else b""
+    found = load(path, runs, state, mark)
+    state = state if found is None else found
+    placement, me = runs.batch.placement, jax.process_index()
+    if not placement.several:
+        return state
+    syncs = [int(said) for said in distributed.exchange(str(runs.syncs_done).encode())]
+    source = 0 if placement.in_step else syncs.index(max(syncs))
+    if placement.shared_out and len(set(syncs)) == 1:
+        return state
+    mine = npz.to_bytes(*_contents(runs, state, mark)) if me == source else b""
     told = distributed.exchange(mine)[source]
-    if me != source and (place.in_step or stages[me] < stages[source]):
-        executed = store.executed
-        _restore(store, *npz.from_bytes(told))
-        if place.shared_out:  # the bucket in flight was the other's
-            store.flight, store.executed = None, executed
+    if me != source and (placement.in_step or syncs[me] < syncs[source]):
+        executed = runs.executed
+        state = _restore(runs, state, *npz.from_bytes(told))
+        if placement.shared_out:  # the active bucket was the other's
+            runs.active_bucket, runs.executed = None, executed
+    return state

@@ -5,23 +5,40 @@ are in memory once, and the products of its lanes are one product. An empty slot
 lane is a tile of its own.
 """
 
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
 from jaxem.batch import lanes
-from jaxem.batch.state import OnLook, Store, live, put, rows
+from jaxem.batch.lanes import Until
+from jaxem.batch.planning import Plan
+from jaxem.batch.state import Bucket, OnLook, Runs, put, take, unfinished
 from jaxem.core.status import Status
+from jaxem.engine.steps import Control, Run
 
 #: One bucket size is this many times the next: fewer compilations against tighter packing.
 RATIO = 4
 
-#: A full bucket is packed anew when one in so many of its tiles has ended: sooner where that is
-#: cheap, because the lanes share their data.
-SHARED, SEPARATE = 8, 3
+#: A full bucket is packed anew when one in this many of its tiles has ended: sooner where repacking
+#: is cheap, because the lanes share their data.
+REPACK_SHARED, REPACK_SEPARATE = 8, 3
 
-#: Several devices meet after so many steps at most: none is long without lanes while others work.
-TOGETHER = 4
+#: Iterations after which several devices exchange lanes at the latest: none idles for long.
+ITERATIONS_BETWEEN_EXCHANGES = 4
+
+
+@dataclass(frozen=True)
+class Job:
+    """What one call of the scheduler asks of its lanes."""
+
+    runs: Runs
+    control: Control
+    limit: int  # iterations of each lane, at most
+    on_look: OnLook | None = None
+
+    def busy(self, tiles: np.ndarray, least: int) -> np.ndarray:
+        """b[t]: tiles of which more than `least` lanes still have steps to make."""
+        return unfinished(self.runs.run, tiles, self.limit).sum(axis=1) > least
 
 
 def tiles_of(groups: np.ndarray, chosen: np.ndarray, width: int) -> np.ndarray:
@@ -31,8 +48,8 @@ def tiles_of(groups: np.ndarray, chosen: np.ndarray, width: int) -> np.ndarray:
         return chosen.reshape(-1, width)
     order = chosen[np.argsort(groups[chosen], kind="stable")]
     own = groups[order]
-    begun = np.flatnonzero(np.diff(own, prepend=own[0] - 1))
-    within = np.arange(own.size) - np.repeat(begun, np.diff(begun, append=own.size))
+    first = np.flatnonzero(np.diff(own, prepend=own[0] - 1))
+    within = np.arange(own.size) - np.repeat(first, np.diff(first, append=own.size))
     slot = within % width
     number = np.cumsum(slot == 0) - 1
     tiles = np.full((number[-1] + 1, width), -1)
@@ -40,9 +57,12 @@ def tiles_of(groups: np.ndarray, chosen: np.ndarray, width: int) -> np.ndarray:
     return tiles
 
 
-def placed(tiles: np.ndarray, size: int, devices: int) -> tuple[np.ndarray, np.ndarray]:
-    """The tiles dealt to devices in turn, each filled up to `size`: lanes i[devices · size, width],
-    where any lane of the same data set stands for an empty slot, and which are taken b[...]."""
+def deal(tiles: np.ndarray, size: int, devices: int) -> tuple[np.ndarray, np.ndarray]:
+    """The tiles dealt to devices in turn, each device filled up to `size` tiles.
+
+    Returns lanes i[devices · size, width], an empty slot filled with any lane of the same data set,
+    and which slots are taken b[devices · size, width].
+    """
     number = np.arange(len(tiles))
     bucket = np.full((devices * size, tiles.shape[1]), -1)
     bucket[number % devices * size + number // devices] = tiles
@@ -51,103 +71,117 @@ def placed(tiles: np.ndarray, size: int, devices: int) -> tuple[np.ndarray, np.n
     return np.where(taken, bucket, first), taken
 
 
-def pack(store: Store, tiles: np.ndarray, limit: int, on_look: OnLook | None) -> None:
+def pack(job: Job, tiles: np.ndarray) -> None:
     """Run the tiles i[t, width], refilling the bucket and making it smaller, until few lanes of
-    each live."""
-    width, devices = tiles.shape[1], store.place.devices
-    size, least = size_of(store, width), _least(store, width)
-    smallest = size if width > 1 else store.smallest
-    busy = lambda tiles: tiles[live(store, tiles, limit).sum(axis=1) > least]  # noqa: E731
-    flying, waiting = tiles[:0], busy(tiles)
-    if store.flight is None:
+    each are live."""
+    runs, plan = job.runs, job.runs.batch.plan
+    width, devices = tiles.shape[1], runs.batch.placement.devices
+    size, least = size_of(plan, width), least_live(plan, width)
+    smallest = size if width > 1 else plan.smallest
+    running, waiting = tiles[:0], tiles[job.busy(tiles, least)]
+    if runs.active_bucket is None:
         # Full buckets of a smaller size beat a large one that is a quarter empty.
         while len(waiting) < 0.75 * size * devices and size // RATIO >= smallest:
             size //= RATIO
     else:
         # Exactly the bucket that a checkpoint was taken in, ended lanes and all.
-        (flying, size), store.flight = store.flight, None
-        waiting = waiting[~np.isin(waiting[:, 0], flying[:, 0])]
-        _run_bucket(store, flying, size, limit, bool(len(waiting)), on_look)
-    while not store.gate.halted.is_set():
-        flying = busy(flying)
-        free = size * devices - len(flying)
-        flying, waiting = np.concatenate([flying, waiting[:free]]), waiting[free:]
-        if len(flying) <= _enough(store, width, size):
+        bucket, runs.active_bucket = runs.active_bucket, None
+        running, size = bucket.tiles, bucket.size
+        waiting = waiting[~np.isin(waiting[:, 0], running[:, 0])]
+        _run_bucket(job, running, size, bool(len(waiting)))
+    while not runs.shared.stop.is_set():
+        running = running[job.busy(running, least)]
+        free = size * devices - len(running)
+        running, waiting = np.concatenate([running, waiting[:free]]), waiting[free:]
+        if len(running) <= dissolve_at(plan, width, size, devices):
             return
-        while size // RATIO >= max(-(-len(flying) // devices), smallest):
+        while size // RATIO >= max(-(-len(running) // devices), smallest):
             size //= RATIO
-        _run_bucket(store, flying, size, limit, bool(len(waiting)), on_look)
+        _run_bucket(job, running, size, bool(len(waiting)))
 
 
-def size_of(store: Store, width: int) -> int:
-    """Tiles of a full bucket. What is left of larger tiles runs in the smallest, which saves a
-    program."""
-    return -(-store.bucket // width) if width == store.tile else store.smallest
+def size_of(plan: Plan, width: int) -> int:
+    """Tiles of a full bucket. The rest of dissolved tiles runs in the smallest bucket, which saves
+    a program."""
+    return -(-plan.bucket // width) if width == plan.tile else plan.smallest
 
 
-def _least(store: Store, width: int) -> int:
-    """Lanes of a tile that are quicker one by one. Calls too short for a second program run tiles
-    to the end."""
-    if width == 1 or store.smallest == store.bucket:
+def least_live(plan: Plan, width: int) -> int:
+    """A tile with at most this many live lanes is dissolved. Calls too short for a second program
+    run tiles to the end."""
+    if width == 1 or plan.smallest == plan.bucket:
         return 0
     return max(1, 2 * width // 5)
 
 
-def _enough(store: Store, width: int, size: int) -> int:
-    """Busy tiles that are no reason to run the last bucket on: lanes one by one are quicker than a
-    bucket of tiles that is half empty."""
-    return size * store.place.devices // 2 if _least(store, width) else 0
+def dissolve_at(plan: Plan, width: int, size: int, devices: int) -> int:
+    """Number of busy tiles at or below which the last bucket is dissolved and its lanes are packed
+    one by one: that is quicker than a bucket of tiles that is half empty."""
+    return size * devices // 2 if least_live(plan, width) else 0
 
 
-def _run_bucket(store, tiles, size, limit, refill, on_look) -> None:
-    """Run a bucket on each device until repacking pays; lanes come back to the store."""
-    place, devices, width = store.place, store.place.devices, tiles.shape[1]
-    least = _least(store, width)
-    stop_at = _enough(store, width, size)
+def _stop_at(job: Job, tiles: np.ndarray, size: int, refill: bool) -> int:
+    """Number of busy tiles at which repacking pays."""
+    batch, width = job.runs.batch, tiles.shape[1]
+    plan, devices = batch.plan, batch.placement.devices
     if refill:
-        stop_at = len(tiles) - max(1, size * devices // (SHARED if store.grid.shared else SEPARATE))
-    elif width == 1 and size // RATIO >= store.smallest:
-        stop_at = size // RATIO * devices
-    if np.sum(live(store, tiles, limit).sum(axis=1) > least) <= stop_at:
+        ratio = REPACK_SHARED if batch.shares_data else REPACK_SEPARATE
+        return len(tiles) - max(1, size * devices // ratio)
+    if width == 1 and size // RATIO >= plan.smallest:
+        return size // RATIO * devices
+    return dissolve_at(plan, width, size, devices)
+
+
+def _run_bucket(job: Job, tiles: np.ndarray, size: int, refill: bool) -> None:
+    """Run a bucket on each device until repacking pays, and write its lanes back."""
+    runs, batch, width = job.runs, job.runs.batch, tiles.shape[1]
+    placement, devices = batch.placement, batch.placement.devices
+    least, stop_at = least_live(batch.plan, width), _stop_at(job, tiles, size, refill)
+    if np.sum(job.busy(tiles, least)) <= stop_at:
         return  # a checkpoint was taken where this bucket ended
-    lanes_of, taken = placed(tiles, size, devices)
-    runs = rows(store.runs, lanes_of.ravel())
-    runs.status[~taken.ravel()] = Status.PRUNED  # padding: never stepped
-    # One device stops by itself; several go on with what they have until they meet.
-    own_stop, stride = (stop_at, store.stride) if devices == 1 else (0, min(store.stride, TOGETHER))
-    groups = place.spread(store.groups[lanes_of[:, 0]])
-    fixed = store.grid, groups, store.control, limit, own_stop, stride
-    step = lambda runs: lanes.advance(*fixed, runs, least, place.mesh)  # noqa: E731
-    runs, tally = step(place.spread(runs))
-    ids, at = lanes_of[taken], np.flatnonzero(taken)
+    slots, taken = deal(tiles, size, devices)
+    at_start = take(runs.run, slots.ravel())
+    at_start.status[~taken.ravel()] = Status.PRUNED  # padding: never stepped
+    until = Until(job.limit, stop_at, batch.plan.stride, least)
+    if devices > 1:  # several devices go on with the lanes they have until the next exchange
+        until = Until(job.limit, 0, min(batch.plan.stride, ITERATIONS_BETWEEN_EXCHANGES), least)
+    groups = placement.shard(batch.groups[slots[:, 0]])
+
+    def step(run: Run) -> tuple[Run, np.ndarray]:
+        return lanes.advance(batch.grid, groups, job.control, until, run, mesh=placement.mesh)
+
+    run, tally = step(placement.shard(at_start))
+    ids, source, bucket = slots[taken], np.flatnonzero(taken), Bucket(tiles, size)
     while True:
-        # Dispatched before the last one's tally is read; nothing left to do costs nothing.
-        ahead = step(runs)
+        # Dispatched before the last tally is read; a step without live lanes costs nothing.
+        ahead = step(run)
         count, busy = np.sum(np.asarray(tally), axis=0)
-        _count(store, int(count) * size * width)
-        if busy <= stop_at or store.gate.halted.is_set():
+        _count(runs, int(count) * size * width)
+        if busy <= stop_at or runs.shared.stop.is_set():
             break
-        _look(store, (tiles, size), (ids, at, runs), on_look)
-        runs, tally = ahead
+        if job.on_look is not None:
+            _look(runs, bucket, (ids, source, run), job.on_look)
+        run, tally = ahead
     if devices > 1:
-        runs, tally = ahead
-        _count(store, int(np.sum(np.asarray(tally)[:, 0])) * size * width)
-    put(store, ids, at, runs)
-    _look(store, (tiles, size), (ids, at, runs), on_look)
-    store.flight = None
+        run, tally = ahead
+        _count(runs, int(np.sum(np.asarray(tally)[:, 0])) * size * width)
+    put(runs.run, ids, source, run)
+    if job.on_look is not None:
+        _look(runs, bucket, (ids, source, run), job.on_look)
+    runs.active_bucket = None
 
 
-def _count(store: Store, steps: int) -> None:
-    with store.gate.lock:
-        store.executed += steps
+def _count(runs: Runs, lane_iterations: int) -> None:
+    with runs.shared.lock:
+        runs.executed += lane_iterations
 
 
-def _look(store: Store, flight: tuple, back: tuple[Any, Any, Any], on_look: OnLook | None) -> None:
-    """Show the store to the watcher, the lanes in flight written back. Only with one line is it
-    known what was in flight."""
-    if on_look is None:
-        return
-    with store.gate.lock:
-        put(store, *back)
-        store.flight = flight if store.lines == 1 else None
-        on_look(store)
+def _look(
+    runs: Runs, bucket: Bucket, back: tuple[np.ndarray, np.ndarray, Run], on_look: OnLook
+) -> None:
+    """Show the runs to the watcher, the lanes of the bucket written back. Which bucket is active
+    is known only with one thread."""
+    with runs.shared.lock:
+        put(runs.run, *back)
+        runs.active_bucket = bucket if runs.batch.plan.threads == 1 else None
+        on_look(runs)

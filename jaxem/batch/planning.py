@@ -6,42 +6,44 @@ from typing import Any
 
 import jax
 
+from jaxem.core.model_protocol import Cost
+
 #: Without `memory_limit`, this share of what the device has.
-SHARE = 0.25
+SHARE_OF_MEMORY = 0.25
 
 #: Lanes of one data set that run together, at most: beyond, their logits crowd the cache.
 TILE = 10
 
 #: Logits of one block, in bytes, that stay in a CPU's cache between the two matrix products.
-CACHE = 1 << 22
+CACHE_BYTES = 1 << 22
 
 #: Bytes for the responsibilities of lanes that are initialised together, on a CPU.
-SEEDING = 1 << 27
+SEEDING_BYTES = 1 << 27
 
 #: Columns (lanes × components) from which a CPU's matrix product runs at full speed; and from which
 #: it runs at nine tenths of that.
-COLUMNS, NARROW = 512, 128
+COLUMNS_FULL_SPEED, COLUMNS_NINE_TENTHS = 512, 128
 
 #: Buckets in work at once on a CPU, at most: what the host does for them is done one at a time.
-MOST = 8
+MAX_THREADS = 8
 
 #: Lanes from which a second bucket size is compiled so that the last ones do not wait for the
 #: slowest of a full one.
-MANY = 512
+LANES_WORTH_TWO_SIZES = 512
 
 #: Responsibilities of a step beside which dispatching it is small, on a CPU.
-STEP = 1 << 19
+RESPONSIBILITIES_WORTH_A_DISPATCH = 1 << 19
 
-#: Starts × responsibilities × (features + SOFTMAX) of a call on a CPU whose steps are worth a
+#: Starts × responsibilities × (features + SOFTMAX_COST) of a call on a CPU whose steps are worth a
 #: second program, for the full bucket beside the narrow one; 16 times that, a third for the last
 #: lanes.
-LONG = 1 << 30
+WORK_WORTH_TWO_PROGRAMS = 1 << 30
 
 #: What a responsibility costs beside its two products, in features.
-SOFTMAX = 23
+SOFTMAX_COST = 23
 
 #: Responsibilities per step that fill an accelerator, or amortise a CPU's dispatch.
-FULL = {"cpu": 1 << 21, "gpu": 1 << 28, "tpu": 1 << 27}
+RESPONSIBILITIES_THAT_FILL = {"cpu": 1 << 21, "gpu": 1 << 28, "tpu": 1 << 27}
 
 
 @dataclass(frozen=True)
@@ -53,37 +55,40 @@ class Plan:
     at_once: int  # lanes that are initialised together
     smallest: int  # smallest bucket worth having
     stride: int  # iterations between two looks of the host: about a second of work
-    lines: int = 1  # buckets in work at once
+    threads: int = 1  # buckets in work at once
     tile: int = 1  # lanes of one data set among many that run together
 
 
-def plan(
-    n: int,
-    width: int,
-    k: int,
-    lanes: int,
-    itemsize: int,
-    shared: bool,
-    limit: int | None = None,
-    chunks: int = 0,
-    platform: str | None = None,
-    devices: int = 1,
-    starts: int = 1,
+@dataclass(frozen=True)
+class Shape:
+    """What there is to plan for."""
+
+    rows: int  # of each data set, or of one device's part
+    cost: Cost  # what the model holds per row
+    starts: int  # lanes of each data set
+    sets: int  # data sets
+    itemsize: int
+    shared: bool = True  # one data set, whose rows all lanes share
+    chunks: int = 0  # partial sums of each lane that the fused kernel writes
+
+
+def plan_batch(
+    shape: Shape, limit: int | None = None, platform: str | None = None, devices: int = 1
 ) -> Plan:
-    """Sizes for `lanes` fits of k components with `width` features on n rows each, per device
-    where `devices` of a platform (None: JAX's default) share the lanes. Separate data sets have
-    `starts` lanes each.
+    """Sizes for the lanes of a call, per device where `devices` of a platform (None: JAX's default)
+    share the lanes.
 
     `limit` in bytes bounds blocks, lane states and, for separate data sets, the copies of their
-    rows. `chunks` partial sums of each lane, padded to powers of two, are what the fused kernel
-    writes. ValueError, with the minimum, when not even one lane with one row per block fits.
+    rows. ValueError, with the minimum, when not even one lane with one row per block fits.
     """
+    n, k, width, itemsize = shape.rows, shape.cost.per_unit, shape.cost.features, shape.itemsize
+    shared, starts, lanes = shape.shared, shape.starts, shape.starts * shape.sets
     kind = platform or jax.default_backend()
     limit = memory(kind, devices) if limit is None else limit
     lanes = -(-lanes // devices)
-    full = FULL.get(kind, FULL["gpu"])
+    full = RESPONSIBILITIES_THAT_FILL.get(kind, RESPONSIBILITIES_THAT_FILL["gpu"])
     # Parameters, statistics, an accelerator's memory; and partial sums.
-    state = (16 + 4 * chunks) * k * width * itemsize
+    state = (16 + 4 * shape.chunks) * k * width * itemsize
     own = 0 if shared else 3 * n * (width + 1) * itemsize
     least = state + own + (width + 4 * k) * itemsize
     tile = 1 if shared else -(-starts // -(-starts // TILE))
@@ -97,31 +102,35 @@ def plan(
         bucket, smallest = _shared_on_cpu(lanes, n, k, width)
     else:
         # Rows, features and logits of a bucket stay in cache from one iteration to the next.
-        wish = _power_of_two(2 * CACHE * tile // (n * (width + 3 * k * tile) * itemsize))
-        wish = wish // 2 if tile == 1 else min(wish, max(MANY, _power_of_two(lanes) // 8))
+        wish = _power_of_two(2 * CACHE_BYTES * tile // (n * (width + 3 * k * tile) * itemsize))
+        wish = (
+            wish // 2
+            if tile == 1
+            else min(wish, max(LANES_WORTH_TWO_SIZES, _power_of_two(lanes) // 8))
+        )
         bucket = min(max(wish, 1), _power_of_two(lanes))
-        smallest = bucket // 4 if lanes >= MANY else bucket
-    lines = 1 if shared else _lines(kind, devices, -(-lanes // bucket))
-    while bucket > 1 and lines * bucket * (state + own) > limit // 2:
+        smallest = bucket // 4 if lanes >= LANES_WORTH_TWO_SIZES else bucket
+    threads = 1 if shared else _threads(kind, devices, -(-lanes // bucket))
+    while bucket > 1 and threads * bucket * (state + own) > limit // 2:
         bucket //= 2
-    block = min(limit // 4, CACHE if kind == "cpu" else limit // 4)
-    per_row = lines * (width + 3 * bucket * k) * itemsize
+    block = min(limit // 4, CACHE_BYTES if kind == "cpu" else limit // 4)
+    per_row = threads * (width + 3 * bucket * k) * itemsize
     rows = max(1, min(n, max(block // (bucket * k * itemsize), 64), limit // 4 // per_row))
-    seeding = min(limit // 4, SEEDING if kind == "cpu" else limit // 4)
+    seeding = min(limit // 4, SEEDING_BYTES if kind == "cpu" else limit // 4)
     at_once = max(1, min(bucket, seeding // (n * (5 * k + 4) * itemsize)))
     smallest = max(1, min(smallest, bucket))
     stride = max(1, min(64, (full << 9) // (bucket * n * k)))
-    return Plan(bucket, rows, at_once, smallest, stride, lines, min(tile, bucket))
+    return Plan(bucket, rows, at_once, smallest, stride, threads, min(tile, bucket))
 
 
-def _lines(kind: str, devices: int, buckets: int) -> int:
+def _threads(kind: str, devices: int, buckets: int) -> int:
     """Buckets in work at once, for separate data: one a core, of a CPU that is one device. XLA
     spreads large products over the cores by itself, but not many small ones."""
     if kind != "cpu" or devices > 1:
         return 1
     known = hasattr(os, "sched_getaffinity")  # not on macOS and Windows
     cores = len(os.sched_getaffinity(0)) if known else os.cpu_count() or 1
-    return max(1, min(MOST, cores, buckets))
+    return max(1, min(MAX_THREADS, cores, buckets))
 
 
 def _on_accelerator(wish: int, lanes: int, size: int, full: int) -> tuple[int, int]:
@@ -133,14 +142,17 @@ def _on_accelerator(wish: int, lanes: int, size: int, full: int) -> tuple[int, i
 def _shared_on_cpu(lanes: int, n: int, k: int, width: int) -> tuple[int, int]:
     """The bucket, and the smallest one. Each size is a program to compile, which takes as long as
     most fits do: a short call has one, narrow enough that few lanes wait for the slowest."""
-    wide, narrow = _power_of_two(-(-COLUMNS // k)), _power_of_two(-(-NARROW // k))
-    work = lanes * n * k * (width + SOFTMAX)
-    if work > LONG:
-        bucket, smallest = wide, narrow if work <= 16 * LONG else narrow // 4
+    wide, narrow = (
+        _power_of_two(-(-COLUMNS_FULL_SPEED // k)),
+        _power_of_two(-(-COLUMNS_NINE_TENTHS // k)),
+    )
+    work = lanes * n * k * (width + SOFTMAX_COST)
+    if work > WORK_WORTH_TWO_PROGRAMS:
+        bucket, smallest = wide, narrow if work <= 16 * WORK_WORTH_TWO_PROGRAMS else narrow // 4
     else:
-        steps = _power_of_two(-(-STEP // (n * k)))
+        steps = _power_of_two(-(-RESPONSIBILITIES_WORTH_A_DISPATCH // (n * k)))
         bucket = max(narrow, min(wide, steps, _power_of_two(lanes // 16)))
-        smallest = bucket // 4 if MANY <= lanes < 16 * bucket else bucket
+        smallest = bucket // 4 if LANES_WORTH_TWO_SIZES <= lanes < 16 * bucket else bucket
     return min(bucket, _power_of_two(lanes)), smallest
 
 
@@ -149,8 +161,10 @@ def memory(platform: str | None = None, devices: int = 1) -> int:
     memory."""
     stats = jax.local_devices(backend=platform)[0].memory_stats()
     if stats and "bytes_limit" in stats:
-        return int(SHARE * stats["bytes_limit"])
-    return int(SHARE * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")) // devices
+        return int(SHARE_OF_MEMORY * stats["bytes_limit"])
+    return (
+        int(SHARE_OF_MEMORY * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")) // devices
+    )
 
 
 def exhausted(error: Exception) -> bool:
@@ -158,13 +172,13 @@ def exhausted(error: Exception) -> bool:
     return "RESOURCE_EXHAUSTED" in str(error) or "out of memory" in str(error).lower()
 
 
-def too_small(x: Any, k: int, error: Exception) -> str:
+def too_small(x: Any, error: Exception) -> str:
     """What to say where even one fit, a few rows at a time, is too much for a device."""
     device = next(iter(x.devices()))
     stats = device.memory_stats() or {}
     has = f"{stats['bytes_limit']:,} bytes" if "bytes_limit" in stats else "unknown memory"
     return (
-        f"out of device memory with one fit of {k} components at a time: x {x.dtype}{[*x.shape]} "
+        f"out of device memory with one fit at a time: x {x.dtype}{[*x.shape]} "
         f"takes {x.nbytes:,} bytes, its blocks and standardised copy twice as much again, and "
         f"{device} has {has} ({str(error).splitlines()[0]}). Free that device of other work, use "
         "float32, spread the rows over several devices (jaxem.shard_rows), or give fewer rows."

@@ -1,5 +1,10 @@
-"""Problems ready for the batch engine: data in their frames, sizes, the store of their lanes."""
+"""A problem posed: one model and data sets, judged, in standard units, on the devices.
 
+`fit` poses one data set, whose rows all lanes share; `fit_many` poses several of one length, each
+with lanes of its own. From a `Problem` on, all doors go one way.
+"""
+
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -8,90 +13,159 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxem.batch import planning, scheduler
-from jaxem.batch.lanes import Grid
-from jaxem.batch.state import Store
+from jaxem.batch.lanes import Grid, scaled
+from jaxem.batch.planning import Plan, Shape
+from jaxem.batch.state import Batch
+from jaxem.core.capabilities import provides
 from jaxem.core.compiled import jitted
-from jaxem.core.pytree import replace
+from jaxem.core.model_protocol import Compute, Model, Rescalable
+from jaxem.core.settings import DEFAULT_SETTINGS, Settings
+from jaxem.data import ragged
 from jaxem.data.data import Data
-from jaxem.data.scaling import Frame, frame_of, standardize, standardized_model
+from jaxem.data.scaling import Scaling, standardize
 from jaxem.devices import distributed
-from jaxem.devices.placement import HERE, Place
-from jaxem.devices.rows import on_all, over_processes, spread_data
-from jaxem.engine.finish import cast
-from jaxem.engine.loop import width_of
+from jaxem.devices.placement import DEFAULT, Placement
+from jaxem.devices.rows import as_label, on_all, over_processes, spread_data
+from jaxem.engine.finish import in_standard_units
+from jaxem.engine.loop import compute_for
+from jaxem.engine.steps import Control
 from jaxem.kernels import row_layout
 
 
-def framed(model, raw: tuple) -> tuple[Frame, Data]:
-    """The frame of x, sample weights and labels on the host, and the data in it."""
-    x, weight, labels = raw
-    total = distributed.total if over_processes(model.mesh) else None
-    frame = frame_of(model.family, x, weight, total)
-    z = standardize(x, frame)
-    if model.mesh is None:
-        return frame, host_data(z, weight, labels)
-    weight = np.ones(len(x), x.dtype) if weight is None else np.asarray(weight, x.dtype)
-    labels = None if labels is None else np.asarray(labels, np.int32)
-    return frame, spread_data(model.mesh, z, weight, labels)
+@dataclass(frozen=True)
+class Resources:
+    """What a call may use: memory in bytes (None: a share of what there is), devices, and how it
+    was asked to compute."""
+
+    memory_limit: int | None = None
+    placement: Placement = DEFAULT
+    asked: Settings = DEFAULT_SETTINGS
+    pad_to: int | None = None  # latent values that are computed; None: those of the model
 
 
-def plan_for(
-    model, data: Data, n_starts: int, limit: int | None, groups: int = 0, place: Place = HERE
-) -> planning.Plan:
-    """Sizes for lanes that share one data set, or (groups > 0) for lanes with data of their own."""
-    n, width = data.x.shape[-2], width_of(model, data)
-    n = n if model.mesh is None else -(-n // model.mesh.size)
-    lanes = n_starts * max(groups, 1)
-    size = data.x.dtype.itemsize
-    chunks = row_layout(n)[0] if model.kernel == "fused" else 0
-    where = chunks, place.platform, place.devices, n_starts
-    return planning.plan(n, width, model.n_components, lanes, size, groups == 0, limit, *where)
+@dataclass(frozen=True)
+class Problem:
+    """One model and the data sets of one call that run in the same programs."""
+
+    model: Model  # in the units of the data
+    host: list[Data]  # the data sets as they were given, judged, on the host
+    data: Data  # in standard units on the devices, x f[n, d], or f[s, m, d] where not `shared`
+    scaling: Scaling  # f[d], or f[s, d]
+    names: np.ndarray  # i[s], numbers of the data sets in the call, for the random keys
+    shared: bool  # one data set, whose rows all lanes share
+
+    def alone(self, i: int) -> "Problem":
+        """The i-th data set by itself, its rows shared by all its lanes."""
+        data, scaling = jax.tree.map(lambda leaf: leaf[i], (self.data, self.scaling))
+        host, names = self.host[i : i + 1], self.names[i : i + 1]
+        return Problem(self.model, host, data, scaling, names, shared=True)
 
 
-def one_data_set(
-    model, data: Data, frame: Frame, n_starts: int, control, plan, place: Place = HERE
-) -> Store:
-    """The store of lanes that share one data set."""
-    inner = cast(standardized_model(model, frame), data.x.dtype)
-    inner, frame = on_all(model.mesh, (inner, frame))
-    grid = scheduler.placed(Grid(inner, data, None, frame, shared=True), place, plan.rows)
-    starts = np.arange(n_starts)
-    sizes = plan.bucket, plan.smallest
-    how: Any = dict(stride=plan.stride, place=place, rows=plan.rows, lines=plan.lines)
-    return Store(grid, control, 0 * starts, starts, *sizes, at_once=plan.at_once, **how)
+def pose(model: Model, data: Data, dtype: Any, name: int = 0) -> Problem:
+    """The problem of one data set, in float64 or float32 (`dtype`)."""
+    x = np.asarray(data.x, dtype)
+    weight = np.asarray(data.weight, dtype)
+    total = distributed.total if over_processes(data.mesh) else None
+    scalings = _scalings(model, x[None], weight[None], total)
+    scaling = Scaling(scalings.shift[0], scalings.scale[0])
+    z, label = standardize(x, scaling), as_label(data.label)
+    if data.mesh is None:
+        label = None if label is None else jnp.asarray(label)
+        placed = Data(jnp.asarray(z), jnp.asarray(weight), label)
+    else:
+        placed = spread_data(data.mesh, z, weight, label)
+    return Problem(model, [data], placed, scaling, np.array([name]), shared=True)
 
 
-def host_data(x: np.ndarray, weight: Any, label: Any) -> Data:
-    """`Data` of x's dtype."""
-    weight = np.ones(len(x), x.dtype) if weight is None else np.asarray(weight, x.dtype)
-    label = None if label is None else np.asarray(label, np.int32)
+def pose_many(
+    model: Model, sets: list[Data], names: np.ndarray, length: int, dtype: Any
+) -> Problem:
+    """The problem of several data sets, padded to one length by rows of weight 0."""
+    x, weight, label = ragged.pad(sets, length, dtype)
+    scaling = _scalings(model, x, weight, None)
+    z = standardize(x, scaling, out=x)
     known = None if label is None else jnp.asarray(label)
-    return Data(jnp.asarray(x), jnp.asarray(weight), known)
+    data = Data(jnp.asarray(z), jnp.asarray(weight), known)
+    return Problem(model, sets, data, scaling, names, shared=False)
 
 
-def many_data_sets(model, data, frame, n_starts, control, plan, own, place: Place = HERE) -> Store:
-    """The store of lanes with data of their own; `own` are the numbers of the data sets."""
-    frame = jax.tree.map(jnp.asarray, frame)
-    models, prepared = _prepare_each(model, frame, data, plan.rows)
-    grid = place.whole(Grid(models, data, prepared, frame, shared=False))
-    groups = np.repeat(np.arange(len(own)), n_starts)
-    starts = np.tile(np.arange(n_starts), len(own))
-    how: Any = dict(stride=plan.stride, place=place, rows=plan.rows, lines=plan.lines)
-    sizes: Any = dict(bucket=plan.bucket, smallest=plan.smallest, tile=plan.tile)
-    store = Store(grid, control, groups, starts, at_once=plan.at_once, **sizes, **how)
-    return replace_sets(store, np.repeat(own, n_starts))
+def _scalings(model: Model, x: np.ndarray, weight: np.ndarray, total: Any) -> Scaling:
+    """The scalings f[s, d] of x f[s, n, d]; 0 and 1 for models that have no use for one."""
+    if provides(type(model), Rescalable):
+        return model.host_scaling(x, weight, total)
+    shape = len(x), x.shape[-1]
+    return Scaling(np.zeros(shape, x.dtype), np.ones(shape, x.dtype))
 
 
-@partial(jitted, static_argnames="rows")
-def _prepare_each(model, frame, data, rows):
-    def one(frame, data):
-        inner = cast(standardized_model(model, frame), data.x.dtype)
-        return inner, replace(inner.prepare(data, rows), frame=frame)
+def batch_of(
+    problem: Problem,
+    n_starts: int,
+    control: Control,
+    resources: Resources,
+    room: int | None = None,
+) -> Batch:
+    """The batch of `n_starts` lanes of every data set, in sizes for `room` lanes (None: as many),
+    so that calls with fewer run the same programs."""
+    sets, placement = len(problem.names), resources.placement
+    model, active = _padded(problem.model, resources.pad_to)
+    room = n_starts if room is None else room
+    compute = compute_for(model, problem.data, room, resources.asked, placement.platform)
+    plan = plan_of(problem, model, compute, room, resources)
+    groups = np.repeat(np.arange(sets), n_starts)
+    starts = np.tile(np.arange(n_starts), sets)
+    if problem.shared:
+        grid = _shared_grid(model, problem, compute, placement, plan.rows)
+    else:
+        grid = _grid_of_many(model, problem, compute, placement, plan.rows)
+    names = problem.names[groups]
+    return Batch(grid, control, plan, groups, starts, names, placement, active)
 
-    return jax.vmap(one)(frame, data)
+
+def _padded(model: Model, size: int | None) -> tuple[Model, int | None]:
+    """The model with latent values to be switched off, and how many stay on; None for all."""
+    if size is None:
+        return model, None
+    own = model.size()
+    return (model if size == own else model.padded(size)), own
 
 
-def replace_sets(store: Store, numbers: np.ndarray) -> Store:
-    """The store with the data sets' numbers among all, which decide the random keys."""
-    store.sets = np.broadcast_to(numbers, store.groups.shape)
-    return store
+def plan_of(
+    problem: Problem, model: Model, compute: Compute, n_starts: int, resources: Resources
+) -> Plan:
+    """Sizes for lanes that share one data set, or for lanes with data of their own."""
+    data, placement = problem.data, resources.placement
+    n = data.x.shape[0] if problem.shared else data.x.shape[1]
+    n = n if data.mesh is None else -(-n // data.mesh.size)
+    sets = 1 if problem.shared else len(problem.names)
+    cost = model.cost(data.x.shape[-1], data.x.dtype)
+    chunks = row_layout(n)[0] if compute.kernel == "fused" else 0
+    shape = Shape(n, cost, n_starts, sets, data.x.dtype.itemsize, problem.shared, chunks)
+    return planning.plan_batch(shape, resources.memory_limit, placement.platform, placement.devices)
+
+
+def _shared_grid(
+    model: Model, problem: Problem, compute: Compute, placement: Placement, rows: int
+) -> Grid:
+    data = problem.data
+    inner = in_standard_units(model, problem.scaling, data.x.dtype)
+    inner, scaling = on_all(data.mesh, (inner, problem.scaling))
+    grid = Grid(inner, data, None, scaling, shared=True, compute=compute)
+    return scheduler.on_devices(grid, placement, rows)
+
+
+def _grid_of_many(
+    model: Model, problem: Problem, compute: Compute, placement: Placement, rows: int
+) -> Grid:
+    scaling = jax.tree.map(jnp.asarray, problem.scaling)
+    models, prepared = _prepare_each(model, scaling, problem.data, rows, compute)
+    grid = Grid(models, problem.data, prepared, scaling, shared=False, compute=compute)
+    return placement.replicate(grid)
+
+
+@partial(jitted, static_argnames=("rows", "compute"))
+def _prepare_each(model, scaling, data, rows, compute):
+    def of_one(scaling, data):
+        inner = in_standard_units(model, scaling, data.x.dtype)
+        return inner, scaled(inner, inner.prepare(data, rows, compute), scaling)
+
+    return jax.vmap(of_one)(scaling, data)

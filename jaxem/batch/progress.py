@@ -51,7 +51,7 @@ def line(store: Any, seconds: float) -> str:
     sound = np.isin(status, SOUND)
     if sound.any():
         point = store.runs.point
-        best = (point.level + point.rest + point.log_prior)[sound].max()
+        best = (point.ll_reference + point.ll_offset + point.log_prior)[sound].max()
         text += f", best mean objective {best:.6g}"
     if done:
         text += f", about {seconds * (total - done) / done:.0f} s left"

@@ -1,193 +1,230 @@
 """Many lanes at the machine's own speed: buckets, packing, refill.
 
-Lanes wait in a store on the host; a bucket of them runs on the device in one compiled loop, which
-returns as soon as repacking pays: finished lanes leave, waiting ones take their place, and when
-none waits the survivors move to a smaller bucket. Lanes of one data set among many run as a tile
-until few of them are left, then one by one. A lane's numbers depend on its own start and data
-alone; who runs beside it changes nothing but roundings.
+Lanes wait on the host; a bucket of them runs on the device in one compiled loop, which returns as
+soon as repacking pays: finished lanes leave, waiting ones take their slots, and when none waits the
+survivors move to a smaller bucket. Lanes of one data set among many run as a tile until few of them
+are left, then one by one. A lane's numbers depend on its own start and data alone; the other lanes
+of its bucket change nothing but roundings.
 
 Several devices each run a bucket of their own in one program, in which nothing is exchanged;
-whenever they meet, the lanes that live are dealt out anew, as many to each. Several processes each
-advance their share of the lanes, and then tell one another where these ended.
+whenever they meet, the live lanes are spread over them anew. Several processes each advance their
+share of the lanes, and then exchange the results.
 """
 
 import warnings
 from collections.abc import Callable
+from dataclasses import replace as with_fields
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import numpy as np
 
 from jaxem.batch import lanes, packing, planning
-from jaxem.batch.lanes import Grid
-from jaxem.batch.state import OnLook, Store, live, put, rows
-from jaxem.batch.threads import abreast, dealt
+from jaxem.batch.lanes import Grid, LaneIds
+from jaxem.batch.state import Batch, OnLook, Runs, put, take, unfinished
+from jaxem.batch.threads import run_in_threads, split_among
 from jaxem.core.pytree import replace
 from jaxem.devices import distributed
-from jaxem.devices.placement import Place
+from jaxem.devices.placement import Placement
+from jaxem.engine.steps import Control
 
-#: Rows of a block that are few enough, when memory has run out.
-FEWEST = 64
+#: Smallest block of rows that is tried after out-of-memory.
+SMALLEST_BLOCK = 64
 
-
-def placed(grid: Grid, place: Place, block: int) -> Grid:
-    """The grid with blocks of so many rows, on every device of the place."""
-    return place.whole(lanes.prepare(grid, block))
+Result = TypeVar("Result")
 
 
-def begin(store: Store, params: Any) -> None:
-    """Put every lane at given parameters, lane axis leading."""
-    place = store.place
-
-    def one(part, groups):
-        given = place.spread(rows(params, part))
-        return lanes.begin(store.grid, groups, given, store.control, mesh=place.mesh)
-
-    store.runs = _by_bucket(store, one)
+def on_devices(grid: Grid, placement: Placement, block: int) -> Grid:
+    """The grid in blocks of `block` rows, on every device of the placement."""
+    return placement.replicate(lanes.prepare(grid, block))
 
 
-def seed(store: Store, key: jax.Array, init: Any) -> None:
-    """Put every lane at its own start by the initialiser."""
-    mesh = store.place.mesh
+def start_at(batch: Batch, params: Any) -> Runs:
+    """Runs of every lane from given parameters, lane axis leading."""
+    runs = Runs(batch)
 
-    def one(part, groups):
-        how = key, store.active, init, min(store.at_once, store.bucket)
-        params = lanes.seed(store.grid, groups, *_named(store, part, groups), *how, mesh=mesh)
-        return lanes.begin(store.grid, groups, params, store.control, mesh=mesh)
+    def start(part: np.ndarray, groups: Any) -> Any:
+        given = batch.placement.shard(take(params, part))
+        mesh = batch.placement.mesh
+        return lanes.start(runs.batch.grid, groups, given, batch.control, mesh=mesh)
 
-    store.runs = _by_bucket(store, one)
-
-
-def regroup(store: Store, chosen: np.ndarray, parents: np.ndarray) -> Any:
-    """Runs that start where a split and a merge lead from the parents of the chosen lanes, i[lanes]
-    of all lanes."""
-    mesh = store.place.mesh
-    # As much again as responsibilities takes what is weighed for each component.
-    at_once = max(1, min(store.at_once // 2, store.bucket))
-
-    def one(part, groups):
-        begun = store.place.spread(rows(store.runs.point.params, parents[part]))
-        how = begun, store.key, store.generation, at_once
-        params = lanes.regroup(store.grid, groups, *_named(store, part, groups), *how, mesh=mesh)
-        return lanes.begin(store.grid, groups, params, store.control, mesh=mesh)
-
-    return _by_bucket(store, one, chosen)
+    runs.run = _by_bucket(runs, start)
+    return runs
 
 
-def _named(store: Store, part: np.ndarray, groups: Any) -> tuple[Any, Any]:
-    """The data sets' numbers among all, and the starts', which decide the random keys."""
-    names = groups if store.sets is None else store.place.spread(store.sets[part])
-    return names, store.place.spread(store.starts[part])
+def start_random(batch: Batch, key: Any, init: Any) -> Runs:
+    """Runs of every lane from its own start by the initialiser."""
+    runs, mesh = Runs(batch), batch.placement.mesh
+
+    def start(part: np.ndarray, groups: Any) -> Any:
+        own = runs.batch  # with smaller sizes once memory has run out
+        at_once = min(own.plan.at_once, own.plan.bucket)
+        ids = _ids(own, part, groups)
+        drawn = lanes.draw_starts(own.grid, ids, key, own.active, init, at_once, mesh=mesh)
+        return lanes.start(own.grid, groups, drawn, own.control, mesh=mesh)
+
+    runs.run = _by_bucket(runs, start)
+    return runs
 
 
-def spurious(store: Store) -> np.ndarray:
-    """b[lanes, 2]: the lane stands at a spurious maximum; or near one."""
-    return _by_bucket(store, partial(_look_at, lanes.spurious, store))
+def propose(runs: Runs, chosen: np.ndarray, parents: np.ndarray, key: Any, generation: int) -> Any:
+    """Runs of the chosen lanes that start where a split and a merge lead from their parents,
+    i[lanes] of all lanes."""
+    mesh = runs.batch.placement.mesh
+
+    def start(part: np.ndarray, groups: Any) -> Any:
+        own = runs.batch
+        # A proposal weighs each component with as many numbers as its responsibilities.
+        at_once = max(1, min(own.plan.at_once // 2, own.plan.bucket))
+        begun = own.placement.shard(take(runs.run.point.params, parents[part]))
+        ids = _ids(own, part, groups)
+        drawn = lanes.propose(own.grid, ids, begun, key, generation, at_once, mesh=mesh)
+        return lanes.start(own.grid, groups, drawn, own.control, mesh=mesh)
+
+    return _by_bucket(runs, start, chosen)
 
 
-def conclude(store: Store, dtype: Any = None, chosen: np.ndarray | None = None) -> Any:
+def _ids(batch: Batch, part: np.ndarray, groups: Any) -> LaneIds:
+    shard = batch.placement.shard
+    return LaneIds(groups, shard(batch.names[part]), shard(batch.starts[part]))
+
+
+def spurious(runs: Runs) -> np.ndarray:
+    """b[lanes, 2]. Column 0: at a spurious maximum; column 1: near one."""
+    if runs.batch.control.assignment != "soft":  # no likelihood that could be spuriously high
+        return np.zeros((len(runs.batch.groups), 2), bool)
+    return _by_bucket(runs, partial(_of_runs, lanes.spurious, runs))
+
+
+def conclude(runs: Runs, dtype: Any = None, chosen: np.ndarray | None = None) -> Any:
     """The `Fit` of the chosen lanes (None: all), NumPy leaves, lane axis leading, and their
     condition f[lanes]; as fits whose parameters are to be reported in `dtype`."""
-    look = partial(_look_at, partial(lanes.conclude, dtype=dtype), store)
-    return _by_bucket(store, look, chosen)
+    program = partial(lanes.conclude, control=runs.batch.control, dtype=dtype)
+    return _by_bucket(runs, partial(_of_runs, program, runs), chosen)
 
 
-def _look_at(program: Callable, store: Store, part, groups) -> Any:
-    runs = store.place.spread(rows(store.runs, part))
-    return program(store.grid, groups, runs, mesh=store.place.mesh)
+def _of_runs(program: Callable, runs: Runs, part: np.ndarray, groups: Any) -> Any:
+    placement = runs.batch.placement
+    at = placement.shard(take(runs.run, part))
+    return program(runs.batch.grid, groups, at, mesh=placement.mesh)
 
 
-def advance(store: Store, chosen: np.ndarray, limit: int, on_look: OnLook | None = None) -> None:
-    """Run the chosen lanes until each has ended or made `limit` iterations; of several processes,
-    each its share."""
-    own = store.place.share(chosen)
+def advance(
+    runs: Runs,
+    chosen: np.ndarray,
+    limit: int,
+    on_look: OnLook | None = None,
+    remaining: float | None = None,
+) -> None:
+    """Run the chosen lanes until each has ended or made `limit` iterations.
 
-    def all_lines():
-        tiles = packing.tiles_of(store.groups, own, store.tile)
-        tiles = tiles[np.any(live(store, tiles, limit), axis=1)]
-        work = partial(_advance, store, limit=limit, on_look=on_look)
-        abreast(work, dealt(tiles, packing.size_of(store, store.tile), store.lines), store.gate)
+    `remaining`: nats that a run may have left to gain where it ends (None: as `tol` alone says).
+    Several processes run their share each.
+    """
+    if chosen.size == 0:
+        return
+    placement = runs.batch.placement
+    own = placement.own_share(chosen)
+    control = runs.batch.control
+    control = control if remaining is None else replace(control, remaining=remaining)
 
-    within_memory(store, all_lines)
-    if store.place.shared_out:
-        ended = distributed.join(chosen.size, rows(store.runs, own))
-        put(store, chosen, np.arange(chosen.size), ended)
-        store.stage += 1
+    def in_threads() -> None:
+        plan = runs.batch.plan
+        tiles = packing.tiles_of(runs.batch.groups, own, plan.tile)
+        tiles = tiles[np.any(unfinished(runs.run, tiles, limit), axis=1)]
+        work = partial(_advance, runs, control=control, limit=limit, on_look=on_look)
+        parts = split_among(tiles, packing.size_of(plan, plan.tile), plan.threads)
+        run_in_threads(work, parts, runs.shared)
+
+    within_memory(runs, in_threads)
+    if placement.shared_out:
+        ended = distributed.join(chosen.size, take(runs.run, own))
+        put(runs.run, chosen, np.arange(chosen.size), ended)
+        runs.syncs_done += 1
 
 
-def within_memory(store: Store, work: Callable) -> Any:
+def within_memory(runs: Runs, work: Callable[[], Result]) -> Result:
     """`work()`; again with fewer lanes and rows at once while the device's memory does not do.
-    MemoryError, with the budget, when one lane is too many; RuntimeError where a process that
-    runs in step with this one is gone."""
+
+    Raises MemoryError, with the budget, when one lane is too many, and RuntimeError where a process
+    that runs in step with this one is gone.
+    """
+    in_step = runs.batch.placement.in_step
     while True:
         try:
             return work()
         except (jax.errors.JaxRuntimeError, ValueError) as error:
-            if store.place.in_step and distributed.is_loss(error):
+            if in_step and distributed.is_loss(error):
                 message = f"{distributed.LOST} ({distributed.first_line(error)})"
                 raise RuntimeError(message) from error
             if isinstance(error, ValueError) or not planning.exhausted(error):
                 raise
-            if store.place.in_step:  # the others would not know
-                model, x = store.grid.model, store.grid.data.x
-                raise MemoryError(planning.too_small(x, model.n_components, error)) from error
-            _shrink(store, error)
+            if in_step:  # the other processes would not know
+                x = runs.batch.grid.data.x
+                raise MemoryError(planning.too_small(x, error)) from error
+            runs.batch, runs.active_bucket = _smaller(runs.batch, error), None
 
 
-def _shrink(store: Store, error: Exception) -> None:
-    model, data = store.grid.model, store.grid.data
-    if store.bucket == 1 and store.rows <= FEWEST:
-        raise MemoryError(planning.too_small(data.x, model.n_components, error)) from error
-    store.bucket = max(1, store.bucket // packing.RATIO)
-    store.smallest, store.tile = min(store.smallest, store.bucket), min(store.tile, store.bucket)
-    store.rows = max(min(FEWEST, store.rows), store.rows // packing.RATIO)
+def _smaller(batch: Batch, error: Exception) -> Batch:
+    """The batch with a quarter of the lanes and rows at once."""
+    plan = batch.plan
+    if plan.bucket == 1 and plan.rows <= SMALLEST_BLOCK:
+        raise MemoryError(planning.too_small(batch.grid.data.x, error)) from error
+    bucket = max(1, plan.bucket // packing.RATIO)
+    rows = max(min(SMALLEST_BLOCK, plan.rows), plan.rows // packing.RATIO)
     warnings.warn(
         f"out of device memory ({distributed.first_line(error)}); the fit goes on with "
-        f"{store.bucket} lanes and blocks of {store.rows} rows at once. A smaller memory_limit= "
+        f"{bucket} lanes and blocks of {rows} rows at once. A smaller memory_limit= "
         "chooses such sizes from the start.",
         RuntimeWarning,
         stacklevel=2,
     )
-    bare = replace(store.grid, prepared=None)
-    store.grid, store.flight = placed(bare, store.place, store.rows), None
+    smallest, tile = min(plan.smallest, bucket), min(plan.tile, bucket)
+    plan = with_fields(plan, bucket=bucket, smallest=smallest, tile=tile, rows=rows)
+    grid = on_devices(replace(batch.grid, prepared=None), batch.placement, rows)
+    return with_fields(batch, grid=grid, plan=plan)
 
 
-def _advance(store: Store, tiles: np.ndarray, limit: int, on_look: OnLook | None) -> None:
-    """Run tiles while many of a tile's lanes live, then what is left of them lane by lane."""
-    flight = store.flight
-    if flight is None or flight[0].shape[1] == store.tile:
-        packing.pack(store, tiles, limit, on_look)
-    if store.tile > 1:
-        packing.pack(store, tiles[tiles >= 0].reshape(-1, 1), limit, on_look)
+def _advance(
+    runs: Runs, tiles: np.ndarray, control: Control, limit: int, on_look: OnLook | None
+) -> None:
+    """Run tiles while many of a tile's lanes live, then the rest of them lane by lane."""
+    width, active = runs.batch.plan.tile, runs.active_bucket
+    job = packing.Job(runs, control, limit, on_look)
+    if active is None or active.tiles.shape[1] == width:
+        packing.pack(job, tiles)
+    if width > 1:
+        packing.pack(job, tiles[tiles >= 0].reshape(-1, 1))
 
 
-def _by_bucket(store: Store, program: Callable, chosen: np.ndarray | None = None) -> Any:
+def _by_bucket(runs: Runs, program: Callable, chosen: np.ndarray | None = None) -> Any:
     """`program(lanes, their groups)` over parts of one size of the chosen lanes (None: all); the
     results joined, on the host."""
-    everyone = np.arange(len(store.groups)) if chosen is None else chosen
-    own = store.place.share(everyone)
+    everyone = np.arange(len(runs.batch.groups)) if chosen is None else chosen
+    own = runs.batch.placement.own_share(everyone)
     # A process without lanes of its own still has to know what results look like.
     mine = own if own.size else everyone[:1]
-    out = within_memory(store, lambda: _parts(store, mine, program, chosen is None))
-    if not store.place.shared_out:
+    out = within_memory(runs, lambda: _parts(runs, mine, program, chosen is None))
+    if not runs.batch.placement.shared_out:
         return out
-    return distributed.join(everyone.size, rows(out, np.arange(own.size)))
+    return distributed.join(everyone.size, take(out, np.arange(own.size)))
 
 
-def _parts(store: Store, own: np.ndarray, program: Callable, even: bool) -> Any:
-    size = store.bucket * store.place.devices
-    if even and not store.grid.shared:  # other data sets are another program anyway
+def _parts(runs: Runs, own: np.ndarray, program: Callable, even: bool) -> Any:
+    batch = runs.batch
+    size = batch.plan.bucket * batch.placement.devices
+    if even and not batch.shares_data:  # other data sets are another program anyway
         size = -(-own.size // -(-own.size // size))
-        size += -size % store.place.devices
+        size += -size % batch.placement.devices
 
-    def one(i: int) -> Any:
+    def result(i: int) -> Any:
         part = own[i : i + size]
         padded = np.concatenate([part, np.repeat(part[:1], size - part.size)])
-        out = jax.device_get(program(padded, store.place.spread(store.groups[padded])))
+        out = jax.device_get(program(padded, batch.placement.shard(batch.groups[padded])))
         return jax.tree.map(lambda leaf: leaf[: part.size], out)
 
-    line = lambda begun: [one(i) for i in begun]  # noqa: E731
-    begun = dealt(np.arange(0, own.size, size), 1, store.lines)
-    parts = [part for line in abreast(line, begun, store.gate) for part in line]
-    return jax.tree.map(lambda *leaves: np.concatenate(leaves), *parts)
+    begins = split_among(np.arange(0, own.size, size), 1, batch.plan.threads)
+    by_thread = run_in_threads(lambda part: [result(i) for i in part], begins, runs.shared)
+    results = [result for results in by_thread for result in results]
+    return jax.tree.map(lambda *leaves: np.concatenate(leaves), *results)

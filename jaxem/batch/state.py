@@ -1,74 +1,87 @@
-"""All lanes of a call, on the host: what the scheduler, the race and checkpoints hand around."""
+"""All lanes of a call on the host: `Batch`, which does not change, and `Runs`, which do.
+
+`Runs` has five fields that change while lanes run, and this is all that threads share. What a
+search strategy knows beside them (who left the race, whose child a lane is) is its own.
+"""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import jax
 import numpy as np
 
 from jaxem.batch.lanes import Grid
-from jaxem.batch.threads import Gate
+from jaxem.batch.planning import Plan
+from jaxem.batch.threads import Shared
 from jaxem.core.status import Status
-from jaxem.devices.placement import HERE, Place
-from jaxem.engine.steps import Control
+from jaxem.devices.placement import DEFAULT, Placement
+from jaxem.engine.steps import Control, Run
 
 
-@dataclass
-class Store:
-    """All lanes of a call. `runs` is changed in place as lanes come back from the device."""
+@dataclass(frozen=True)
+class Batch:
+    """What the lanes of a call have in common: data, settings, sizes, devices."""
 
     grid: Grid
     control: Control
-    groups: np.ndarray  # i[lanes], the data set of each
-    starts: np.ndarray  # i[lanes], its number among the data set's restarts
-    bucket: int  # lanes on a device at once, at most
-    smallest: int  # below, a smaller bucket would not be faster
+    plan: Plan
+    groups: np.ndarray  # i[lanes], the data set of each lane, in the grid
+    starts: np.ndarray  # i[lanes], the lane's number among the data set's starts
+    names: np.ndarray  # i[lanes], the data set's number in the call, for the random keys
+    placement: Placement = DEFAULT
     active: int | None = None  # components that are on, of those computed; None for all
-    stride: int = 64  # iterations between two looks of the host, when nothing else interrupts
-    sets: np.ndarray | None = None  # i[lanes], the data sets' numbers among all, for the keys
-    runs: Any = None  # engine.Run, NumPy leaves f[lanes, ...]
-    executed: int = 0
-    flight: tuple[np.ndarray, int] | None = None  # tiles a checkpoint was taken in, their bucket
-    rung: int = 0  # rungs of the race behind us
-    alive: Any = None  # i[...], lanes that the race has not left behind
-    follows: Any = None  # i[lanes], whose path a pruned lane had joined, or -1
-    place: Place = HERE
-    rows: int = 0  # rows of a block
-    stage: int = 0  # how often the processes have told one another of their lanes
-    lines: int = 1  # buckets in work at once on a device
-    tile: int = 1  # lanes of one data set that run together
-    at_once: int = 1  # lanes that are initialised together
-    key: Any = None  # what draws the children of the best
-    generations: int = 0  # of children, that the best have after the race
-    parent: Any = None  # i[lanes], whose child a lane holds by now, or -1
-    generation: int = 0  # generations of children behind us
-    brood: Any = None  # i[...], children whose race is not over
-    contenders: Any = None  # i[...], lanes that run on because they may be the best
-    verdicts: Any = None  # i[...], how these had ended before
-    spent: int = 0  # lane-iterations of runs whose place a child took
-    gate: Gate = field(default_factory=Gate)
+
+    @property
+    def shares_data(self) -> bool:
+        """Whether all lanes fit one data set."""
+        return self.grid.shared
+
+    def with_plan(self, **sizes: int) -> "Batch":
+        """The same lanes with other sizes of buckets, blocks or tiles."""
+        return replace(self, plan=replace(self.plan, **sizes))
 
 
-#: Called between looks with the store, lanes in flight written back.
-OnLook = Callable[[Store], None]
+@dataclass(frozen=True)
+class Bucket:
+    """Tiles of lanes i[t, width] that run at once on a device, and how many it was made for."""
+
+    tiles: np.ndarray
+    size: int
 
 
-def live(store: Store, tiles: np.ndarray, limit: int) -> np.ndarray:
-    """b[t, width]: lanes that still have steps to make. Of these alone: there may be a million."""
-    status, n_iter = store.runs.status[tiles], store.runs.n_iter[tiles]
+@dataclass
+class Runs:
+    """Where all lanes stand. The scheduler writes lanes back as they return from the device."""
+
+    batch: Batch  # with smaller sizes once memory has run out
+    run: Any = None  # engine Run, NumPy leaves f[lanes, ...]
+    executed: int = 0  # lane-iterations that the machine ran
+    active_bucket: Bucket | None = None  # in which a checkpoint was taken
+    syncs_done: int = 0  # how often the processes have told one another of their lanes
+    shared: Shared = field(default_factory=Shared)
+
+
+#: Called between looks with the runs, lanes of the active bucket written back.
+OnLook = Callable[[Runs], None]
+
+
+def unfinished(run: Run, tiles: np.ndarray, limit: int) -> np.ndarray:
+    """b[t, width]: lanes of the tiles that still have steps to make. Other lanes are not looked at:
+    there may be a million."""
+    status, n_iter = run.status[tiles], run.n_iter[tiles]
     return (tiles >= 0) & (status == Status.RUNNING) & (n_iter < limit)
 
 
-def rows(tree: Any, part: np.ndarray) -> Any:
-    """Those lanes of a tree, on the host."""
-    return jax.tree.map(lambda leaf: np.asarray(leaf)[part], tree)
+def take(tree: Any, lanes: np.ndarray) -> Any:
+    """The chosen lanes of a tree, on the host."""
+    return jax.tree.map(lambda leaf: np.asarray(leaf)[lanes], tree)
 
 
-def put(store: Store, ids: np.ndarray, at: np.ndarray, runs: Any) -> None:
-    """Lanes `at` of the runs become lanes `ids` of the store."""
+def put(run: Run, lanes: np.ndarray, source: np.ndarray, new: Any) -> None:
+    """Entries `source` of `new` become the given lanes of `run`, in place."""
 
-    def one(kept, leaf):
-        kept[ids] = leaf[at]
+    def write(kept: np.ndarray, leaf: np.ndarray) -> None:
+        kept[lanes] = leaf[source]
 
-    jax.tree.map(one, store.runs, jax.device_get(runs))
+    jax.tree.map(write, run, jax.device_get(new))

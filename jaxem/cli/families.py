@@ -7,7 +7,7 @@ import jax
 import numpy as np
 
 import jaxem
-from jaxem.devices.placement import place_of
+from jaxem.devices.placement import placement_of
 from jaxem.families import levels
 
 FAMILIES = ("gaussian", "poisson", "bernoulli", "binomial", "exponential", "categorical")
@@ -48,7 +48,7 @@ def devices_of(text: str | None) -> Any:
         return None
     chosen = int(text) if text.isdecimal() else text
     try:
-        place_of(chosen)
+        placement_of(chosen)
     except ValueError as error:
         raise ValueError(f"--devices {text}: {error}") from error
     return chosen

@@ -14,7 +14,7 @@ from jaxem.cli.components import print_table, printable, say, show_components
 from jaxem.cli.families import devices_of
 from jaxem.core.repr import counts
 from jaxem.core.status import Status
-from jaxem.devices.placement import place_of
+from jaxem.devices.placement import placement_of
 
 
 def size_text(x: np.ndarray) -> str:
@@ -27,7 +27,7 @@ def devices_text(job: Any) -> str:
     """How many devices share the starts, where the user chose."""
     if job.devices is None:
         return ""
-    count = place_of(devices_of(job.devices)).devices
+    count = placement_of(devices_of(job.devices)).devices
     return f", on {count} device{'s' * (count > 1)}"
 
 

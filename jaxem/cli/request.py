@@ -9,7 +9,7 @@ import numpy as np
 from jaxem.cli import outputs
 from jaxem.cli.families import devices_of
 from jaxem.cli.tables import Table, column_index, read_rows
-from jaxem.devices.placement import place_of
+from jaxem.devices.placement import placement_of
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Job:
 def check_job(job: Job) -> None:
     """ValueError for numbers that make no sense, for files that cannot be written, and for devices
     that JAX cannot start."""
-    place_of()
+    placement_of()
     if job.starts < 1:
         raise ValueError(f"--starts must be at least 1; got {job.starts}.")
     if job.max_iter < 1:

@@ -14,7 +14,7 @@ def positive(name: str, value: Any, zero: bool = False) -> None:
         raise ValueError(f"{name} must be finite and {what}; got {value}.")
 
 
-def whole(name: str, value: Any, least: int) -> None:
+def integer(name: str, value: Any, least: int) -> None:
     """A whole number from `least`."""
     if np.ndim(value) != 0:
         raise ValueError(f"{name} must be one whole number; got {value!r}.")

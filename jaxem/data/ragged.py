@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from jaxem.core.pytree import replace
 from jaxem.core.status import Status
-
-#: Weights of each data set; None means 1 for every row.
-Weights = Sequence[np.ndarray | None]
+from jaxem.data.data import Data
+from jaxem.data.validate import TooFewRows
 
 #: Responsibilities that cost about as much as compiling for one more length.
 COMPILE = 1 << 30
@@ -23,77 +23,106 @@ BLOCK = 1 << 16
 
 
 def as_list(
-    x: Any, weight: Any = None, groups: Any = None, lengths: Any = None
-) -> tuple[list[np.ndarray], Weights]:
-    """Data sets f[n_i, d] and their weights from a list of arrays, one array f[n, d] with group
-    ids [n], or a padded array f[s, m, d] with lengths i[s]. ValueError for anything else."""
+    x: Any, weight: Any = None, groups: Any = None, lengths: Any = None, labels: Any = None
+) -> list[Data]:
+    """Data sets from a list of arrays f[n_i, d] or of `Data`, one array f[n, d] (or one `Data`)
+    with group ids [n], or a padded array f[s, m, d] with lengths i[s]; weights and labels in the
+    form of x. NumPy leaves, weight and label None where nothing is given. ValueError for anything
+    else."""
     if groups is not None and lengths is not None:
         raise ValueError("give groups (one array with ids) or lengths (a padded array), not both.")
+    if isinstance(x, Data):
+        x, weight, labels = _taken_apart([x], weight, labels)
+        x, weight, labels = x[0], weight[0], None if labels is None else labels[0]
     if groups is not None:
-        return _split(np.asarray(x), np.asarray(groups), weight)
+        return _split(np.asarray(x), np.asarray(groups), weight, labels)
     if lengths is not None:
-        return _unpad(np.asarray(x), np.asarray(lengths), weight)
+        return _unpad(np.asarray(x), np.asarray(lengths), weight, labels)
+    if isinstance(x, Sequence) and len(x) and all(isinstance(one, Data) for one in x):
+        x, weight, labels = _taken_apart(x, weight, labels)
     sets = _sets(x)
     if not sets:
         raise ValueError("x holds no data set.")
     widths = {one.shape[1] for one in sets if one.size}
     if len(widths) > 1:
         raise ValueError(f"all data sets need the same number of columns; got {sorted(widths)}.")
-    return sets, [None] * len(sets) if weight is None else _weights(weight, sets)
+    weights, known = _by_row(weight, sets, GIVEN[0]), _by_row(labels, sets, GIVEN[1])
+    return _joined(sets, weights, known)
 
 
-def judge(
-    sets: list[np.ndarray], weights: Weights, k: int, validate: Callable[[np.ndarray], Any]
-) -> np.ndarray:
-    """i[s]: RUNNING for a data set that can be fitted, else the status its fits end with. Data sets
-    are looked at one by one only where something is wrong with one of several."""
+#: What a row may have beside its columns.
+GIVEN = "sample_weight", "labels"
+
+
+def _taken_apart(sets: Sequence[Data], weight: Any, labels: Any) -> tuple[list, list, list | None]:
+    if weight is not None or labels is not None:
+        raise ValueError("x is Data, which has its own weight and label: give them there only.")
+    known = None
+    if any(one.label is not None for one in sets):
+        known = [np.full(len(s.x), -1) if s.label is None else np.asarray(s.label) for s in sets]
+    return [np.asarray(one.x) for one in sets], [np.asarray(one.weight) for one in sets], known
+
+
+def _joined(sets: Sequence[np.ndarray], weights: Any, labels: Any) -> list[Data]:
+    nothing = [None] * len(sets)
+    return [Data(*one) for one in zip(sets, weights or nothing, labels or nothing, strict=True)]
+
+
+def judge(sets: list[Data], least: int, validate: Callable[[Data], Any]) -> np.ndarray:
+    """i[s]: RUNNING for a data set that can be fitted, else the status its fits end with. A fit
+    needs `least` rows. Data sets are looked at one by one only where something is wrong with one of
+    several."""
     fate = np.full(len(sets), Status.RUNNING)
     for own in _blocks(sets):
-        some = sets[own], weights[own]
-        if len(some[0]) == 1 or not _all_fine(*some, k, validate):
-            fate[own] = [_judge(*one, k, validate) for one in zip(*some, strict=True)]
+        some = sets[own]
+        if len(some) == 1 or not _all_fine(some, least, validate):
+            fate[own] = [_judge(one, least, validate) for one in some]
     return fate
 
 
-def _blocks(sets: list[np.ndarray]) -> list[slice]:
+def _blocks(sets: list[Data]) -> list[slice]:
     """Neighbours of about `BLOCK` values together; a large data set by itself."""
-    sizes = np.array([one.size for one in sets])
+    sizes = np.array([one.x.size for one in sets])
     cut = np.diff(np.cumsum(sizes) // BLOCK) > 0  # before a large one anyway
     ends = [*(np.flatnonzero(cut | (sizes[:-1] >= BLOCK)) + 1), len(sets)]
     return [slice(int(i), int(j)) for i, j in pairwise([0, *ends])]
 
 
-def _all_fine(sets: list[np.ndarray], weights: Weights, k: int, validate: Any) -> bool:
+def _all_fine(sets: list[Data], least: int, validate: Callable[[Data], Any]) -> bool:
     """Whether all of several data sets can be fitted."""
-    lengths = np.array([len(one) for one in sets])
-    if lengths.min() < k or min(one.size for one in sets) == 0:
+    lengths = np.array([len(one.x) for one in sets])
+    if lengths.min() < least or min(one.x.size for one in sets) == 0:
         return False
-    x = np.concatenate(sets)
+    x = np.concatenate([one.x for one in sets])
     if not np.isfinite(x).all():
         return False
-    if weights[0] is not None:
-        weight = np.concatenate(weights)  # type: ignore[arg-type]
+    weight, label = np.ones(len(x)), None
+    if sets[0].weight is not None:
+        weight = np.concatenate([one.weight for one in sets])
         kept = np.add.reduceat(weight > 0, np.cumsum(lengths) - lengths, dtype=int)
-        if not (np.isfinite(weight) & (weight >= 0)).all() or kept.min() < k:
+        if not (np.isfinite(weight) & (weight >= 0)).all() or kept.min() < least:
             return False
+    if sets[0].label is not None:
+        label = np.concatenate([one.label for one in sets])
     try:
-        validate(x)
+        validate(Data(x, weight, label))  # type: ignore[arg-type]
     except ValueError:
         return False
     return True
 
 
-def _judge(x: np.ndarray, weight: np.ndarray | None, k: int, validate: Any) -> Status:
+def _judge(data: Data, least: int, validate: Callable[[Data], Any]) -> Status:
     """What becomes of one data set."""
-    kept = x if weight is None else x[weight > 0]
-    if len(kept) < k or x.shape[1] == 0:
+    x = np.asarray(data.x)
+    weight = np.ones(len(x)) if data.weight is None else np.asarray(data.weight)
+    if np.sum(weight > 0) < least or x.shape[1] == 0:
         return Status.EMPTY_COMPONENT
-    if not np.isfinite(x).all():
-        return Status.NONFINITE
-    if weight is not None and (not np.isfinite(weight).all() or (weight < 0).any()):
+    if not (np.isfinite(weight) & (weight >= 0)).all() or not np.isfinite(x).all():
         return Status.NONFINITE
     try:
-        validate(x)
+        validate(replace(data, weight=weight))
+    except TooFewRows:
+        return Status.EMPTY_COMPONENT
     except ValueError:
         return Status.NONFINITE
     return Status.RUNNING
@@ -122,36 +151,41 @@ def buckets(lengths: np.ndarray, per_row: int) -> list[tuple[int, np.ndarray]]:
 
 
 def pad(
-    sets: list[np.ndarray], weights: Weights, length: int, dtype: Any
-) -> tuple[np.ndarray, np.ndarray]:
-    """x f[s, length, d], filled up with each set's own first row, and weights f[s, length] that
-    are 0 there: 0 may be outside a family's support."""
-    x = np.empty((len(sets), length, sets[0].shape[1]), dtype)
+    sets: list[Data], length: int, dtype: Any
+) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """x f[s, length, d], filled up with each set's own first row (0 may be outside of a model's
+    support), weights f[s, length] that are 0 there, and labels i[s, length], -1 there, if any."""
+    x = np.empty((len(sets), length, sets[0].x.shape[1]), dtype)
     w = np.empty((len(sets), length), dtype)
     for own in _blocks(sets):
-        _pad(sets[own], weights[own], x[own], w[own])
-    return x, w
+        _pad(sets[own], x[own], w[own])
+    if sets[0].label is None:
+        return x, w, None
+    label = np.full(w.shape, -1, np.int32)
+    for one, into in zip(sets, label, strict=True):
+        into[: len(one.x)] = one.label
+    return x, w, label
 
 
-def _pad(sets: list[np.ndarray], weights: Weights, x: np.ndarray, w: np.ndarray) -> None:
+def _pad(sets: list[Data], x: np.ndarray, w: np.ndarray) -> None:
     """`pad` of a few into x and w."""
-    lengths = np.array([len(one) for one in sets])
+    lengths = np.array([len(one.x) for one in sets])
     n = lengths.min()
     # A row as one item: NumPy would copy its few columns in a loop of their own.
     items = x.view(np.dtype((np.void, x.itemsize * x.shape[2])))[..., 0]
     if len(sets) > 1 and n == lengths.max():
-        x[:, :n] = np.concatenate(sets).reshape(len(sets), n, -1)
+        x[:, :n] = np.concatenate([one.x for one in sets]).reshape(len(sets), n, -1)
         items[:, n:] = items[:, :1]
         w[:, :n], w[:, n:] = 1, 0
     else:
         for one, rows in zip(sets, x, strict=True):
-            rows[: len(one)] = one
+            rows[: len(one.x)] = one.x
         there = np.arange(w.shape[1]) < lengths[:, None]
         np.copyto(items[:, n:], items[:, :1], where=~there[:, n:])
         w[...] = there
-    if weights[0] is not None:
-        for weight, own in zip(weights, w, strict=True):
-            own[: len(weight)] = weight  # type: ignore[arg-type]
+    if sets[0].weight is not None:
+        for one, own in zip(sets, w, strict=True):
+            own[: len(one.x)] = one.weight
 
 
 def _ladder(largest: int) -> np.ndarray:
@@ -173,18 +207,21 @@ def _sets(x: Any) -> list[np.ndarray]:
     return [_two_dimensional(np.asarray(one), i) for i, one in enumerate(x)]
 
 
-def _weights(weight: Any, sets: list[np.ndarray]) -> list[np.ndarray]:
-    weights = [np.asarray(w) for w in weight]
-    if len(weights) != len(sets):
+def _by_row(values: Any, sets: list[np.ndarray], name: str) -> list[np.ndarray] | None:
+    """One array of weights or labels per data set; ValueError where shapes do not go together."""
+    if values is None:
+        return None
+    arrays = [np.asarray(value) for value in values]
+    if len(arrays) != len(sets):
         raise ValueError(
-            f"sample_weight must hold one array per data set ({len(sets)}); got {len(weights)}."
+            f"{name} must hold one array per data set ({len(sets)}); got {len(arrays)}."
         )
-    for i, (one, w) in enumerate(zip(sets, weights, strict=True)):
-        if w.shape != one.shape[:1]:
+    for i, (one, value) in enumerate(zip(sets, arrays, strict=True)):
+        if value.shape != one.shape[:1]:
             raise ValueError(
-                f"sample_weight[{i}] must have shape ({len(one)},), one per row; got {w.shape}."
+                f"{name}[{i}] must have shape ({len(one)},), one per row; got {value.shape}."
             )
-    return weights
+    return arrays
 
 
 def _two_dimensional(one: np.ndarray, i: int) -> np.ndarray:
@@ -196,22 +233,26 @@ def _two_dimensional(one: np.ndarray, i: int) -> np.ndarray:
     return one
 
 
-def _split(x, groups, weight):
+def _split(x: np.ndarray, groups: np.ndarray, weight: Any, labels: Any) -> list[Data]:
     x = _two_dimensional(x, 0)
     if groups.shape != x.shape[:1]:
         raise ValueError(f"groups must have shape ({len(x)},), one per row; got {groups.shape}.")
     order = np.argsort(groups, kind="stable")
     cuts = np.flatnonzero(groups[order][1:] != groups[order][:-1]) + 1
-    sets = np.split(x[order], cuts)
-    if weight is None:
-        return sets, [None] * len(sets)
-    weight = np.asarray(weight)
-    if weight.shape != x.shape[:1]:
-        raise ValueError(f"sample_weight must have shape ({len(x)},); got {weight.shape}.")
-    return sets, list(np.split(weight[order], cuts))
+
+    def apart(value: Any, name: str) -> list[np.ndarray] | None:
+        if value is None:
+            return None
+        value = np.asarray(value)
+        if value.shape != x.shape[:1]:
+            raise ValueError(f"{name} must have shape ({len(x)},); got {value.shape}.")
+        return list(np.split(value[order], cuts))
+
+    given = (apart(v, name) for name, v in zip(GIVEN, (weight, labels), strict=True))
+    return _joined(np.split(x[order], cuts), *given)
 
 
-def _unpad(x, lengths, weight):
+def _unpad(x: np.ndarray, lengths: np.ndarray, weight: Any, labels: Any) -> list[Data]:
     x = x[..., None] if x.ndim == 2 else x
     if x.ndim != 3 or lengths.shape != x.shape[:1]:
         raise ValueError(
@@ -220,6 +261,13 @@ def _unpad(x, lengths, weight):
     if (lengths < 0).any() or (lengths > x.shape[1]).any():
         raise ValueError(f"lengths must lie between 0 and {x.shape[1]}.")
     sets = [one[:n] for one, n in zip(x, lengths, strict=True)]
-    if weight is None:
-        return sets, [None] * len(sets)
-    return sets, _weights([np.asarray(w)[:n] for w, n in zip(weight, lengths, strict=True)], sets)
+
+    def short(value: Any, name: str) -> list[np.ndarray] | None:
+        if value is None:
+            return None
+        return _by_row(
+            [np.asarray(one)[:n] for one, n in zip(value, lengths, strict=True)], sets, name
+        )
+
+    given = (short(v, name) for name, v in zip(GIVEN, (weight, labels), strict=True))
+    return _joined(sets, *given)

@@ -1,7 +1,7 @@
-"""The standardised frame: fit where the data have mean 0 and variance 1, map back exactly.
+"""The standardised scaling: fit where the data have mean 0 and variance 1, map back exactly.
 
 Counts are moved to a base point and not scaled, positive columns are scaled by their mean and not
-moved. What comes out does not depend on the frame, but for rounding.
+moved. What comes out does not depend on the scaling, but for rounding.
 """
 
 from collections.abc import Callable, Iterator
@@ -26,7 +26,7 @@ FAR_BELOW = 1 / 16
 
 
 @pytree
-class Frame:
+class Scaling:
     """z = (x − shift) / scale; leading axes for several data sets."""
 
     shift: Any  # f[..., d]
@@ -37,21 +37,23 @@ class Frame:
 Total = Callable[[np.ndarray], np.ndarray]
 
 
-def frame_of(
+def scaling_of(
     family: Any, x: np.ndarray, weight: np.ndarray | None, total: Total | None = None
-) -> Frame:
-    """The frame of x f[n, d], computed in float64 on the host; identity for unscaled families."""
+) -> Scaling:
+    """The scaling of x f[n, d], computed in float64 on the host; identity for unscaled families."""
     weight = np.ones(len(x)) if weight is None else np.asarray(weight)
-    frames = frames_of(family, x[None], weight[None], total)
-    return Frame(frames.shift[0], frames.scale[0])
+    frames = scalings_of(family, x[None], weight[None], total)
+    return Scaling(frames.shift[0], frames.scale[0])
 
 
-def frames_of(family: Any, x: np.ndarray, weight: np.ndarray, total: Total | None = None) -> Frame:
+def scalings_of(
+    family: Any, x: np.ndarray, weight: np.ndarray, total: Total | None = None
+) -> Scaling:
     """Frames f[s, d] of data sets x f[s, n, d], padded with rows of weight 0 in weight f[s, n]."""
     s, _, d = x.shape
     kind = getattr(family, "scale_kind", "none")
     if kind == "none":
-        return Frame(np.zeros((s, d), x.dtype), np.ones((s, d), x.dtype))
+        return Scaling(np.zeros((s, d), x.dtype), np.ones((s, d), x.dtype))
     parts = [_moments(x[own], weight[own], total) for own in _blocks(x)]
     mean, square = (np.concatenate(part) for part in zip(*parts, strict=True))
     if kind == "counts":
@@ -61,16 +63,16 @@ def frames_of(family: Any, x: np.ndarray, weight: np.ndarray, total: Total | Non
             present = weight[:, :, None] > 0
             far += np.sum(_far_below(family, x, base[:, None]) & present, axis=1)
         far = far if total is None else total(far)
-        return Frame(np.where(far == 0, base, 0), np.ones_like(base))
-    return _frame(np, kind, mean, square)
+        return Scaling(np.where(far == 0, base, 0), np.ones_like(base))
+    return _scaling(np, kind, mean, square)
 
 
-def frame_within(family: Any, x: jax.Array, weight: jax.Array) -> Frame:
-    """The frame of x f[n, d] as a part of a program; no derivative goes through it, since what
+def scaling_within(family: Any, x: jax.Array, weight: jax.Array) -> Scaling:
+    """The scaling of x f[n, d] as a part of a program; no derivative goes through it, since what
     comes out does not depend on it."""
     kind = getattr(family, "scale_kind", "none")
     if kind == "none":
-        return Frame(jnp.zeros_like(x[0]), jnp.ones_like(x[0]))
+        return Scaling(jnp.zeros_like(x[0]), jnp.ones_like(x[0]))
     x, weight = jax.lax.stop_gradient((x, weight))
     w = (weight / jnp.sum(weight))[:, None]
     # Twice: the differences from a mean that rounding has spoilt are exact.
@@ -79,12 +81,12 @@ def frame_within(family: Any, x: jax.Array, weight: jax.Array) -> Frame:
     if kind == "counts":
         base = family.base_of(mean)
         far = jnp.any(_far_below(family, x, base[None, :]) & (weight > 0)[:, None], axis=0)
-        return Frame(jnp.where(far | ~jnp.isfinite(base), 0, base), jnp.ones_like(base))
-    frame = _frame(jnp, kind, mean[None], jnp.sum(w * (x - mean[None, :]) ** 2, axis=0)[None])
-    shift, scale = frame.shift[0], frame.scale[0]
+        return Scaling(jnp.where(far | ~jnp.isfinite(base), 0, base), jnp.ones_like(base))
+    scaling = _scaling(jnp, kind, mean[None], jnp.sum(w * (x - mean[None, :]) ** 2, axis=0)[None])
+    shift, scale = scaling.shift[0], scaling.scale[0]
     # A column that is not finite fails in the units that it has.
     sane = jnp.isfinite(shift) & jnp.isfinite(scale)
-    return Frame(jnp.where(sane, shift, 0), jnp.where(sane, scale, 1))
+    return Scaling(jnp.where(sane, shift, 0), jnp.where(sane, scale, 1))
 
 
 def _far_below(family: Any, x: Any, base: Any) -> Any:
@@ -93,14 +95,14 @@ def _far_below(family: Any, x: Any, base: Any) -> Any:
     return far if trials is None else far | (trials - x < FAR_BELOW * (trials - base))
 
 
-def _frame(xp: Any, kind: str, mean: Any, square: Any) -> Frame:
+def _scaling(xp: Any, kind: str, mean: Any, square: Any) -> Scaling:
     """Frames f[s, d] by kind of means and mean squares, of NumPy or `jax.numpy` (xp). A constant
     column keeps its units: its fits end SINGULAR, as they should."""
     if kind == "positive":
-        return Frame(xp.zeros_like(mean), xp.where(mean > 0, mean, 1))
+        return Scaling(xp.zeros_like(mean), xp.where(mean > 0, mean, 1))
     if kind == "scalar":
         square = xp.broadcast_to(square.mean(axis=1, keepdims=True), square.shape)
-    return Frame(mean, xp.sqrt(xp.where(square > 0, square, 1.0)).astype(mean.dtype))
+    return Scaling(mean, xp.sqrt(xp.where(square > 0, square, 1.0)).astype(mean.dtype))
 
 
 def _blocks(x: np.ndarray) -> Iterator[slice]:
@@ -143,11 +145,11 @@ def _by_row(operation: Callable[..., Any], x: np.ndarray, row: np.ndarray) -> No
         begun = ended
 
 
-def standardize(x: np.ndarray, frame: Frame, out: np.ndarray | None = None) -> np.ndarray:
+def standardize(x: np.ndarray, scaling: Scaling, out: np.ndarray | None = None) -> np.ndarray:
     """z of x's dtype, f[n, d] or f[s, n, d]; the difference is exact before it is scaled. It is
     written into `out` where given, a C-contiguous array, which x itself may be."""
     out = np.empty(x.shape, x.dtype) if out is None else out
-    shift, scale = np.asarray(frame.shift), np.asarray(frame.scale)
+    shift, scale = np.asarray(scaling.shift), np.asarray(scaling.scale)
     sets, z = (x, out) if x.ndim == 3 else (x[None], out[None])
     shift, scale = (leaf if x.ndim == 3 else leaf[None] for leaf in (shift, scale))
     for own in _blocks(z):
@@ -158,29 +160,29 @@ def standardize(x: np.ndarray, frame: Frame, out: np.ndarray | None = None) -> n
     return out
 
 
-def standardized_model(model: Any, frame: Frame) -> Any:
+def standardized_model(model: Any, scaling: Scaling) -> Any:
     """The model whose priors and given parameters are those of z."""
     if not model.family_is_scaled:
         return model
-    return replace(model, family=model.family.standardized(frame.shift, frame.scale))
+    return replace(model, family=model.family.standardized(scaling.shift, scaling.scale))
 
 
-def standardized_params(model: Any, params: Any, frame: Frame) -> Any:
+def standardized_params(model: Any, params: Any, scaling: Scaling) -> Any:
     """Parameters of x as parameters of z."""
     if not model.family_is_scaled:
         return params
-    inner = model.family.standardize(params.components, frame.shift, frame.scale)
+    inner = model.family.standardize(params.components, scaling.shift, scaling.scale)
     return replace(params, components=inner)
 
 
-def original_params(model: Any, params: Any, frame: Frame) -> Any:
+def original_params(model: Any, params: Any, scaling: Scaling) -> Any:
     """Parameters of z as parameters of x."""
     if not model.family_is_scaled:
         return params
-    inner = model.family.unstandardize(params.components, frame.shift, frame.scale)
+    inner = model.family.unstandardize(params.components, scaling.shift, scaling.scale)
     return replace(params, components=inner)
 
 
-def log_jacobian(model: Any, frame: Frame) -> Any:
+def log_jacobian(model: Any, scaling: Scaling) -> Any:
     """What a row's log density is higher by in z than in x f[]; counts have none."""
-    return jnp.sum(jnp.log(frame.scale)) if model.family_is_scaled else jnp.zeros(())
+    return jnp.sum(jnp.log(scaling.scale)) if model.family_is_scaled else jnp.zeros(())

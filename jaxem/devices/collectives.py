@@ -58,7 +58,7 @@ def filled(mesh: Mesh, x: Any, weight: Any, label: Any) -> tuple:
     return x, weight, label if label is None else jnp.pad(label, (0, missing), constant_values=-1)
 
 
-def whole(mesh: Mesh | None, tree: Any) -> Any:
+def replicate(mesh: Mesh | None, tree: Any) -> Any:
     """The tree on every device of the mesh, for the host to read; as it is without a mesh."""
     if mesh is None:
         return tree

@@ -18,7 +18,7 @@ PLATFORMS = ("cpu", "gpu", "tpu", "cuda", "rocm")
 
 
 @dataclass(frozen=True)
-class Place:
+class Placement:
     """Devices of this process, one after the other along `LANES` (None: JAX's default device)."""
 
     mesh: Mesh | None = None
@@ -40,32 +40,32 @@ class Place:
         """As `jax.default_backend()` names it."""
         return jax.default_backend() if self.mesh is None else self.mesh.devices.flat[0].platform
 
-    def here(self) -> AbstractContextManager:
+    def as_default(self) -> AbstractContextManager:
         """A context in which arrays are made on the first of the devices."""
         return nullcontext() if self.mesh is None else jax.default_device(self.mesh.devices.flat[0])
 
-    def whole(self, tree: Any) -> Any:
+    def replicate(self, tree: Any) -> Any:
         """The tree on every device."""
         if self.mesh is None:
             return tree
         return jax.device_put(tree, NamedSharding(self.mesh, PartitionSpec()))
 
-    def spread(self, tree: Any) -> Any:
+    def shard(self, tree: Any) -> Any:
         """The tree's leading axes cut into one piece for each device."""
         if self.mesh is None:
             return tree
         return jax.device_put(tree, NamedSharding(self.mesh, PartitionSpec(LANES)))
 
-    def share(self, chosen: np.ndarray) -> np.ndarray:
+    def own_share(self, chosen: np.ndarray) -> np.ndarray:
         """Those of the chosen that are this process's to run."""
         return chosen[jax.process_index() :: jax.process_count()] if self.shared_out else chosen
 
 
 #: JAX's default device, one process.
-HERE = Place()
+DEFAULT = Placement()
 
 
-def place_of(devices: Any = None, mesh: Any = None) -> Place:
+def placement_of(devices: Any = None, mesh: Any = None) -> Placement:
     """The place that a caller means by `devices`: None (JAX's default device), "all", "local" (of
     this process), a platform's name, a number of devices, a list of them, or a Mesh, which `mesh`
     is another word for. ValueError for anything else, or for devices that are not there."""
@@ -74,7 +74,7 @@ def place_of(devices: Any = None, mesh: Any = None) -> Place:
     devices = mesh if devices is None else devices
     if devices is None:
         _found(None)
-        return Place()
+        return Placement()
     chosen = device_list(devices)
     own = [device for device in chosen if device.process_index == jax.process_index()]
     owners = {device.process_index for device in chosen}
@@ -84,11 +84,11 @@ def place_of(devices: Any = None, mesh: Any = None) -> Place:
             f"devices of processes {sorted(owners)} were given to process {jax.process_index()} of "
             f"{jax.process_count()}: give devices of every process ('all') or its own ('local')."
         )
-    return Place(Mesh(np.array(own), (LANES,)), shared_out)
+    return Placement(Mesh(np.array(own), (LANES,)), shared_out)
 
 
 def device_list(devices: Any) -> list[Any]:
-    """Distinct devices of one platform from what `place_of` understands; ValueError otherwise."""
+    """Distinct devices of one platform from what `placement_of` understands; else ValueError."""
     if isinstance(devices, Mesh):
         chosen = list(devices.devices.flat)
     elif isinstance(devices, str):

@@ -1,51 +1,58 @@
 """Rows over devices: each device sums its own rows, the sums are added, and no row ever moves."""
 
-from typing import Any, TypeVar
+import warnings
+from typing import Any
 
 import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jaxem.core.pytree import replace
-from jaxem.data.data import Data, as_data
+from jaxem.data.data import Data
+from jaxem.data.validate import host_data
 from jaxem.devices import distributed
 from jaxem.devices.collectives import ROWS
 from jaxem.devices.placement import device_list
 
-Model = TypeVar("Model")
 
-
-def shard_rows(model: Model, devices: Any = "all") -> Model:
-    """`model` with the rows of its data spread over `devices` (as in `jaxem.fit`, or a Mesh).
+def shard_rows(x: Any, devices: Any = "all", sample_weight: Any = None, labels: Any = None) -> Any:
+    """`Data` whose rows are spread over `devices` (as in `jaxem.fit`, or a Mesh), for `em`,
+    `e_step` and `fit`.
 
     Each device takes the E-step of its own rows, and statistics and log-likelihood are added by
-    a `psum`: results agree with one device's to rounding. For `em`, `e_step` and `fit`. Rows are
-    filled up at weight 0 where the devices do not divide them. With devices of several processes,
-    each process gives its own rows to `fit`, or to `place_rows` for `em`. ValueError as `fit`.
+    a `psum`: results agree with one device's to rounding. Rows are filled up at weight 0 where the
+    devices do not divide them. With devices of several processes, each process gives its own rows
+    f[n, d]. Raises ValueError as `fit`, and where dtypes or columns of processes differ.
 
-    >>> x = datasets.load("old_faithful")
-    >>> model = jaxem.Mixture(jaxem.Gaussian("full"), n_components=2)
-    >>> spread = jaxem.shard_rows(model, "all")
-    >>> jaxem.fit(spread, x, key=jax.random.key(0), n_starts=8)
-    Fit(8 fits, best log-likelihood -1130.26, ...)
+    Until the next release a model is taken too, whose data are then spread wherever it is fitted.
+
+    >>> data = jaxem.shard_rows(np.array([[1.0], [0.0], [7.0]]), "all")
+    >>> float(data.weight.sum())  # rows beyond the third, if any, have weight 0
+    3.0
+    >>> model = jaxem.Mixture(jaxem.Poisson(), n_components=2)
+    >>> jaxem.fit(model, data, key=jax.random.key(0), n_starts=4)
+    Fit(4 fits, best log-likelihood ...)
     """
-    return replace(model, mesh=Mesh(np.array(device_list(devices)), (ROWS,)))
+    mesh = Mesh(np.array(device_list(devices)), (ROWS,))
+    if hasattr(type(x), "m_step"):
+        return replace(x, mesh=mesh)  # which warns
+    data = host_data(x, sample_weight, labels)
+    check_alike(mesh, data.x)
+    return spread_data(mesh, data.x, data.weight.astype(data.x.dtype), as_label(data.label))
 
 
 def place_rows(model: Any, x: Any, sample_weight: Any = None, labels: Any = None) -> Data:
-    """`Data` whose rows lie on the devices of a `shard_rows` model; of several processes, each
-    gives its own rows f[n, d]. ValueError where their dtypes or columns differ.
-
-    >>> model = jaxem.shard_rows(jaxem.Mixture(jaxem.Poisson(), n_components=2), "all")
-    >>> data = jaxem.place_rows(model, np.array([[1.0], [0.0], [7.0]]))
-    >>> float(data.weight.sum())  # rows beyond the third, if any, have weight 0
-    3.0
-    """
-    if model.mesh is None:
-        raise ValueError("model has no devices for its rows: make it by jaxem.shard_rows first.")
-    data = jax.tree.map(np.asarray, as_data(x, sample_weight, labels))
-    check_alike(model.mesh, data.x)
-    return spread_data(model.mesh, data.x, data.weight, data.label)
+    """Until the next release: `Data` spread over the devices of a `shard_rows` model. Use
+    `jaxem.shard_rows(x, devices)`."""
+    old = getattr(model, "deprecated", None)
+    if old is None or old.mesh is None:
+        raise ValueError("model has no devices for its rows: use jaxem.shard_rows(x) instead.")
+    warnings.warn(
+        "place_rows(model, x) is deprecated: jaxem.shard_rows(x, devices) gives the same Data.",
+        FutureWarning,
+        stacklevel=2,
+    )
+    return shard_rows(x, old.mesh, sample_weight, labels)
 
 
 def over_processes(mesh: Mesh | None) -> bool:
@@ -68,23 +75,22 @@ def check_alike(mesh: Mesh | None, x: np.ndarray) -> None:
         distributed.agree("the number of columns of x", str(x.shape[1]))
 
 
-def check_enough(mesh: Mesh | None, x: np.ndarray, weight: Any, n_components: int) -> None:
-    """ValueError where all processes together have fewer rows than components."""
-    if over_processes(mesh):
-        present = distributed.total(
-            np.array(len(x) if weight is None else np.sum(np.asarray(weight) > 0))
-        )
-        if present < n_components:
-            raise ValueError(
-                f"n_components must be at most the number of rows of all processes "
-                f"({int(present)}); got {n_components}. Use fewer components or more data."
-            )
+def rows_of_all_processes(data: Data) -> int | None:
+    """Rows of positive weight that all processes hold together; None where one holds all."""
+    if not over_processes(data.mesh):
+        return None
+    return int(distributed.total(np.array(np.sum(np.asarray(data.weight) > 0))))
+
+
+def as_label(label: Any) -> np.ndarray | None:
+    """Labels i[n], if any."""
+    return None if label is None else np.asarray(label, np.int32)
 
 
 def spread_data(mesh: Mesh, x: Any, weight: Any, label: Any) -> Data:
     """`Data` from what this process holds, filled up with copies of row 0 at weight 0."""
     label = None if label is None else _spread(mesh, label, -1)
-    return Data(_spread(mesh, x, None), _spread(mesh, weight, 0), label)
+    return Data(_spread(mesh, x, None), _spread(mesh, weight, 0), label, mesh)
 
 
 def spread(mesh: Mesh | None, rows: np.ndarray) -> Any:

@@ -6,30 +6,36 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from jaxem.core.capabilities import provides
 from jaxem.core.compiled import jitted
+from jaxem.core.model_protocol import (
+    BLOCK_ROWS,
+    Assignable,
+    Compute,
+    Freezable,
+    Kernelled,
+    Model,
+    Rescalable,
+    Watched,
+)
 from jaxem.core.program_memory import make_room
 from jaxem.core.pytree import replace
+from jaxem.core.settings import Settings, settings_of
 from jaxem.core.status import Status
 from jaxem.core.validation import positive
 from jaxem.data.data import Data, as_data
-from jaxem.data.scaling import (
-    frame_within,
-    standardized_model,
-    standardized_params,
-)
-from jaxem.devices.collectives import whole
+from jaxem.data.scaling import Scaling
+from jaxem.devices.collectives import replicate
 from jaxem.engine import steps
 from jaxem.engine.accelerators import ACCELERATORS
-from jaxem.engine.finish import cast, finish
+from jaxem.engine.finish import cast, finish, in_standard_units, to_scaled
 from jaxem.engine.stopping import RULES
-from jaxem.kernels import choose
-from jaxem.models import Mixture, MixtureParams, kept
 from jaxem.results.fit import Fit
 
 
 def em(
-    model: Mixture,
-    params: MixtureParams,
+    model: Model,
+    params: Any,
     x: Any,
     *,
     sample_weight: Any = None,
@@ -39,19 +45,29 @@ def em(
     stop: str = "log_likelihood",
     accelerate: str | None = None,
     guard: Any = True,
+    assignment: str | None = None,
+    exponent: Any = None,
     trace: int = 0,
     kernel: str | None = None,
+    precision: str | None = None,
 ) -> Fit:
     """Fit one model by EM from given parameters: pure, for your `jit` and `vmap`.
 
-    x f[n, d] or `Data`; tol is per unit weight (scikit-learn's meaning); `stop` names a rule of
-    `jaxem.engine.stopping`, `accelerate` one of `jaxem.engine.accelerators` ("anderson",
-    "squarem") or None for the textbook's EM. `trace=m` (static, at least max_iter) also returns
-    the objective after each of up to m iterations. `guard=False` accepts steps that lower the
-    objective. `kernel` as in `jaxem.fit`. The fit is computed in standard units and mapped back, so
-    data far from the origin keep their digits; one whose components are too narrow for float32, or
-    its counts too large and far apart, ends as STALLED. Raises ValueError for an unknown name or a
-    wrong shape, never on values: look at `.status`.
+    The fit is computed in standard units and mapped back, so data far from the origin keep their
+    digits; one whose components are too narrow for float32, or its counts too large and far apart,
+    ends as STALLED. Raises ValueError for an unknown name or a wrong shape, never on values: look
+    at `.status`.
+
+    - `model`: a `Mixture`, or any `jaxem.Model`; `params`: its parameters, where the fit starts.
+    - `x` f[n, d] or `Data`; `sample_weight` f[n]; `labels` i[n], -1 where unknown.
+    - `tol`: gain per unit weight at which the fit ends (scikit-learn's meaning).
+    - `stop`: a rule of `jaxem.engine.stopping`.
+    - `accelerate`: None (the textbook's EM), "squarem" or "anderson".
+    - `guard`: False accepts steps that lower the objective.
+    - `assignment`: "soft" (None) or "hard" (classification EM).
+    - `exponent`: of tempered responsibilities, below 1 for annealing; it may be traced.
+    - `trace`: m (static, at least max_iter) also returns the objective after each iteration.
+    - `kernel`, `precision`: as in `jaxem.fit`.
 
     >>> x = datasets.load("old_faithful")
     >>> model = jaxem.Mixture(jaxem.Gaussian("full"), n_components=2)
@@ -61,39 +77,31 @@ def em(
     Fit(CONVERGED after ... iterations, log-likelihood -1130.26)
     """
     make_room()
-    control = check_control(steps.Control(tol, max_iter, guard, stop, accelerate, trace))
     data = as_data(x, sample_weight, labels)
+    asked = Settings(kernel, precision, assignment, exponent)
+    model, asked, data = settings_of(model, asked, data)
+    how = dict(assignment=asked.assignment or "soft", exponent=asked.exponent)
+    control = steps.Control(tol, max_iter, guard, stop, accelerate, trace, **how)
+    check_control(model, control)
     model, params = cast(model, data.x.dtype), cast(params, data.x.dtype)
-    model = with_kernel(model, data, 1, kernel)
-    return _em(model, params, data, control)
+    compute = compute_for(model, data, 1, asked)
+    return _em(model, params, data, control, compute)
 
 
-def with_kernel(
-    model, data: Data, lanes: int, kernel: str | None, platform: str | None = None
-) -> Any:
-    """The model with the named kernel, or the one that suits the platform (None: JAX's default)
-    and the problem."""
-    asked = model.kernel if kernel is None and model.kernel != "blocked" else kernel
-    size = model.n_components, width_of(model, data), lanes, data.x.dtype
-    return replace(model, kernel=choose(platform or jax.default_backend(), *size, asked))
+def compute_for(
+    model: Model, data: Data, lanes: int, asked: Settings, platform: str | None = None
+) -> Compute:
+    """How to compute `lanes` fits: the kernel and precision that were asked for, or those that suit
+    the platform (None: JAX's default) and the problem, if the model has a choice."""
+    if not provides(type(model), Kernelled):
+        return Compute()
+    platform = platform or jax.default_backend()
+    return model.compute_for(data, lanes, asked.kernel, asked.precision, platform)
 
 
-def width_of(model, data: Data) -> int:
-    """Features φ of the model on these data."""
-    row = jax.ShapeDtypeStruct((1, data.x.shape[-1]), data.x.dtype)
-    return _features.eval_shape(model.family, row).shape[0]
-
-
-@jitted
-def _features(family, row):
-    """Never run: `jit` remembers the shapes of a function that it knows, which take a millisecond
-    to trace."""
-    return family.features(row)
-
-
-def check_control(control: steps.Control) -> steps.Control:
-    """ValueError for a stopping rule or accelerator that does not exist, and for numbers (where
-    they are numbers already, not tracers) that make no sense."""
+def check_control(model: Model, control: steps.Control) -> steps.Control:
+    """ValueError for a stopping rule or accelerator that does not exist or that the model does not
+    know, and for numbers (where they are numbers already, not tracers) that make no sense."""
     for name, value in (("tol", control.tol), ("max_iter", control.max_iter)):
         if not isinstance(value, jax.core.Tracer):
             positive(name, value, zero=True)
@@ -102,26 +110,48 @@ def check_control(control: steps.Control) -> steps.Control:
     if control.accelerate is not None and control.accelerate not in ACCELERATORS:
         known = ", ".join(ACCELERATORS)
         raise ValueError(f"accelerate must be None or one of {known}; got {control.accelerate!r}.")
+    if control.assignment not in ("soft", "hard"):
+        raise ValueError(f"assignment must be 'soft' or 'hard'; got {control.assignment!r}.")
+    if control.exponent is not None and not isinstance(control.exponent, jax.core.Tracer):
+        positive("exponent", control.exponent)
+    kind = type(model)
+    if not control.soft and not provides(kind, Assignable):
+        raise ValueError(
+            f"assignment and exponent need a model with expect_assigned: {kind.__name__} has none."
+        )
+    if control.stop == "q" and not provides(kind, Watched):
+        raise ValueError(f"stop='q' needs a model with expected_gain: {kind.__name__} has none.")
     return control
 
 
-@jitted
-def _em(model, params, data, control):
-    frame = frame_within(model.family, data.x, data.weight)
-    inner = cast(standardized_model(model, frame), data.x.dtype)
-    z = (data.x - frame.shift[None, :]) / frame.scale[None, :]
-    prepared = replace(inner.prepare(replace(data, x=z)), frame=frame)
-    start = standardized_params(model, params, frame)
+def in_standard_data(model: Model, data: Data) -> tuple[Scaling, Data]:
+    """The scaling of the data, traced, and the data in standard units."""
+    if not provides(type(model), Rescalable):
+        d = data.x.shape[-1]
+        return Scaling(jnp.zeros(d, data.x.dtype), jnp.ones(d, data.x.dtype)), data
+    scaling = model.scaling(data.x, data.weight)
+    z = (data.x - scaling.shift[None, :]) / scaling.scale[None, :]
+    return scaling, replace(data, x=z)
+
+
+@partial(jitted, static_argnames="compute")
+def _em(model, params, data, control, compute):
+    scaling, scaled = in_standard_data(model, data)
+    inner = in_standard_units(model, scaling, data.x.dtype)
+    prepared = inner.prepare(scaled, BLOCK_ROWS, compute)
+    if provides(type(model), Rescalable):
+        prepared = replace(prepared, scaling=scaling)
+    start = to_scaled(model, params, scaling)
     run = steps.start(inner, start, prepared, control)
-    going = lambda run: run.status == Status.RUNNING  # noqa: E731
-    body = partial(steps.step, inner, prepared, control)
-    run = jax.lax.while_loop(going, body, run)
-    fit = finish(inner, prepared, run, frame, exact=True)
-    components = kept(model, params.components, fit.params.components)
+    run = jax.lax.while_loop(
+        lambda run: run.status == Status.RUNNING, partial(steps.step, inner, prepared, control), run
+    )
+    fit, _ = finish(inner, prepared, run, scaling, control, exact=True)
     # What never moved is as it was given, to the bit.
     moves = jax.tree.map(lambda a, b: jnp.any(a != b), run.point.params, start)
     moved = jnp.any(jnp.stack(jax.tree.leaves(moves)))
-    fit = replace(
-        fit, params=steps.select(moved, replace(fit.params, components=components), params)
-    )
-    return whole(getattr(model, "mesh", None), fit)
+    reported = fit.params
+    if provides(type(model), Freezable):
+        reported = model.kept(params, fit.params)
+    fit = replace(fit, params=steps.select(moved, reported, params))
+    return replicate(data.mesh, fit)

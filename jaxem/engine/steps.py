@@ -19,8 +19,8 @@ from jaxem.engine.stopping import RULES, left_to_gain
 #: Steps without progress beyond rounding that make a run STALLED.
 PATIENCE = 20
 
-#: A fall of so many roundings is DECREASED; a smaller one ends the run STALLED where it stood.
-GRAVE = 64
+#: Decrease, in units of rounding, that counts as DECREASED; a smaller one ends STALLED.
+DECREASE_THRESHOLD = 64
 
 
 @pytree
@@ -34,19 +34,26 @@ class Control:
     accelerate: str | None = static(default=None)
     trace: int = static(default=0)  # iterations whose objective is kept
     remaining: Any = jnp.inf  # nats that Aitken's prediction of what is left must be below, too
+    assignment: str = static(default="soft")  # "hard": classification EM
+    exponent: Any = None  # of tempered responsibilities, below 1 for annealing; None for 1
+
+    @property
+    def soft(self) -> bool:
+        """Whether the objective is the likelihood: neither hard nor tempered."""
+        return self.assignment == "soft" and self.exponent is None
 
 
 @pytree
 class Point:
-    """Where a run stands. The mean log-likelihood is level + rest: two floats, so that small
-    differences survive in float32."""
+    """Where a run stands. The mean log-likelihood is ll_reference + ll_offset: two floats, so that
+    small differences survive in float32."""
 
     params: Any
     stats: Any
-    level: jax.Array  # f[]
-    rest: jax.Array  # f[]
+    ll_reference: jax.Array  # f[]
+    ll_offset: jax.Array  # f[]
     log_prior: jax.Array  # f[], per unit weight
-    size: jax.Array  # f[], mean size of the terms that add up to a logit: what rounding acts on
+    logit_magnitude: jax.Array  # f[], mean size of a logit's terms: what rounding acts on
 
 
 @pytree
@@ -58,34 +65,44 @@ class Run:
     n_iter: jax.Array  # i[], -1 before the first E-step
     gain: jax.Array  # f[], of the last accepted step
     gain_before: jax.Array  # f[], of the one before
-    crept: jax.Array  # f[], gain since it last exceeded rounding
-    flat: jax.Array  # i[], steps since then
-    calm: jax.Array  # i[], steps in a row that satisfied the stopping rule
+    gain_since_progress: jax.Array  # f[], gain since it last exceeded rounding
+    steps_without_progress: jax.Array  # i[], steps since then
+    steps_below_tol: jax.Array  # i[], steps in a row that satisfied the stopping rule
     memory: Any  # accelerators.Memory, or None
     record: Any = None  # f[trace + 1], the objective after each iteration, or None
 
 
-def evaluate(model, params, prepared, level) -> Point:
+def expect(model, control: Control, params, prepared, reference):
+    """The model's E-step, hard or tempered where the control says so."""
+    if control.soft:
+        return model.expect(params, prepared, reference)
+    hard = control.assignment == "hard"
+    return model.expect_assigned(params, prepared, reference, hard, control.exponent)
+
+
+def evaluate(model, control: Control, params, prepared, reference) -> Point:
     """E-step at params: the complete point."""
-    stats, total, size = model.expect(params, prepared, level)
+    stats, total, magnitude = expect(model, control, params, prepared, reference)
     w = prepared.weight
-    return Point(params, stats, level, total / w, model.log_prior(params) / w, size / w)
+    prior = jnp.asarray(model.log_prior(params), total.dtype)
+    return Point(params, stats, reference, total / w, prior / w, magnitude / w)
 
 
 def objective(point: Point) -> jax.Array:
     """Log-likelihood plus log prior per unit weight, without the constant base."""
-    return point.level + point.rest + point.log_prior
+    return point.ll_reference + point.ll_offset + point.log_prior
 
 
 def difference(new: Point, old: Point) -> jax.Array:
     """Gain in objective per unit weight, without subtracting two large sums."""
-    return (new.level - old.level) + (new.rest - old.rest) + (new.log_prior - old.log_prior)
+    reference = new.ll_reference - old.ll_reference
+    return reference + (new.ll_offset - old.ll_offset) + (new.log_prior - old.log_prior)
 
 
 def start(model, params, prepared, control: Control) -> Run:
     """A run that has not begun: its first step is the E-step at `params`."""
     zero = jnp.zeros((), prepared.base.dtype)
-    shapes = jax.eval_shape(lambda p: model.expect(p, prepared, zero)[0], params)
+    shapes = jax.eval_shape(lambda p: expect(model, control, p, prepared, zero)[0], params)
     stats = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
     count = jnp.zeros((), jnp.int32)
     memory = None
@@ -108,20 +125,22 @@ def step(model, prepared, control: Control, run: Run) -> Run:
     old, fresh = run.point, run.n_iter < 0
     plain = select(fresh, old.params, model.m_step(old.stats, old.params))
     params, bold, memory = _propose(model, control, run, plain)
-    new = evaluate(model, params, prepared, select(fresh, old.level, old.level + old.rest))
-    sick = model.diagnose(params, select(fresh, new.stats, old.stats), prepared)
+    reference = select(fresh, old.ll_reference, old.ll_reference + old.ll_offset)
+    new = evaluate(model, control, params, prepared, reference)
+    health = model.health(params, select(fresh, new.stats, old.stats), prepared)
     gain = jnp.where(fresh, jnp.inf, difference(new, old))
-    climbs = bold | model.climbs()
-    refusal = _refusal(control, new, old, gain, sick, fresh, climbs)
+    monotone = bold | health.monotone
+    refusal = _refusal(control, new, old, gain, health.status, fresh, monotone)
     accepted = refusal == Status.RUNNING
     small = accepted & ~fresh & _small(model, control, run, new, gain, prepared)
-    progress = _progress(control, run, gain, old, accepted, climbs)
+    gain_since, idle = _progress(control, run, gain, old, accepted, monotone)
     n_iter = run.n_iter + 1
     # A refused proposal says nothing about the point it leaves us at.
-    calm = jnp.where(small, run.calm + 1, jnp.where(accepted, 0, run.calm))
+    before = run.steps_below_tol
+    below_tol = jnp.where(small, before + 1, jnp.where(accepted, 0, before))
     enough = 1 if control.accelerate is None else accelerators.CALM
     verdict = jnp.select(
-        [~accepted & ~bold, calm >= enough, progress[1] >= PATIENCE, n_iter >= control.max_iter],
+        [~accepted & ~bold, below_tol >= enough, idle >= PATIENCE, n_iter >= control.max_iter],
         [refusal, Status.CONVERGED, Status.STALLED, Status.MAX_ITER],
         Status.RUNNING,
     ).astype(jnp.int32)
@@ -130,11 +149,11 @@ def step(model, prepared, control: Control, run: Run) -> Run:
     if memory is not None:
         memory = select(accepted, memory, accelerators.forget(memory))
     last, before = select(accepted, (gain, run.gain), (run.gain, run.gain_before))
-    crept, flat = progress
     record = run.record
     if record is not None:
         record = record.at[n_iter].set(objective(point), mode="drop")
-    return Run(point, verdict, n_iter, last, before, crept, flat, calm, memory, record)
+    progress = gain_since, idle, below_tol
+    return Run(point, verdict, n_iter, last, before, *progress, memory, record)
 
 
 def select(keep: jax.Array, new: Any, old: Any) -> Any:
@@ -151,17 +170,17 @@ def _propose(model, control, run, plain):
     proposal, bold, memory = propose(run.memory, output)
     # The path begins at the parameters that were given.
     begun = replace(run.memory, last_input=output)
-    params = select(bold, model.normalized(unravel(proposal)), plain)
+    params = select(bold, model.retract(unravel(proposal)), plain)
     return params, bold, select(run.n_iter < 0, begun, memory)
 
 
-def _refusal(control, new, old, gain, sick, fresh, climbs):
-    """RUNNING for an acceptable step, else what is wrong with it, worst first. Only a step that
-    `climbs`, if it is what it should be, is refused because it does not."""
+def _refusal(control, new, old, gain, sick, fresh, monotone):
+    """RUNNING for an acceptable step, else what is wrong with it, worst first. A fall is a reason
+    to refuse only where no step should fall (`monotone`)."""
     finite = jnp.isfinite(objective(new)) & _finite(new.params)
     poisoned = fresh & ~_finite(new.stats)  # by the data: no parameters can be blamed yet
-    guarded = ~fresh & jnp.asarray(control.guard) & climbs
-    fell, slipped = guarded & (gain < -GRAVE * _noise(old)), guarded & (gain < -_noise(old))
+    guarded, noise = ~fresh & jnp.asarray(control.guard) & monotone, _noise(old)
+    fell, slipped = guarded & (gain < -DECREASE_THRESHOLD * noise), guarded & (gain < -noise)
     return jnp.select(
         [poisoned, sick != Status.RUNNING, ~finite, fell, slipped],
         [Status.NONFINITE, sick, Status.NONFINITE, Status.DECREASED, Status.STALLED],
@@ -169,13 +188,13 @@ def _refusal(control, new, old, gain, sick, fresh, climbs):
     ).astype(jnp.int32)
 
 
-def _progress(control, run, gain, old, accepted, climbs):
+def _progress(control, run, gain, old, accepted, monotone):
     """Gain since it last exceeded rounding, and the steps that took; rules that watch the
     parameters are not ended by a flat likelihood."""
-    gain = jnp.where(climbs, gain, jnp.abs(gain))
-    crept = run.crept + jnp.where(accepted & jnp.isfinite(gain), gain, 0)
-    moved = (crept > _noise(old)) | (run.n_iter <= 0) | (control.stop == "parameters")
-    return jnp.where(moved, 0, crept), jnp.where(moved, 0, run.flat + 1)
+    gain = jnp.where(monotone, gain, jnp.abs(gain))
+    since = run.gain_since_progress + jnp.where(accepted & jnp.isfinite(gain), gain, 0)
+    moved = (since > _noise(old)) | (run.n_iter <= 0) | (control.stop == "parameters")
+    return jnp.where(moved, 0, since), jnp.where(moved, 0, run.steps_without_progress + 1)
 
 
 def _small(model, control, run, new, gain, prepared):
@@ -185,16 +204,24 @@ def _small(model, control, run, new, gain, prepared):
         q_gain = model.expected_gain(old.stats, new.params, old.params) / prepared.weight
     seen = gain, run.gain, objective(new), old.params, new.params, q_gain
     if control.stop == "parameters":
-        moves = (model.reported(own.params, prepared) for own in (old, new))
+        moves = (_in_data_units(model, point.params, prepared) for point in (old, new))
         seen = gain, run.gain, objective(new), *moves, q_gain
     settled = left_to_gain(gain, run.gain) <= control.remaining / prepared.weight
     return RULES[control.stop](*seen, control.tol) & settled
 
 
+def _in_data_units(model, params, prepared):
+    """Parameters in the units of the data, but about the origin of the standard units."""
+    scaling = getattr(prepared, "scaling", None)
+    if scaling is None:
+        return params
+    return model.from_scaled(params, replace(scaling, shift=jnp.zeros_like(scaling.shift)))
+
+
 def _noise(point: Point) -> jax.Array:
     """What rounding can do to the mean objective: a unit in the last place of what is summed."""
-    eps = jnp.finfo(point.rest.dtype).eps
-    return eps * (1 + jnp.abs(objective(point)) + point.size)
+    eps = jnp.finfo(point.ll_offset.dtype).eps
+    return eps * (1 + jnp.abs(objective(point)) + point.logit_magnitude)
 
 
 def _finite(tree: Any) -> jax.Array:

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxem.core.pytree import pytree
-from jaxem.core.validation import whole
+from jaxem.core.validation import integer
 from jaxem.families import counts
 from jaxem.families.priors import Beta
 from jaxem.numerics import (
@@ -60,7 +60,7 @@ class Binomial:
 
     def validate(self, x: np.ndarray) -> None:
         """Whole numbers from 0 to n_trials."""
-        whole("n_trials", self.n_trials, 1)
+        integer("n_trials", self.n_trials, 1)
         if self.prior is not None:
             self.prior.validate()
         trials = float(self.n_trials)

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxem.core.validation import whole
+from jaxem.core.validation import integer
 
 
 def hashable(n_categories: Any) -> Any:
@@ -30,7 +30,7 @@ def check(n_categories: int | tuple[int, ...], x: np.ndarray) -> None:
     """ValueError for numbers that make no sense, or codes in x f[n, d] that a column lacks."""
     each = isinstance(n_categories, tuple)
     for own in n_categories if each else (n_categories,):
-        whole("n_categories", own, 1)
+        integer("n_categories", own, 1)
     own = np.array(of_columns(n_categories, x.shape[1]))
     bad = (x < 0) | (x >= own) | (x != np.round(x))
     if bad.any():

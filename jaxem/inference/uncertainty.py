@@ -16,7 +16,8 @@ from jax.flatten_util import ravel_pytree
 from jaxem.core.compiled import jitted
 from jaxem.core.precision import precision_of
 from jaxem.core.program_memory import make_room
-from jaxem.data.data import check_data
+from jaxem.core.settings import Settings, settings_of
+from jaxem.data.validate import host_data
 from jaxem.inference.parameter_space import FIXED, FREE, directions
 from jaxem.models import Mixture, MixtureParams
 from jaxem.numerics import einsum
@@ -46,22 +47,22 @@ def standard_errors(
     >>> [round(float(e), 3) for e in errors.weights]
     [0.029, 0.029]
     """
-    array = check_data(x, sample_weight, labels, model.n_components)
-    model.validate(array)
+    data = host_data(x, sample_weight, labels)
+    model, asked, data = settings_of(model, Settings(), data)
+    model.validate(data)
+    array, weight = np.asarray(data.x), np.asarray(data.weight, float)
+    label = np.full(len(array), -1) if data.label is None else np.asarray(data.label, np.int32)
     if np.ndim(params.weights) != 1:
         raise ValueError(
             "standard_errors takes the parameters of one fit; got weights of shape "
             f"{np.shape(params.weights)}. Take one, as in fits.best().params."
         )
-    if model.assignment != "soft" or model.exponent is not None:
+    if (asked.assignment or "soft") != "soft" or asked.exponent is not None:
         raise ValueError(
             "standard errors are those of a maximum of the likelihood: they need "
             "assignment='soft' and exponent=None."
         )
     make_room()
-    n = len(array)
-    weight = np.ones(n) if sample_weight is None else np.asarray(sample_weight, float)
-    label = np.full(n, -1) if labels is None else np.asarray(labels, np.int32)
     wide = jax.tree.map(lambda leaf: np.asarray(leaf, float), params)
     basis, kind = directions(model, wide, array.shape[1])
     flat = np.zeros(kind.shape)

@@ -8,7 +8,6 @@ from jaxem.devices.collectives import ROWS as ROWS
 from jaxem.devices.collectives import each_device as each_device
 from jaxem.devices.collectives import filled as filled
 from jaxem.devices.collectives import summed as summed
-from jaxem.devices.collectives import whole as whole
 from jaxem.kernels.blocked import Blocks as Blocks
 from jaxem.kernels.blocked import as_blocks as as_blocks
 from jaxem.kernels.blocked import as_one_block as as_one_block

@@ -6,75 +6,97 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxem.core.model_protocol import Health
 from jaxem.core.protocols import Statistics
 from jaxem.core.status import Status
 from jaxem.core.validation import positive
+from jaxem.data.data import Data
+from jaxem.data.validate import check_components, check_finite, check_labels
+from jaxem.devices.rows import rows_of_all_processes
 from jaxem.models.params import MixtureParams, Prepared
-from jaxem.numerics import ROUNDOFF, check_precision
+from jaxem.numerics import ROUNDOFF
 
 #: A component this much narrower (in variance) than the pooled components is a spurious sliver.
 NARROWNESS_LIMIT = 1e8
 
-#: What is looked for, not met by chance, is near a spurious maximum sooner: on fewer than so many
-#: times the rows that any component fits, or this much narrower.
+#: Stricter limits, for fits found by search: (factor on `min_rows`, narrowness).
 STRICT = (3, 1e3)
 
 
-def diagnose(self: Any, params: MixtureParams, stats: Statistics, prepared: Prepared) -> jax.Array:
-    """A status for unusable parameters, else RUNNING: what the M-step left behind."""
+def judge(model: Any, params: MixtureParams, stats: Statistics, prepared: Prepared) -> Health:
+    """What is to be said of parameters and statistics."""
+    return Health(
+        _status(model, params, stats, prepared),
+        _degenerate(model, params, stats, prepared, 1, NARROWNESS_LIMIT),
+        _degenerate(model, params, stats, prepared, *STRICT),
+        _condition(model, params, prepared.compute.precision),
+        # `reg_covar` is added after a maximisation, which is then none.
+        jnp.all(jnp.asarray(getattr(model.family, "reg_covar", 0.0)) <= 0),
+    )
+
+
+def _status(model: Any, params: MixtureParams, stats: Statistics, prepared: Prepared) -> jax.Array:
+    """A status for unusable parameters, else RUNNING."""
     active = params.weights > 0
-    healthy = self.family.healthy(params.components, stats)
+    healthy = model.family.healthy(params.components, stats)
     sick = jnp.any(~healthy & active)
     floor = 1e-8 * prepared.weight / jnp.maximum(prepared.rows, 1)
     count = stats.moments[:, 0]
-    empty = jnp.any(active & (count < floor)) & ("weights" not in self.frozen)
+    empty = jnp.any(active & (count < floor)) & ("weights" not in model.frozen)
     empty = empty | jnp.any(params.weights < 0)  # only an extrapolation can do this
     status = jnp.where(sick, Status.SINGULAR, Status.RUNNING)
     return jnp.where(empty, Status.EMPTY_COMPONENT, status).astype(jnp.int32)
 
 
-def degenerate(
-    self: Any, params: MixtureParams, stats: Statistics, prepared: Prepared, strict: bool = False
+def _degenerate(
+    model: Any,
+    params: MixtureParams,
+    stats: Statistics,
+    prepared: Prepared,
+    factor: float,
+    narrowness: float,
 ) -> jax.Array:
-    """True for a spurious maximum: a component hardly above the rows that any component of
-    its family fits, or narrower than the pooled components by `NARROWNESS_LIMIT`. `strict`:
-    also for what is near one, by `STRICT`."""
-    factor, limit = STRICT if strict else (1, NARROWNESS_LIMIT)
-    family = self.family
-    judged = hasattr(family, "min_rows") and family.prior is None and self.assignment == "soft"
-    if not judged or "covariances" in self.frozen:
+    """True for a spurious maximum: a component on fewer rows than `factor` times those that any
+    component of its family fits, or narrower than the pooled components by `narrowness`."""
+    family = model.family
+    if not hasattr(family, "min_rows") or family.prior is not None or "covariances" in model.frozen:
         return jnp.zeros((), bool)
     active = params.weights > 0
     rows = stats.moments[:, 0] * prepared.rows / prepared.weight
     few = rows < factor * family.min_rows(prepared.blocks.columns.shape[-2]) + 0.5
-    sliver = family.narrowness(params.components, params.weights) > limit
+    sliver = family.narrowness(params.components, params.weights) > narrowness
     return jnp.any(active & (few | sliver)) & (jnp.sum(active) > 1)
 
 
-def condition(self: Any, params: MixtureParams) -> jax.Array:
+def _condition(model: Any, params: MixtureParams, precision: str) -> jax.Array:
     """How many roundings of float32 the logits can lose f[]: 0 for families without squares,
     unless a fast precision loses more."""
     lost = jnp.zeros((), params.weights.dtype)
-    if hasattr(self.family, "condition"):
-        own = self.family.condition(params.components)
+    if hasattr(model.family, "condition"):
+        own = model.family.condition(params.components)
         lost = jnp.max(jnp.where(params.weights > 0, own, 0))
-    unit = ROUNDOFF[self.precision]
+    unit = ROUNDOFF[precision]
     # Where nothing cancels, the terms of a logit are still of this size.
     return lost if unit == 1 else unit * (lost + 10)
 
 
-def validate_settings(self: Any, d: int) -> None:
+def validate(model: Any, data: Data) -> None:
+    """ValueError for settings or data (host) that the mixture cannot take."""
+    check_finite(data.x)
+    present = rows_of_all_processes(data)
+    check_components(model.n_components, data.weight, present)
+    if data.label is not None:
+        check_labels(data.label, model.n_components)
+    model.family.validate(data.x)
+
+
+def validate_settings(model: Any, d: int) -> None:
     """Refuse, on the host, settings that no data f[n, d] could make sense of."""
-    if self.assignment not in ("soft", "hard"):
-        raise ValueError(f"assignment must be 'soft' or 'hard'; got {self.assignment!r}.")
-    check_precision(self.precision)
-    if self.exponent is not None:
-        positive("exponent", self.exponent)
-    if self.weight_prior is not None:
-        positive("weight_prior", self.weight_prior)
-    blank = jax.eval_shape(lambda: self.family.blank(self.n_components, d, np.float32))
+    if model.weight_prior is not None:
+        positive("weight_prior", model.weight_prior)
+    blank = jax.eval_shape(lambda: model.family.blank(model.n_components, d, np.float32))
     names = ("weights", *vars(blank))
-    unknown = set(self.frozen) - set(names)
+    unknown = set(model.frozen) - set(names)
     if unknown:
         raise ValueError(
             f"frozen names {sorted(unknown)}, but this mixture has {', '.join(names)}."

@@ -1,43 +1,52 @@
 """A finite mixture of any family: the E-step is a softmax between two matrix products."""
 
+from dataclasses import InitVar
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxem.core.constraints import Constraint, Simplex
+from jaxem.core.model_protocol import BLOCK_ROWS, DEFAULT_COMPUTE, Compute, Cost, Health
 from jaxem.core.protocols import Statistics
 from jaxem.core.pytree import pytree, replace, static
+from jaxem.core.settings import Deprecated
 from jaxem.data.data import Data, as_data
-from jaxem.data.scaling import original_params
+from jaxem.data.scaling import (
+    Scaling,
+    log_jacobian,
+    original_params,
+    scaling_within,
+    scalings_of,
+    standardized_model,
+    standardized_params,
+)
+from jaxem.data.validate import as_host_data
 from jaxem.devices.collectives import each_device, filled, summed
 from jaxem.kernels import (
     as_blocks,
     as_one_block,
+    choose,
     padded_rows,
     softmax_moments,
     weighted_moments,
     with_features,
     with_known,
 )
-from jaxem.models import health, mixture_steps
+from jaxem.models import health as judgement
+from jaxem.models import mixture_steps, starts
 from jaxem.models.initializers import responsibilities
 from jaxem.models.params import MixtureParams, Prepared
-from jaxem.numerics import NEGLIGIBLE, safe_log
+from jaxem.numerics import NEGLIGIBLE, check_precision, safe_log
 
 
 @pytree
 class Mixture:
     """Mixture of `n_components` members of `family`; all methods are pure and unbatched.
 
-    `assignment` is "soft" (EM) or "hard" (classification EM). `exponent` tempers the soft
-    responsibilities r ∝ exp(exponent · logits): below 1 for annealing (Ueda and Nakano 1998),
-    None for 1.
     `weight_prior` is the Dirichlet concentration of the weights, None for maximum likelihood.
     `frozen` names parameters that keep their start: "weights" or fields of the family.
-    `kernel` is that of `jaxem.fit`. `precision` of float32 products: "float32", "tf32x3" or
-    "bf16x3", three products on matrix units of 21 and 16 bits together, on GPUs (bf16x3 also TPUs);
-    elsewhere exact. `mesh` are the devices over which rows are spread (see `jaxem.shard_rows`).
 
     >>> x = datasets.load("old_faithful")
     >>> model = jaxem.Mixture(jaxem.Gaussian("full"), n_components=2)
@@ -51,29 +60,38 @@ class Mixture:
 
     family: Any
     n_components: int = static()
-    assignment: str = static(default="soft")
-    exponent: Any = None
     weight_prior: Any = None
     frozen: tuple[str, ...] = static(default=())
-    kernel: str = static(default="blocked")
-    precision: str = static(default="float32")
-    mesh: Any = static(default=None)
+    deprecated: Deprecated | None = None
+    assignment: InitVar[str | None] = None
+    exponent: InitVar[Any] = None
+    kernel: InitVar[str | None] = None
+    precision: InitVar[str | None] = None
+    mesh: InitVar[Any] = None
+
+    def __post_init__(self, assignment, exponent, kernel, precision, mesh) -> None:
+        given = dict(assignment=assignment, exponent=exponent, kernel=kernel, precision=precision)
+        old = Deprecated.of(**given, mesh=mesh)
+        if old is not None:
+            object.__setattr__(self, "deprecated", old.merged(self.deprecated))
 
     @property
     def family_is_scaled(self) -> bool:
         """Whether the family maps its parameters under a change of units of x."""
         return getattr(self.family, "scale_kind", "none") != "none"
 
-    def prepare(self, data: Any, rows: int = mixture_steps.BLOCK_ROWS) -> Prepared:
+    def prepare(
+        self, data: Any, rows: int = BLOCK_ROWS, compute: Compute = DEFAULT_COMPUTE
+    ) -> Prepared:
         """Blocks of at most `rows` rows, and the sums that do not change between iterations."""
         data = as_data(data)
-        if self.mesh is not None:
-            data = Data(*filled(self.mesh, data.x, data.weight, data.label))
+        if data.mesh is not None:
+            mesh, data = data.mesh, Data(*filled(data.mesh, data.x, data.weight, data.label))
             own = each_device(
-                self.mesh, lambda data, model: mixture_steps.prepare_rows(model, data, rows)
+                mesh, lambda data, model: mixture_steps.prepare_rows(model, data, rows, compute)
             )
-            blocks, sums = own(data, replace(self, mesh=None))
-            return replace(sums, blocks=blocks)
+            blocks, sums = own(data, self)
+            return replace(sums, blocks=blocks, mesh=mesh)
         x, weight = data.x, data.weight
         total, count = jnp.sum(weight), jnp.sum((weight > 0).astype(x.dtype))
         blocks = as_blocks(x, weight, rows)
@@ -86,16 +104,16 @@ class Mixture:
             known = weighted_moments(self.family.features, blocks, member)
             weight = jnp.where(data.label >= 0, 0, weight)
             blocks = as_blocks(x, weight, rows)
-        if self.kernel == "fused":
+        if compute.kernel == "fused":
             blocks = as_one_block(x, weight, padded_rows(x.shape[0]))
         if data.label is not None:
             labelled = jnp.where(data.label >= 0, data.weight, 0)
             blocks = with_known(blocks, labelled, data.label)
-        return Prepared(blocks, base, known, common, total, count)
+        return Prepared(blocks, base, known, common, total, count, compute=compute)
 
-    def keep_features(self, prepared: Prepared) -> Prepared:
+    def cached(self, prepared: Prepared) -> Prepared:
         """`prepared` with φ of every row kept: for rows that only few lanes share."""
-        if self.kernel == "fused" and hasattr(self.family, "products"):
+        if prepared.compute.kernel == "fused" and hasattr(self.family, "products"):
             return prepared  # The kernel makes φ on chip.
         return replace(prepared, blocks=with_features(self.family.features, prepared.blocks))
 
@@ -119,18 +137,25 @@ class Mixture:
     def expect(self, params, prepared: Prepared, reference) -> tuple[Statistics, Any, Any]:
         """Statistics, Σ w (logsumexp − reference) with the base left out, and the summed size of
         the terms of the logits: times the unit roundoff, the error of that sum."""
+        return self.expect_assigned(params, prepared, reference, False, None)
+
+    def expect_assigned(
+        self, params, prepared: Prepared, reference, hard: bool, exponent: Any
+    ) -> tuple[Statistics, Any, Any]:
+        """As `expect`, rows given to their most probable component (`hard`; Celeux and Govaert
+        1992), or by r ∝ exp(exponent · logits) (Ueda and Nakano 1998)."""
         beta = self.coefficients(params)
-        exponent = None if self.exponent is None else jnp.asarray(self.exponent, beta.dtype)
-        hard = self.assignment == "hard"
+        exponent = None if exponent is None else jnp.asarray(exponent, beta.dtype)
         products = self._products(prepared.blocks.columns.shape[-2])
-        how: Any = dict(kernel=self.kernel, precision=self.precision, products=products)
+        compute = prepared.compute
+        how: Any = dict(kernel=compute.kernel, precision=compute.precision, products=products)
 
         def step(blocks, rest):
             family, beta, reference, exponent = rest
             return softmax_moments(family.features, beta, blocks, reference, exponent, hard, **how)
 
         rest = self.family, beta, reference, exponent
-        moments, total = summed(self.mesh, step)(prepared.blocks, rest)
+        moments, total = summed(prepared.mesh, step)(prepared.blocks, rest)
         # A component that is off has no known rows: its coefficient must not meet their zero.
         used = jnp.where(beta > NEGLIGIBLE / 10, beta, 0)
         total = total + jnp.sum(prepared.known * used) - reference * jnp.sum(prepared.known[:, 0])
@@ -139,21 +164,38 @@ class Mixture:
         size = jnp.sum(jnp.abs(moments * used)) + jnp.sum(jnp.abs(common))
         return Statistics(moments, prepared.common), total + jnp.sum(common), size
 
-    def likelihood(self, params: MixtureParams, prepared: Prepared) -> jax.Array:
+    def log_likelihood(self, params: MixtureParams, prepared: Prepared) -> jax.Array:
         """Σ w log p(x) f[] from log densities, where `expect` has products that lose digits (see
-        `condition`)."""
+        `health`)."""
         return mixture_steps.likelihood(self, params, prepared)
 
-    def climbs(self) -> jax.Array:
-        """Whether no step of plain EM lowers the objective b[]: not where `reg_covar` is added."""
-        return jnp.all(jnp.asarray(getattr(self.family, "reg_covar", 0.0)) <= 0)
+    def exact_is_cheap(self) -> bool:
+        """Whether `log_likelihood` costs little more than a step."""
+        return getattr(self.family, "residual_form", False)
 
-    def reported(self, params: MixtureParams, prepared: Prepared) -> MixtureParams:
-        """Parameters in the units of the data, but for where these have their origin."""
-        if prepared.frame is None:
-            return params
-        frame = replace(prepared.frame, shift=jnp.zeros_like(prepared.frame.shift))
-        return original_params(self, params, frame)
+    def scaling(self, x: jax.Array, weight: jax.Array) -> Scaling:
+        """The scaling of x f[n, d], traced."""
+        return scaling_within(self.family, x, weight)
+
+    def host_scaling(self, x: np.ndarray, weight: np.ndarray, total: Any = None) -> Scaling:
+        """The scalings f[s, d] of data sets x f[s, n, d] with weights f[s, n], on the host."""
+        return scalings_of(self.family, x, weight, total)
+
+    def rescaled(self, scaling: Scaling) -> "Mixture":
+        """The model whose priors and given parameters are those of z."""
+        return standardized_model(self, scaling)
+
+    def to_scaled(self, params: MixtureParams, scaling: Scaling) -> MixtureParams:
+        """Parameters of x as parameters of z."""
+        return standardized_params(self, params, scaling)
+
+    def from_scaled(self, params: MixtureParams, scaling: Scaling) -> MixtureParams:
+        """Parameters of z as parameters of x."""
+        return original_params(self, params, scaling)
+
+    def log_jacobian(self, scaling: Scaling) -> jax.Array:
+        """How much higher a row's log density is in z than in x f[]; counts have no Jacobian."""
+        return log_jacobian(self, scaling)
 
     def e_step(
         self, params: MixtureParams, data: Any, base: Any = None
@@ -171,11 +213,11 @@ class Mixture:
 
     def m_step(self, stats: Statistics, params: MixtureParams) -> MixtureParams:
         """The argmax of expected log-likelihood plus log prior; what is off stays off."""
-        inner, own, here, frame = mixture_steps.about(self, stats, params)
+        inner, own, here, scaling = mixture_steps.about(self, stats, params)
         moved = inner.family.maximize(own, here.components, self.frozen)
-        if frame is not None:
-            moved = self.family.unstandardize(moved, frame.shift, frame.scale)
-            moved = kept(self, params.components, moved)
+        if scaling is not None:
+            moved = self.family.unstandardize(moved, scaling.shift, scaling.scale)
+            moved = _kept(self, params.components, moved)
         if "weights" in self.frozen:
             return MixtureParams(params.weights, moved)
         count = stats.moments[:, 0]
@@ -208,7 +250,7 @@ class Mixture:
             value = value - jnp.sum(jax.scipy.special.gammaln(a))
         return value
 
-    def normalized(self, params: MixtureParams) -> MixtureParams:
+    def retract(self, params: MixtureParams) -> MixtureParams:
         """The same with sums of exactly 1 again, which rounding in a long extrapolation spoils."""
         own = getattr(self.family, "normalized", lambda components: components)
         return MixtureParams(params.weights / jnp.sum(params.weights), own(params.components))
@@ -218,20 +260,20 @@ class Mixture:
         data = as_data(data)
         return mixture_steps.seed(self, data, jnp.asarray(resp, data.x.dtype))
 
-    def seed_within(self, data: Any, resp: jax.Array) -> MixtureParams:
-        """As `seed`, of data that are in their frame already."""
-        return mixture_steps.seed_within(self, data, jnp.asarray(resp, data.x.dtype))
+    def constraints(self) -> dict[str, Constraint]:
+        """Weights are shares; the family says what its own parameters are."""
+        return {"weights": Simplex()}
 
     def blank(self, d: int, dtype: Any) -> MixtureParams:
         """Placeholder parameters of the right shapes: equal weights, the family's blank."""
         k = self.n_components
         return MixtureParams(jnp.full((k,), 1 / k, dtype), self.family.blank(k, d, dtype))
 
-    diagnose = health.diagnose
-    degenerate = health.degenerate
-    condition = health.condition
-    validate_settings = health.validate_settings
-    usable = health.usable
+    def health(self, params: MixtureParams, stats: Statistics, prepared: Prepared) -> Health:
+        """Whether the parameters can be used, are spurious, or short of digits."""
+        return judgement.judge(self, params, stats, prepared)
+
+    usable = judgement.usable
 
     def log_joint(self, params: MixtureParams, x: Any) -> jax.Array:
         """log π_k p(x|k) f[n, k], computed in blocks of rows."""
@@ -262,27 +304,85 @@ class Mixture:
 
     def init(self, key, x: Any, init: Any = "k-means++", weight: Any = None, active: Any = None):
         """Starting parameters by the named initialiser (see `jaxem.models.initializers`), which
-        measures distances in the data's frame; components from `active` on are switched off."""
+        measures distances in standard units; components from `active` on are switched off."""
         return mixture_steps.init(self, key, as_data(x, weight), init, active)
 
-    def init_within(self, key, data, init: Any, active: Any = None) -> MixtureParams:
-        """As `init`, of data that are in their frame already."""
+    def read_init(self, init: Any, n: int) -> Any:
+        """A name or callable as it is, labels and responsibilities as responsibilities f[n, k].
+        ValueError for anything else."""
+        return starts.read_init(init, n, self.n_components)
+
+    def start(self, key, data: Data, init: Any, active: Any = None) -> MixtureParams:
+        """As `init`, of data in standard units; `init` may be responsibilities f[n, k], too."""
+        if hasattr(init, "shape"):
+            return mixture_steps.seed_within(self, data, jnp.asarray(init, data.x.dtype))
         embedded, k = self.family.embed(data.x), self.n_components
         resp = responsibilities(init, key, embedded, data.weight, k, active)
-        return self.seed_within(data, resp)
+        return mixture_steps.seed_within(self, data, resp)
 
-    def regroup(self, key, params: MixtureParams, x: Any, weight: Any = None) -> MixtureParams:
+    def signature(self, params: MixtureParams) -> np.ndarray:
+        """Sorted weights f[..., k]."""
+        return np.sort(np.asarray(params.weights), axis=-1)
+
+    def can_propose(self) -> bool:
+        """Whether there are components to exchange: two to merge and one to split."""
+        return self.n_components > 2 and not self.frozen
+
+    def propose(self, key, params: MixtureParams, data: Any) -> MixtureParams:
         """Starting parameters that differ from `params` by a split and a merge (see
         `jaxem.models.proposals`); three components at least must have weight."""
-        return mixture_steps.regroup(self, key, params, as_data(x, weight))
+        return mixture_steps.propose(self, key, params, as_data(data))
 
-    def validate(self, x: np.ndarray) -> None:
-        """Refuse, on the host, data or settings this model cannot take."""
-        self.family.validate(x)
-        self.validate_settings(x.shape[1])
+    def padded(self, size: int) -> "Mixture":
+        """The model with components added, to be switched off. ValueError where priors forbid."""
+        if self.weight_prior is not None or getattr(self.family, "prior", None) is not None:
+            raise ValueError("pad_to needs a model without priors: a component off has none.")
+        return replace(self, n_components=size)
+
+    def unpadded(self, params: MixtureParams, like: "Mixture") -> MixtureParams:
+        """Parameters f[lanes, ...] with the components of the model `like` alone."""
+        k = like.n_components
+        kept = {
+            name: value if name in self.family.shared else value[:, :k]
+            for name, value in vars(params.components).items()
+        }
+        return MixtureParams(params.weights[:, :k], type(params.components)(**kept))
+
+    def size(self) -> int:
+        """The number of components."""
+        return self.n_components
+
+    def cost(self, d: int, dtype: Any) -> Cost:
+        """K responsibilities per row and fit, P features per row."""
+        row = jax.ShapeDtypeStruct((1, d), dtype)
+        return Cost(self.n_components, mixture_steps.features.eval_shape(self.family, row).shape[0])
+
+    def compute_for(
+        self, data: Data, lanes: int, kernel: str | None, precision: str | None, platform: str
+    ) -> Compute:
+        """The kernel that was asked for, or the one for this platform and problem."""
+        cost = self.cost(data.x.shape[-1], data.x.dtype)
+        sizes = cost.per_unit, cost.features, lanes, data.x.dtype
+        check_precision(precision or "float32")
+        return Compute(choose(platform, *sizes, kernel), precision or "float32")
+
+    def validate_settings(self, d: int) -> None:
+        """Refuse, on the host, settings that no data f[n, d] could make sense of."""
+        judgement.validate_settings(self, d)
+
+    def validate(self, data: Any) -> None:
+        """Refuse, on the host, data (`Data`, or x f[n, d]) or settings this model cannot take."""
+        data = as_host_data(data)
+        judgement.validate(self, data)
+        judgement.validate_settings(self, data.x.shape[1])
+
+    def kept(self, given: MixtureParams, moved: MixtureParams) -> MixtureParams:
+        """`moved` with what is frozen exactly as in `given`."""
+        components = _kept(self, given.components, moved.components)
+        return replace(moved, components=components)
 
 
-def kept(model: Any, given: Any, moved: Any) -> Any:
+def _kept(model: Any, given: Any, moved: Any) -> Any:
     """`moved` with what is frozen exactly as in `given`, and what is known exactly as the family
     has it: a way through other units rounds."""
     names = [name for name in model.frozen if name != "weights"]

@@ -1,52 +1,53 @@
 """A mixture's steps, compiled once per shape, so that they are quick outside the caller's `jit`
 too."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 
 from jaxem.core.compiled import jitted
+from jaxem.core.model_protocol import BLOCK_ROWS, Compute
 from jaxem.core.program_memory import make_room, roomy
 from jaxem.core.protocols import Statistics
 from jaxem.core.pytree import replace
 from jaxem.data.scaling import (
-    Frame,
-    frame_within,
+    Scaling,
     original_params,
+    scaling_within,
     standardized_model,
     standardized_params,
 )
-from jaxem.devices.collectives import filled, summed, whole
+from jaxem.devices.collectives import filled, replicate, summed
 from jaxem.kernels import as_blocks, recut, softmax_step, weighted_moments, with_known
 from jaxem.models.proposals import split_and_merge
 from jaxem.numerics import einsum, safe_log
 
-#: Rows per block where nobody who knows the number of lanes has said otherwise.
-BLOCK_ROWS = 2048
-
 
 @roomy
-@jitted
-def e_step(model, params, data, base):
+@partial(jitted, static_argnames="hard")
+def e_step(model, params, data, base, exponent=None, hard=False):
     """Statistics about a base point, and the log-likelihood, of data that are not prepared yet."""
     if base is None and hasattr(model.family, "base_point"):
         base = jax.lax.stop_gradient(model.family.base_point(params.components, params.weights))
     x, weight, label = data.x, data.weight, data.label
-    if model.mesh is not None:
-        x, weight, label = filled(model.mesh, x, weight, label)
+    if data.mesh is not None:
+        x, weight, label = filled(data.mesh, x, weight, label)
 
-    def own(rows, rest):
-        return _sums(*rest, *rows)
+    def own(rows, rest, hard):
+        return _sums(*rest, *rows, hard=hard)
 
-    parts = summed(model.mesh, own)((x, weight, label), (replace(model, mesh=None), params, base))
-    return whole(model.mesh, parts)
+    exponent = None if exponent is None else jnp.asarray(exponent, x.dtype)
+    rest = model, params, base, exponent
+    parts = summed(data.mesh, partial(own, hard=hard))((x, weight, label), rest)
+    return replicate(data.mesh, parts)
 
 
-def _sums(model, params, base, x, weight, label):
+def _sums(model, params, base, exponent, x, weight, label, hard):
     """Statistics about the base point, and log-likelihood, block by block of rows f[n, d]."""
     family, blocks = model.family, as_blocks(x, weight, BLOCK_ROWS)
     known = None if label is None else with_known(blocks, jnp.ones_like(weight), label + 1).known
-    exponent = None if model.exponent is None else jnp.asarray(model.exponent, x.dtype)
-    how = exponent, model.assignment == "hard"
+    how = exponent, hard
 
     def one(columns, w, known):
         logits = log_joint_of(model, params, columns.T).T
@@ -74,15 +75,15 @@ def _sums(model, params, base, x, weight, label):
 
 
 def about(model, stats, params):
-    """Model, statistics and parameters in the frame whose origin is the statistics' base point,
-    and that frame; as they are where it is the origin already."""
+    """Model, statistics and parameters in the scaling whose origin is the statistics' base point,
+    and that scaling; as they are where it is the origin already."""
     if stats.base is None:
         return model, stats, params, None
     total = jnp.sum(stats.moments[:, 0])
     base = jax.lax.stop_gradient(stats.base / jnp.where(total > 0, total, 1))
-    frame = Frame(base, jnp.ones_like(base))
-    inner = standardized_model(model, frame)
-    return inner, replace(stats, base=None), standardized_params(model, params, frame), frame
+    scaling = Scaling(base, jnp.ones_like(base))
+    inner = standardized_model(model, scaling)
+    return inner, replace(stats, base=None), standardized_params(model, params, scaling), scaling
 
 
 def likelihood(model, params, prepared):
@@ -106,7 +107,7 @@ def likelihood(model, params, prepared):
         total, lost = jax.lax.scan(add, start, (cut.columns, cut.weight, cut.known))[0]
         return total + lost
 
-    return summed(model.mesh, own)(prepared.blocks, (replace(model, mesh=None), params))
+    return summed(prepared.mesh, own)(prepared.blocks, (model, params))
 
 
 def _sum_about_mean(values, w):
@@ -124,43 +125,43 @@ def _added(carry, value):
     return jnp.stack([new, lost + (total - (new - back)) + (value - back)])
 
 
-def prepare_rows(model, data, rows):
+def prepare_rows(model, data, rows, compute: Compute):
     """The blocks, and the rest of `Prepared`, which are sums over rows."""
-    prepared = model.prepare(data, rows)
+    prepared = model.prepare(data, rows, compute)
     return prepared.blocks, replace(prepared, blocks=None)
 
 
 @roomy
 @jitted
 def seed(model, data, resp):
-    """One M-step on responsibilities f[n, k], in the data's frame and back."""
-    frame = frame_within(model.family, data.x, data.weight)
-    inner = standardized_model(model, frame)
-    z = (data.x - frame.shift[None, :]) / frame.scale[None, :]
-    return original_params(model, seed_within(inner, replace(data, x=z), resp), frame)
+    """One M-step on responsibilities f[n, k], in standard units and back."""
+    scaling = scaling_within(model.family, data.x, data.weight)
+    inner = standardized_model(model, scaling)
+    z = (data.x - scaling.shift[None, :]) / scaling.scale[None, :]
+    return original_params(model, seed_within(inner, replace(data, x=z), resp), scaling)
 
 
 @jitted
 def seed_within(model, data, resp):
-    """The same of data that are in their frame."""
+    """The same of data in standard units."""
     blocks = as_blocks(data.x, data.weight, BLOCK_ROWS)
     moments = weighted_moments(model.family.features, blocks, resp.T)
     common = weighted_moments(model.common_features, blocks)[0]
     blank = model.blank(data.x.shape[1], data.x.dtype)
-    return whole(model.mesh, model.m_step(Statistics(moments, common), blank))
+    return replicate(data.mesh, model.m_step(Statistics(moments, common), blank))
 
 
 def init(model, key, data, init, active):
-    """Starting parameters by an initialiser that sees the data in their frame."""
-    frame = frame_within(model.family, data.x, data.weight)
-    z = (data.x - frame.shift[None, :]) / frame.scale[None, :]
-    inner = standardized_model(model, frame)
-    return original_params(model, inner.init_within(key, replace(data, x=z), init, active), frame)
+    """Starting parameters by an initialiser that sees the data in standard units."""
+    scaling = scaling_within(model.family, data.x, data.weight)
+    z = (data.x - scaling.shift[None, :]) / scaling.scale[None, :]
+    inner = standardized_model(model, scaling)
+    return original_params(model, inner.start(key, replace(data, x=z), init, active), scaling)
 
 
 @roomy
 @jitted
-def regroup(model, key, params, data):
+def propose(model, key, params, data):
     """Starting parameters that differ from `params` by a split and a merge."""
     family = model.family
     blocks = as_blocks(data.x, data.weight, BLOCK_ROWS)
@@ -197,6 +198,13 @@ def log_joint_of(model, params, x):
         return family.log_density(params.components, x) + safe_log(params.weights)[None, :]
     logits = einsum("kp,pn->nk", model.coefficients(params), family.features(x))
     return logits + family.log_base(x)[:, None]
+
+
+@jitted
+def features(family, row):
+    """Never run: `jit` remembers the shapes of a function that it knows, which take a millisecond
+    to trace."""
+    return family.features(row)
 
 
 def draw_labels(key, weights, n):

@@ -4,7 +4,8 @@ from typing import Any
 
 import jax
 
-from jaxem.core.pytree import pytree
+from jaxem.core.model_protocol import Compute
+from jaxem.core.pytree import pytree, static
 from jaxem.kernels import Blocks
 
 
@@ -40,4 +41,6 @@ class Prepared:
     common: jax.Array  # f[c], Σ w ψ(x) over all rows
     weight: jax.Array  # f[], total weight
     rows: jax.Array  # f[], rows of positive weight
-    frame: Any = None  # the frame that the rows are in; None: as they were given
+    scaling: Any = None  # of the rows; None: as they were given
+    mesh: Any = static(default=None)  # devices that the rows are spread over
+    compute: Compute = static(default=Compute())

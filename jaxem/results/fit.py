@@ -6,9 +6,10 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxem.core.pytree import pytree, static
+from jaxem.core.pytree import pytree, replace, static
 from jaxem.core.status import MESSAGES, SOUND, Status
 from jaxem.results import text
+from jaxem.results.known_model import KnownModel, ask, draw, model_of
 from jaxem.results.optima import Optima, last_leaders, rounding
 from jaxem.results.report import Report
 
@@ -38,9 +39,59 @@ class Fit:
     #: that of a start that left the race; or -1. A later child may have taken that place since.
     parent: Any = None
     report: Report | None = static(default=None)
+    known: KnownModel | None = static(default=None)  # see `model`
 
     def __getitem__(self, index: Any) -> "Fit":
         return jax.tree.map(lambda leaf: leaf[index], self)
+
+    @property
+    def model(self) -> Any:
+        """The model that was fitted. Fits made under `jit` or `vmap` do not know it: None."""
+        return None if self.known is None else self.known.model
+
+    def of(self, model: Any) -> "Fit":
+        """The same fits, which know their model."""
+        return replace(self, known=KnownModel(model))
+
+    def predict(self, x: Any) -> jax.Array:
+        """The most probable component of each row i[n], of one fit."""
+        return ask(self, "predict", x)
+
+    def predict_proba(self, x: Any) -> jax.Array:
+        """Posterior probability of each component f[n, k], of one fit."""
+        return ask(self, "predict_proba", x)
+
+    def log_prob(self, x: Any) -> jax.Array:
+        """Log density of each row f[n], of one fit."""
+        return ask(self, "log_prob", x)
+
+    def sample(self, key: Any, n: int) -> tuple[jax.Array, jax.Array]:
+        """n rows f[n, d] drawn from one fit, and the component of each i[n]."""
+        return draw(self, key, n)
+
+    def criteria(self, x: Any, sample_weight: Any = None) -> Any:
+        """BIC, AIC and ICL of one fit: see `jaxem.criteria`."""
+        module = import_module("jaxem.results.information_criteria")
+        return module.criteria(model_of(self, "criteria"), self, x, sample_weight)
+
+    def standard_errors(self, x: Any, sample_weight: Any = None, labels: Any = None) -> Any:
+        """The standard error of every parameter of one fit: see `jaxem.standard_errors`."""
+        module = import_module("jaxem.inference")
+        model = model_of(self, "standard_errors")
+        return module.standard_errors(model, self.params, x, sample_weight, labels)
+
+    def put(self, lanes: np.ndarray, other: "Fit") -> "Fit":
+        """A copy whose given lanes are those of `other`, but for what they say of other lanes."""
+        own = dict(report=self.report, follows=self.follows, parent=self.parent)
+        apart = dict.fromkeys(own)
+
+        def write(old: Any, new: Any) -> np.ndarray:
+            out = np.array(old)
+            out[lanes] = new
+            return out
+
+        merged = jax.tree.map(write, replace(self, **apart), replace(other, **apart))
+        return replace(merged, **own)
 
     @property
     def converged(self) -> Any:

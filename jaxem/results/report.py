@@ -24,6 +24,7 @@ class Report:
     kernel: str = ""
     stopping_gain: float = 0.0  #: tol × total weight, in nats: below, optima are not told apart
     resumed: bool = False
+    interrupted: bool = False  #: Ctrl-C ended the call before all fits had ended
 
     def __repr__(self) -> str:
         return constructor(self)

@@ -94,6 +94,7 @@ def total(reports: Sequence[Report | None]) -> Report:
         programs=sum(r.programs for r in known),
         compile_seconds=sum(r.compile_seconds for r in known),
         run_seconds=sum(r.run_seconds for r in known),
+        interrupted=any(r.interrupted for r in known),
     )
 
 

@@ -1,108 +1,127 @@
-"""From starts to a `Fit`: all lanes of a store run to their ends, watched."""
+"""The only loop on the host: strategies choose lanes, the scheduler runs them, watchers look."""
 
-import warnings
+from dataclasses import dataclass
 
 import jax
 import numpy as np
 
-from jaxem.batch import scheduler
-from jaxem.batch.checkpoint import load, own_path, settle, writer
+from jaxem.batch import checkpoint, scheduler
 from jaxem.batch.progress import clear, reporter
-from jaxem.batch.state import Store
+from jaxem.batch.state import Runs
 from jaxem.core.pytree import replace
 from jaxem.core.status import Status
 from jaxem.devices import distributed
 from jaxem.results.fit import Fit
 from jaxem.results.report import Report
-from jaxem.search.race import run as race_lanes
-from jaxem.search.split_merge import breed, judged
-from jaxem.search.winners import settled
+from jaxem.search.options import Search, Watch
+from jaxem.search.race import Race
+from jaxem.search.split_merge import SplitMerge
+from jaxem.search.strategy import Move, SearchState, Strategy, commit, initial_state
+from jaxem.search.winners import Winners, concluded, with_winners
 
 
-def raced(race: bool | None, n_starts: int, generations: int = 0) -> bool:
-    """Whether starts are raced: as asked, else where there are many or the best have children."""
-    return n_starts >= 64 or generations > 0 if race is None else race
+@dataclass(frozen=True)
+class Outcome:
+    """All lanes of a call as they ended."""
+
+    fits: Fit  # axis [lanes]
+    condition: np.ndarray  # f[lanes], roundings of a log density that can be lost
+    interrupted: bool = False
 
 
-def run(
-    store: Store,
-    max_iter: int,
-    raced: bool,
-    checkpoint: tuple,
-    progress: bool | None,
-    winners: bool = False,
-) -> tuple[Fit, np.ndarray]:
-    """All lanes to their ends, watched by a checkpoint (path, fingerprint) and a progress line, and
-    (`winners`) those that may be the best of their data set further (see
-    `jaxem.search.winners`); also the condition of each."""
-    path, mark = checkpoint
-    path = own_path(path, store.place)
-    line = reporter(progress) if jax.process_index() == 0 or not store.place.several else None
-    write = None if path is None else writer(path, mark)
-    looks = [look for look in (write, line) if look]
+def strategies_of(search: Search, max_iter: int, key: object, winners: bool) -> list[Strategy]:
+    """The strategies of a search, in their order. `winners`: whether the best run on past `tol`."""
+    generations = search.split_merge if search.race else 0
+    strategies: list[Strategy] = [
+        Race(search.race, max_iter, generations > 0),
+        SplitMerge(generations, max_iter, key),
+    ]
+    return [*strategies, Winners(max_iter)] if winners else strategies
+
+
+def run_search(runs: Runs, strategies: list[Strategy], watch: Watch) -> Outcome:
+    """All lanes to their ends, watched by a checkpoint and a progress line. Ctrl-C ends the search
+    with lanes as they stand (of one process; several are waiting for one another)."""
+    state, before, interrupted = initial_state(runs.batch), None, False
+    placement = runs.batch.placement
+    path = checkpoint.own_path(watch.path, placement)
+    lead = jax.process_index() == 0 or not placement.several
+    line = reporter(watch.progress) if lead else None
+    write = None
     if path is not None:
-        store.lines = 1  # a checkpoint knows of one bucket in flight
-        load(path, store, mark)
-        settle(store, mark)
+        runs.batch = runs.batch.with_plan(threads=1)  # a checkpoint knows of one active bucket
+        write = checkpoint.writer(path, watch.fingerprint or "")
+        state = checkpoint.resume(path, runs, state, watch.fingerprint or "")
 
-    def on_look(store: Store) -> None:
-        for look in looks:
-            look(store)
+    def on_look(runs: Runs) -> None:
+        if write is not None:
+            write(runs, state)
+        if line is not None:
+            line(runs)
 
-    watch = on_look if looks else None
-    done = None
+    look = on_look if write or line else None
     try:
-        if store.contenders is None:
-            race_lanes(store, max_iter, raced, watch)
-            if raced:
-                breed(store, max_iter, watch)
-        done = _concluded(store)
-        if winners:
-            done = settled(store, *done, max_iter, on_look=watch)
+        while True:
+            advance = state.advance
+            remaining = float(advance.remaining)
+            remaining = None if remaining == np.inf else remaining
+            scheduler.advance(runs, advance.lanes, int(advance.limit), look, remaining)
+            move = _next(strategies, runs, state)
+            if move is None:
+                break
+            before = move.concluded or before
+            state = commit(runs, move)
+        outcome = _outcome(runs, state, before)
     except KeyboardInterrupt:
-        if store.place.several:
+        if placement.several:
             raise  # the others wait for this process's lanes
-        warnings.warn(
-            "interrupted: fits that had not ended have status RUNNING, and best() leaves them out; "
-            "with checkpoint= the same call would go on from here.",
-            RuntimeWarning,
-            stacklevel=3,
-        )
+        interrupted, outcome = True, before
     finally:
         clear(line)
     if write is not None:
-        write(store, last=True)
-    fits, condition = done or _concluded(store)
-    return replace(fits, follows=_followers(store), report=_report(store)), condition
+        write(runs, state, last=True)
+    fits, condition = outcome or concluded(runs, state)
+    fits = replace(fits, parent=_parents(strategies, state), follows=_followers(runs, state))
+    return Outcome(replace(fits, report=_report(runs, state)), condition, interrupted)
 
 
-def _concluded(store: Store) -> tuple[Fit, np.ndarray]:
-    """The `Fit` of every lane as it stands, and its condition."""
-    fits, condition = scheduler.conclude(store)
-    parent = store.parent
-    if parent is None and store.generations:
-        parent = np.full(len(store.groups), -1)
-    return replace(fits, parent=parent, status=judged(store, fits.status)), condition
+def _next(strategies: list[Strategy], runs: Runs, state: SearchState) -> Move | None:
+    """The next move of the first strategy that has one, from the one at work on."""
+    for number in range(int(state.strategy), len(strategies)):
+        move = strategies[number].next(runs, state)
+        if move is not None:
+            return move._replace(state=replace(move.state, strategy=number))
+    return None
 
 
-def _report(store: Store) -> Report:
-    weight = float(np.max(store.grid.prepared.weight))
+def _outcome(runs: Runs, state: SearchState, before) -> tuple[Fit, np.ndarray]:
+    """Fits and conditions at the end of the search."""
+    if before is None:  # also where a checkpoint was taken while the winners ran on
+        before = concluded(runs, state)
+    return with_winners(runs, state, before)
+
+
+def _parents(strategies: list[Strategy], state: SearchState) -> np.ndarray | None:
+    """i[lanes]: whose child each lane is; None where no split and merge was asked for."""
+    asked = any(isinstance(one, SplitMerge) and one.generations for one in strategies)
+    return state.split_merge.parent if asked else None
+
+
+def _followers(runs: Runs, state: SearchState) -> np.ndarray:
+    """i[lanes]: whose path each pruned lane had joined; -1 for lanes that ended by themselves."""
+    pruned = runs.run.status == Status.PRUNED
+    return np.where(pruned, state.race.follows, -1).astype(np.int32)
+
+
+def _report(runs: Runs, state: SearchState) -> Report:
+    batch = runs.batch
+    executed = runs.executed
+    if batch.placement.shared_out:
+        executed = int(distributed.total(np.array(executed)))
+    discarded = int(state.split_merge.discarded_iterations)
     return Report(
-        executed=_executed(store),
-        needed=store.spent + int(np.sum(store.runs.n_iter + 1)),
-        kernel=store.grid.model.kernel,
-        stopping_gain=float(store.control.tol) * weight,
+        executed=executed,
+        needed=discarded + int(np.sum(runs.run.n_iter + 1)),
+        kernel=batch.grid.compute.kernel,
+        stopping_gain=float(batch.control.tol) * float(np.max(batch.grid.prepared.weight)),
     )
-
-
-def _executed(store: Store) -> int:
-    if not store.place.shared_out:
-        return store.executed
-    return int(distributed.total(np.array(store.executed)))
-
-
-def _followers(store: Store) -> np.ndarray:
-    """Whose path each pruned lane had joined; -1 for lanes that ended by themselves."""
-    pruned = store.runs.status == Status.PRUNED
-    follows = np.full(pruned.shape, -1) if store.follows is None else store.follows
-    return np.where(pruned, follows, -1).astype(np.int32)

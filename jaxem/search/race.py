@@ -1,136 +1,187 @@
 """The race: short runs of every start, then the best distinct ones to the end.
 
 Successive halving over starts (Jamieson and Talwalkar 2016, AISTATS), as tclust ships it for one
-rung (500 starts × 3 steps, then the best 5). Half of the places go to the highest objectives, half
+rung (500 starts × 3 steps, then the best 5). Half of the slots go to the highest objectives, half
 to the highest predicted ones. A start that is not promoted keeps its parameters and likelihood,
 with status PRUNED. No ranking finds an optimum that one start in hundreds reaches after a long
 plateau: on heavily overlapping components run all starts (`race=False`).
 """
 
+from dataclasses import dataclass
+from typing import NamedTuple
+
 import numpy as np
 
 from jaxem.batch import scheduler
-from jaxem.batch.state import OnLook, Store
+from jaxem.batch.state import Runs
+from jaxem.core.pytree import replace
 from jaxem.core.status import SOUND, Status
+from jaxem.search.strategy import NONE, Advance, Move, SearchState, Verdicts, signature
 
-#: After so many iterations a rung ends, and so large a share of each data set's starts goes on.
+#: (iterations, fraction promoted) of each rung.
 RUNGS = ((10, 1 / 2), (20, 1 / 4))
 
-#: Of each data set, so many starts by either ranking go on whatever the share.
-KEEP = 16
+#: Starts of each data set that either ranking promotes whatever the fraction.
+LEAST_PROMOTED = 16
 
-#: The same where the best have children, which need the places.
-FEW = 4
+#: The same where split and merge follow, whose proposals need the slots.
+LEAST_PROMOTED_BEFORE_PROPOSALS = 4
 
-#: So far behind all others, in mean objective, ranks what stands near a spurious maximum.
-BEHIND = 1e6
+#: Penalty on the score of near-spurious lanes, in mean objective.
+NEAR_SPURIOUS_PENALTY = 1e6
 
 #: Objectives this close (relative, per unit weight) belong to one path: one lane runs it for all.
-SAME = 1e-5
+SAME_OBJECTIVE = 1e-5
+
+#: Signatures this close belong to one path.
+SAME_SIGNATURE = 1e-3
 
 
-def run(store: Store, max_iter: int, enabled: bool, on_look: OnLook | None = None) -> None:
-    """Advance all lanes of the store: each to its end, or as a race when enabled.
+@dataclass(frozen=True)
+class Race:
+    """Every start to its end, or (`enabled`) rung by rung."""
 
-    A store from a checkpoint goes on in the rung where it stood; one whose best lanes have children
-    (see `jaxem.search.split_merge`) is beyond the race.
-    """
-    if store.parent is not None:
-        return
-    if store.alive is None or store.follows is None:
-        store.alive = np.arange(len(store.groups))
-        store.follows = np.full(len(store.groups), -1)
-    while enabled and store.rung < len(RUNGS) and RUNGS[store.rung][0] < max_iter:
-        limit, share = RUNGS[store.rung]
-        scheduler.advance(store, store.alive, limit, on_look)
-        totals = np.bincount(store.groups)
-        least = KEEP if store.generations == 0 else FEW
-        quotas = np.maximum(least, np.ceil(share * totals / 2)).astype(int)
-        store.alive = promote(store, store.alive, quotas, *standing(store))
-        store.rung += 1
-    scheduler.advance(store, store.alive, max_iter, on_look)
-    again = _without_winner(store) if enabled else np.zeros(0, int)
-    if again.size:
-        store.runs.status[again] = Status.RUNNING
-        store.alive = np.union1d(store.alive, again)
-        scheduler.advance(store, again, max_iter, on_look)
+    enabled: bool
+    max_iter: int
+    before_proposals: bool = False
+
+    def limits(self) -> list[int]:
+        """Iterations at which lanes stop: of each rung that comes before the end, and the end."""
+        rungs = [limit for limit, _ in RUNGS if limit < self.max_iter] if self.enabled else []
+        return [*rungs, self.max_iter]
+
+    def next(self, runs: Runs, state: SearchState) -> Move | None:
+        """The next rung; after the last, starts of data sets that were left without a winner."""
+        own, limits = state.race, self.limits()
+        done = int(own.rungs_done) + 1
+        verdicts = None
+        if done == 0:
+            own = replace(own, racing=np.arange(len(runs.batch.groups)))
+        elif done < len(limits):
+            promotion = promote(runs, own.racing, own.follows, self._quotas(runs, done - 1))
+            own = replace(own, racing=promotion.lanes, follows=promotion.follows)
+            verdicts = Verdicts(promotion.pruned, Status.PRUNED)
+        elif done == len(limits):
+            again = _without_winner(runs) if self.enabled else NONE
+            if again.size == 0:
+                return None
+            own = replace(own, racing=np.union1d(own.racing, again), rungs_done=done)
+            advance = Advance(again, self.max_iter)
+            return Move(replace(state, race=own, advance=advance), Verdicts(again, Status.RUNNING))
+        else:
+            return None
+        own, advance = replace(own, rungs_done=done), Advance(own.racing, limits[done])
+        return Move(replace(state, race=own, advance=advance), verdicts)
+
+    def _quotas(self, runs: Runs, rung: int) -> np.ndarray:
+        """i[data sets]: how many lanes either ranking promotes."""
+        least = LEAST_PROMOTED_BEFORE_PROPOSALS if self.before_proposals else LEAST_PROMOTED
+        starts = np.bincount(runs.batch.groups)
+        return np.maximum(least, np.ceil(RUNGS[rung][1] * starts / 2)).astype(int)
 
 
-def _without_winner(store: Store) -> np.ndarray:
+def _without_winner(runs: Runs) -> np.ndarray:
     """The pruned lanes of data sets in which no lane of the race ended sound."""
-    status, groups = store.runs.status, store.groups
-    winner = np.isin(status, SOUND) & ~scheduler.spurious(store)[:, 0]
+    status, groups = runs.run.status, runs.batch.groups
+    winner = np.isin(status, SOUND) & ~scheduler.spurious(runs)[:, 0]
     lost = np.bincount(groups, weights=winner) == 0
     return np.flatnonzero(lost[groups] & (status == Status.PRUNED))
 
 
-def promote(store: Store, alive, quotas, value, score) -> np.ndarray:
-    """The lanes that run on, of each data set up to its quota i[groups] by their standing and by
-    what it may become; the others become PRUNED (unless they have ended by themselves)."""
-    runs, follows = store.runs, store.follows
-    scores = score, score + still_to_gain(runs)
-    able = alive[np.isin(runs.status[alive], (Status.RUNNING, *SOUND))]
-    kept = [np.zeros(0, int)]
-    for own in by_group(store, able):
-        quota, weights = quotas[store.groups[own[0]]], runs.point.params.weights
-        for score in scores:
-            kept.append(distinct(own, value, score, weights, quota, follows))
-    chosen = np.unique(np.concatenate(kept))
+class Promotion(NamedTuple):
+    """Which lanes of a race run on."""
+
+    lanes: np.ndarray  # i[p], they run on
+    pruned: np.ndarray  # i[q], they do not
+    follows: np.ndarray  # i[lanes], whose path a lane has joined, or -1
+
+
+class Standing(NamedTuple):
+    """Where all lanes stand."""
+
+    objective: np.ndarray  # f[lanes], the mean one, −∞ at a spurious maximum
+    score: np.ndarray  # f[lanes], by which lanes are ranked
+
+    @classmethod
+    def of(cls, runs: Runs, strict: bool = False) -> "Standing":
+        """The score is the objective, −∞ at a spurious maximum (never a winner, promoted last).
+        `strict`: lanes near a spurious maximum rank behind all others."""
+        point, (at_one, near) = runs.run.point, scheduler.spurious(runs).T
+        mean = point.ll_reference + point.ll_offset + point.log_prior
+        objective = np.where(at_one, -np.inf, mean)
+        if not strict:
+            return cls(objective, objective)
+        return cls(objective, objective.astype(np.float64) - NEAR_SPURIOUS_PENALTY * near)
+
+
+def promote(
+    runs: Runs,
+    racing: np.ndarray,
+    follows: np.ndarray,
+    quotas: np.ndarray,
+    standing: Standing | None = None,
+) -> Promotion:
+    """Promote, of each data set g, the quotas[g] best racing lanes by score and as many by Aitken's
+    predicted score; the others are pruned unless they have ended by themselves."""
+    run, groups, follows = runs.run, runs.batch.groups, follows.copy()
+    standing = Standing.of(runs) if standing is None else standing
+    marks = signature(runs.batch.grid.model, run.point.params)
+    able = racing[np.isin(run.status[racing], (Status.RUNNING, *SOUND))]
+    promoted = [NONE]
+    for own in by_group(groups, able):
+        for score in (standing.score, standing.score + still_to_gain(run)):
+            ranked = Standing(standing.objective, score)
+            promoted.append(distinct(own, ranked, marks, quotas[groups[own[0]]], follows))
+    chosen = np.unique(np.concatenate(promoted))
     follows[chosen] = -1
-    left = np.setdiff1d(alive, chosen)
-    left = left[runs.status[left] == Status.RUNNING]
-    runs.status[left] = Status.PRUNED
-    return chosen
+    left = np.setdiff1d(racing, chosen)
+    return Promotion(chosen, left[run.status[left] == Status.RUNNING], follows)
 
 
-def standing(store: Store, strict: bool = False) -> tuple[np.ndarray, np.ndarray]:
-    """The mean objective of every lane, and what it ranks by: −∞ at spurious maxima, which no
-    winner may be and which go on only where places are left. `strict` ranks those near one behind
-    all others."""
-    point, (at_one, near) = store.runs.point, scheduler.spurious(store).T
-    value = np.where(at_one, -np.inf, point.level + point.rest + point.log_prior)
-    return value, value.astype(np.float64) - BEHIND * near if strict else value
-
-
-def by_group(store: Store, lanes: np.ndarray) -> list[np.ndarray]:
+def by_group(groups: np.ndarray, lanes: np.ndarray) -> list[np.ndarray]:
     """Lanes in ascending order, by data set."""
     if lanes.size == 0:
         return []
-    return np.split(lanes, np.flatnonzero(np.diff(store.groups[lanes])) + 1)
+    return np.split(lanes, np.flatnonzero(np.diff(groups[lanes])) + 1)
 
 
-def still_to_gain(runs) -> np.ndarray:
-    """Aitken's prediction g·a/(1−a), a = g_t/g_{t−1}: slow climbers that will pass the others."""
-    gain, before = runs.gain, runs.gain_before
+def still_to_gain(run) -> np.ndarray:
+    """Aitken's prediction g·a/(1−a) f[lanes], a = g_t/g_{t−1}: slow climbers that will pass the
+    others."""
+    gain, before = run.gain, run.gain_before
     known = np.isfinite(gain) & np.isfinite(before) & (gain > 0) & (before > 0)
     ratio = np.divide(gain, before, out=np.zeros_like(gain), where=known)
     ratio = np.clip(ratio, 0, 0.99)
     return np.where(known, gain, 0) * ratio / (1 - ratio)
 
 
-def distinct(own, value, score, weights, quota, follows) -> np.ndarray:
-    """Up to `quota` lanes, best score first, without those that repeat another one's path; those
-    are noted in `follows`."""
-    order = own[np.argsort(-np.where(np.isfinite(score[own]), score[own], -np.inf), kind="stable")]
-    value, sizes = value[order], np.sort(weights[order], axis=-1)
+def distinct(
+    own: np.ndarray, standing: Standing, marks: np.ndarray, quota: int, follows: np.ndarray
+) -> np.ndarray:
+    """Up to `quota` of the lanes i[c], best score first, without those that repeat another one's
+    path; whose path these follow is written into `follows` i[lanes]. `marks` f[lanes, s] are
+    signatures."""
+    score = standing.score[own]
+    order = own[np.argsort(-np.where(np.isfinite(score), score, -np.inf), kind="stable")]
+    value, marks = standing.objective[order], marks[order]
     leader, chosen = np.full(len(order), -1), []
     for i in range(len(order)):
         if leader[i] < 0:
             if len(chosen) == quota:
                 break
             chosen.append(i)
-            # Whoever is like several of the chosen follows the last of them.
-            leader[_like(i, value, sizes)] = i
+            # A lane that is like several of the chosen follows the last of them.
+            leader[_like(i, value, marks)] = i
     found = leader >= 0
     follows[order[found]] = order[leader[found]]
     return order[chosen]
 
 
-def _like(i: int, value: np.ndarray, sizes: np.ndarray) -> np.ndarray:
-    """The lanes after i of the same objective and weights to a near thing."""
+def _like(i: int, value: np.ndarray, marks: np.ndarray) -> np.ndarray:
+    """The lanes after i of nearly the same objective and signature."""
     if not np.isfinite(value[i]):
-        return np.zeros(0, int)
+        return NONE
     rest = value[i + 1 :]
-    close = np.isfinite(rest) & (np.abs(rest - value[i]) <= SAME * (1 + np.abs(rest)))
+    close = np.isfinite(rest) & (np.abs(rest - value[i]) <= SAME_OBJECTIVE * (1 + np.abs(rest)))
     near = i + 1 + np.flatnonzero(close)
-    return near[np.abs(sizes[near] - sizes[i]).max(axis=1, initial=0) < 1e-3]
+    return near[np.abs(marks[near] - marks[i]).max(axis=1, initial=0) < SAME_SIGNATURE]

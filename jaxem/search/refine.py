@@ -1,7 +1,7 @@
 """float32 fits that need more digits: narrow components, large counts, and winners.
 
 The quadratic form loses digits where a component is narrow and far from the centre of the data:
-its error is the unit roundoff times max_k μ_kᵀ Λ_k μ_k in the standardised frame. Lanes beyond a
+its error is the unit roundoff times max_k μ_kᵀ Λ_k μ_k in standard units. Lanes beyond a
 limit, and those that float32 ended as SINGULAR or DECREASED, go on in float64 from where they
 stood; so do the lanes that may be the best of their data set, whose last gains float32 cannot see.
 """
@@ -28,22 +28,22 @@ CHEAP = 1 << 17
 #: Objectives within this (relative) are one to float32.
 TIE = 4e-6
 
-#: Largest difference of sorted weights between fits of one optimum.
+#: Largest difference of signatures between fits of one optimum.
 ALIKE = 1e-3
 
 
-def contenders(value: np.ndarray, groups: np.ndarray, slack: Any, sizes: np.ndarray) -> np.ndarray:
+def contenders(value: np.ndarray, groups: np.ndarray, slack: Any, marks: np.ndarray) -> np.ndarray:
     """Numbers of the lanes that may be the best of their data set: the first by `value` f[lanes],
     and up to `CONTENDERS` − 1 others no more than their slack f[lanes] below it, which are not at
-    its optimum: a lane there can only tie. `groups` i[lanes] are the data sets, `sizes` f[lanes, k]
-    the sorted weights; lanes of value −∞ are not in question."""
+    its optimum: a lane there can only tie. `groups` i[lanes] are the data sets, `marks` f[lanes, s]
+    the signatures of the fits; lanes of value −∞ are not in question."""
     order = np.lexsort((-value, groups))
     first = np.searchsorted(groups[order], groups[order])
     leader = order[first]
     best, slack = value[leader], np.broadcast_to(slack, value.shape)[order]
     with np.errstate(invalid="ignore"):  # −∞ − −∞ of a data set without any
         behind = best - value[order]
-    apart = np.abs(sizes[order] - sizes[leader]).max(axis=1, initial=0) > ALIKE
+    apart = np.abs(marks[order] - marks[leader]).max(axis=1, initial=0) > ALIKE
     apart |= behind > TIE * (1 + np.abs(best))
     chosen = np.isfinite(value[order]) & (behind <= slack) & (apart | (leader == order))
     count = np.cumsum(chosen)
@@ -51,7 +51,9 @@ def contenders(value: np.ndarray, groups: np.ndarray, slack: Any, sizes: np.ndar
     return np.sort(order[chosen & (place <= CONTENDERS)])
 
 
-def worthwhile(fits: Fit, condition: np.ndarray, groups: np.ndarray) -> np.ndarray:
+def worthwhile(
+    fits: Fit, condition: np.ndarray, groups: np.ndarray, marks: np.ndarray
+) -> np.ndarray:
     """Numbers of the lanes to refine: the ill-conditioned ones, and contenders for the best of each
     data set, i[lanes]."""
     status, value = fits.status, np.asarray(fits.objective, np.float64)
@@ -64,8 +66,7 @@ def worthwhile(fits: Fit, condition: np.ndarray, groups: np.ndarray) -> np.ndarr
     value = np.where(sound, value, -np.inf)
     best = np.maximum.reduceat(value, np.searchsorted(groups, np.unique(groups)))
     slack = TIE * (1 + np.abs(best))[np.unique(groups, return_inverse=True)[1]]
-    sizes = np.sort(fits.params.weights, axis=1)
-    return np.union1d(np.flatnonzero(narrow), contenders(value, groups, slack, sizes))
+    return np.union1d(np.flatnonzero(narrow), contenders(value, groups, slack, marks))
 
 
 def room_for(lanes: int, size: int) -> int:
@@ -121,15 +122,18 @@ def below(fits: Fit, groups: np.ndarray, lanes: np.ndarray) -> Fit:
 
 
 def refine(
-    fits: Fit, condition: np.ndarray, again: Callable[..., Fit], groups: np.ndarray | None = None
+    fits: Fit,
+    condition: np.ndarray,
+    again: Callable[[np.ndarray], Fit],
+    groups: np.ndarray,
+    marks: np.ndarray,
 ) -> Fit:
     """`fits` with the lanes worth it replaced by `again(lanes)`, their float64 continuation.
 
-    `condition` f[lanes] as the models give it; `groups` i[lanes] the data set of each, ascending
-    (None: one for all).
+    `condition` f[lanes] as the models give it; `groups` i[lanes] the data set of each, ascending;
+    `marks` f[lanes, s] their signatures.
     """
-    groups = np.zeros(fits.status.size, int) if groups is None else groups
-    lanes = worthwhile(fits, condition, groups)
+    lanes = worthwhile(fits, condition, groups, marks)
     if lanes.size == 0:
         return fits
     return below(merge(fits, again(lanes), lanes), groups, lanes)

@@ -3,155 +3,133 @@
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from jaxem.batch import scheduler
-from jaxem.batch.state import Store
-from jaxem.core.pytree import replace
-from jaxem.core.validation import whole
-from jaxem.data.scaling import standardized_params
+from jaxem.batch.problem import Problem
+from jaxem.batch.state import Batch, Runs
+from jaxem.core.capabilities import provides
+from jaxem.core.compiled import jitted
+from jaxem.core.constraints import complaint
+from jaxem.core.model_protocol import Initialised, Model
+from jaxem.data.scaling import Scaling
 from jaxem.devices.rows import spread
-from jaxem.engine.loop import check_control
-from jaxem.engine.steps import Control
-from jaxem.models import Mixture, MixtureParams
-from jaxem.models.initializers import INITIALIZERS
-from jaxem.results.fit import Fit
+from jaxem.engine.finish import to_scaled
 
 
-def check_starts(n_starts: int) -> None:
-    """ValueError unless there is at least one start, in whole numbers."""
-    whole("n_starts", n_starts, 1)
+def start_all(batch: Batch, problem: Problem, key: Any, init: Any) -> Runs:
+    """Runs of all lanes at their starts.
 
-
-def control_for(model, init, tol, max_iter, stop, accelerate, trace=False) -> Control:
-    """The settings of all lanes, judged. "auto" means SQUAREM, which wins `python -m bench
-    accelerators`, but plain EM from a given start, whose path the caller may know, and for hard
-    assignments, which end after a few steps."""
-    if accelerate == "auto":
-        random = init_name(init) or callable(init)
-        accelerate = "squarem" if random and model.assignment == "soft" else None
-    kept = int(max_iter) if trace and max_iter > 0 else 0
-    return check_control(Control(tol, max_iter, True, stop, accelerate, kept))
-
-
-def check_generations(model: Mixture, init: Any, labels: Any, generations: int, race: Any) -> None:
-    """ValueError unless it is a number of generations that such starts can have."""
-    whole("generations", generations, 0)
-    if generations == 0:
-        return
-    if race is not None and not race:
-        raise ValueError(
-            "generations needs the race, since children take the places of starts that left it: "
-            "leave race out, or give race=True."
-        )
-    bound = model.frozen or labels is not None
-    if bound or not (isinstance(init, str) or callable(init)):
-        raise ValueError(
-            "generations exchanges components, and here frozen parameters, labels or given "
-            "parameters bind them to what they are: use random starts and none of these, or "
-            "generations=0."
-        )
-
-
-def regroupable(model: Mixture) -> bool:
-    """Whether there are components to exchange: two to merge and one to split."""
-    return model.n_components > 2
-
-
-def padded(model: Mixture, init: Any, pad_to: int | None) -> Mixture:
-    """The model with switched-off components added; ValueError where they would change it."""
-    if pad_to is None or pad_to == model.n_components:
-        return model
-    whole("pad_to", pad_to, model.n_components)
-    if model.weight_prior is not None or getattr(model.family, "prior", None) is not None:
-        raise ValueError("pad_to needs a model without priors: a component that is off has none.")
-    if not init_name(init) or init == "random":
-        raise ValueError(f"pad_to needs an initialiser that picks centres; got init={init!r}.")
-    return replace(model, n_components=pad_to)
-
-
-def unpadded(model: Mixture, fits: Fit) -> Fit:
-    """`fits` without the components beyond the model's; parameters lead with the starts."""
-    k, params = model.n_components, fits.params
-    if params.weights.shape[1] == k:
-        return fits
-    kept = {
-        name: value if name in model.family.shared else value[:, :k]
-        for name, value in vars(params.components).items()
-    }
-    components = type(params.components)(**kept)
-    return replace(fits, params=MixtureParams(params.weights[:, :k], components))
-
-
-def start(store: Store, model, array, key, init) -> None:
-    """Put all lanes at their starts."""
-    check_init(init)
+    `init` is a name or callable that draws a start for each lane, an array as the model reads it,
+    or parameters: of one start, or with leading axes [starts] or, of several data sets, [sets] or
+    [sets, starts]. Raises ValueError for anything else.
+    """
+    if is_params(problem.model, init):
+        return scheduler.start_at(batch, _given(batch, problem, init))
+    rows = problem.host[0]
+    if provides(type(problem.model), Initialised):
+        init = problem.model.read_init(init, len(rows.x))
     if isinstance(init, str) or callable(init):
-        return scheduler.seed(store, key, init)
-    inner, frame, data = store.grid.model, store.grid.frame, store.grid.data
-    if isinstance(init, MixtureParams):
-        one = given_params(model, init, array)
-        one = standardized_params(model, one, frame)
-    else:
-        given = given_responsibilities(init, len(array), model.n_components)
-        one = inner.seed(data, spread(model.mesh, given))
-    many = jax.tree.map(lambda leaf: np.repeat(np.asarray(leaf)[None], len(store.starts), 0), one)
-    return scheduler.begin(store, many)
+        return scheduler.start_random(batch, key, init)
+    if not problem.shared:
+        raise ValueError("init must be a name, a callable or parameters where data sets are many.")
+    data = problem.data
+    given = spread(data.mesh, np.asarray(init))
+    start = batch.grid.model.start(key, data, given)
+    lanes = len(batch.starts)
+    return scheduler.start_at(
+        batch, jax.tree.map(lambda leaf: np.repeat(np.asarray(leaf)[None], lanes, 0), start)
+    )
 
 
-def check_init(init: Any, allow_arrays: bool = True) -> None:
-    """ValueError for an initialiser that does not exist."""
-    known = isinstance(init, MixtureParams) or callable(init) or init_name(init)
-    if not known and (isinstance(init, str) or not allow_arrays):
-        names = ", ".join(INITIALIZERS)
-        raise ValueError(f"init must be one of {names}, a callable or parameters; got {init!r}.")
+def is_params(model: Model, init: Any) -> bool:
+    """Whether `init` has the type of the model's parameters."""
+    return type(init) is type(jax.eval_shape(lambda: model.blank(1, np.float32)))
 
 
-def init_name(init: Any) -> bool:
-    """Whether this is the name of an initialiser."""
-    return isinstance(init, str) and init in INITIALIZERS
+def count_of(model: Model, init: Any, d: int, sets: int | None) -> int | None:
+    """How many starts `init` gives each data set, or None where it does not say. ValueError where
+    it has parameters of the wrong shapes; `sets` is None for one data set."""
+    if not is_params(model, init):
+        return None
+    lead = _leading(model, init, d)
+    allowed = ((), ("n",)) if sets is None else ((), (sets,), (sets, "n"))
+    fits = [
+        want
+        for want in allowed
+        if len(want) == len(lead)
+        and all(w in ("n", size) for w, size in zip(want, lead, strict=True))
+    ]
+    if not fits or 0 in lead:
+        raise ValueError(_wrong_shapes(model, init, d))
+    return lead[-1] if "n" in fits[0] else None
 
 
-def given_params(model: Mixture, params: MixtureParams, x: np.ndarray) -> MixtureParams:
-    """The given start in x's dtype; ValueError when it does not fit the model or the data."""
-    check_shapes(model, params, x.shape[1])
-    params = jax.tree.map(lambda leaf: jnp.asarray(leaf, x.dtype), params)
-    if not bool(model.usable(params)):
-        raise ValueError(
-            "init is not a mixture: weights must sum to 1 and every component must be proper "
-            "(finite, a positive definite covariance, probabilities in [0, 1], positive rates)."
-        )
-    return params
-
-
-def check_shapes(model: Mixture, params: MixtureParams, d: int, sets: int | None = None) -> None:
-    """ValueError unless the parameters are those of one mixture, or of one for each data set."""
-    lead = () if sets is None else (sets,)
+def _leading(model: Model, params: Any, d: int) -> tuple[int, ...]:
+    """The leading axes that all leaves of the parameters have beyond the model's own shapes."""
     blank = jax.eval_shape(lambda: model.blank(d, np.float32))
-    want = jax.tree.map(lambda leaf: (*lead, *leaf.shape), blank)
-    got = jax.tree.map(np.shape, params)
-    if got != want:
-        raise ValueError(f"init has parameters of shapes {got}; this model and x need {want}.")
+    if jax.tree.structure(blank) != jax.tree.structure(params):
+        raise ValueError(_wrong_shapes(model, params, d))
+    leads = set()
+    for want, leaf in zip(jax.tree.leaves(blank), jax.tree.leaves(params), strict=True):
+        shape = np.shape(leaf)
+        extra = len(shape) - len(want.shape)
+        if extra < 0 or shape[extra:] != want.shape:
+            raise ValueError(_wrong_shapes(model, params, d))
+        leads.add(shape[:extra])
+    if len(leads) != 1:
+        raise ValueError(_wrong_shapes(model, params, d))
+    return leads.pop()
 
 
-def given_responsibilities(init: Any, n: int, k: int) -> np.ndarray:
-    """Labels or responsibilities as f[n, k]; ValueError for anything else."""
-    r = np.asarray(init)
-    wrong = _wrong(r, n, k)
-    if wrong:
-        raise ValueError(
-            f"init must be labels ({n},) from 0 to {k - 1}, responsibilities ({n}, {k}) that are "
-            f"finite and not negative, or parameters; got {wrong}."
-        )
-    return r if r.ndim == 2 else np.eye(k)[r.astype(int)]
+def _wrong_shapes(model: Model, params: Any, d: int) -> str:
+    blank = jax.eval_shape(lambda: model.blank(d, np.float32))
+    want, got = jax.tree.map(lambda leaf: leaf.shape, blank), jax.tree.map(np.shape, params)
+    return f"init has parameters of shapes {got}; this model and x need {want}."
 
 
-def _wrong(r: np.ndarray, n: int, k: int) -> str:
-    """What keeps an array from being labels or responsibilities; empty when nothing does."""
-    if r.shape not in ((n,), (n, k)) or r.dtype.kind not in "buif":
-        return f"shape {r.shape}, {r.dtype}"
-    if r.ndim == 1 and not (r.size and r.min() >= 0 and r.max() < k):
-        return f"labels from {r.min()} to {r.max()}" if r.size else "no labels"
-    rows = np.flatnonzero(~(np.isfinite(r) & (r >= 0)).reshape(n, -1).all(axis=1))
-    return f"row {rows[0]}: {r[rows[0]]}" if rows.size else ""
+def _given(batch: Batch, problem: Problem, init: Any) -> Any:
+    """Given parameters of every lane, f[lanes, ...], in standard units."""
+    dtype = problem.data.x.dtype
+    lead = _leading(problem.model, init, problem.data.x.shape[-1])
+    check_params(problem.model, init, len(lead))
+    init = jax.tree.map(lambda leaf: np.asarray(leaf, dtype), init)
+    sets, starts = len(problem.names), len(batch.starts) // len(problem.names)
+    if len(lead) == 2:
+        init = jax.tree.map(lambda leaf: leaf[problem.names], init)
+    elif len(lead) == 1 and not problem.shared:
+        init = jax.tree.map(lambda leaf: leaf[problem.names][:, None], init)
+    elif len(lead) == 1:
+        init = jax.tree.map(lambda leaf: leaf[None], init)
+    else:
+        init = jax.tree.map(lambda leaf: leaf[None, None], init)
+
+    def filled(leaf: np.ndarray, own: tuple[int, ...]) -> np.ndarray:
+        return np.broadcast_to(leaf, (sets, starts, *own))
+
+    blank = jax.eval_shape(lambda: problem.model.blank(problem.data.x.shape[-1], dtype))
+    init = jax.tree.map(lambda leaf, own: filled(leaf, own.shape), init, blank)
+    scaling = problem.scaling
+    if problem.shared:
+        scaling = jax.tree.map(lambda leaf: leaf[None], scaling)
+    scaled = _to_scaled_each(problem.model, init, scaling)
+    return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), jax.device_get(scaled))
+
+
+@jitted
+def _to_scaled_each(model: Model, params: Any, scaling: Scaling) -> Any:
+    """Parameters f[sets, starts, ...] in the standard units of their data set."""
+
+    def of_set(params: Any, scaling: Scaling) -> Any:
+        return jax.vmap(lambda one: to_scaled(model, one, scaling))(params)
+
+    return jax.vmap(of_set)(params, scaling)
+
+
+def check_params(model: Model, params: Any, leading: int) -> None:
+    """ValueError, naming the field, for parameters that break the model's constraints; they have
+    that many leading axes."""
+    for name, constraint in model.constraints().items():
+        wrong = complaint(constraint, np.asarray(getattr(params, name)))
+        if wrong:
+            raise ValueError(f"init is not a start: {name} {wrong}.")

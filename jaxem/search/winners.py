@@ -1,69 +1,90 @@
 """The winner of each data set, at the top of its path.
 
-A run stops when its gain falls below `tol`; on a flat optimum what is left to gain is then many
-times that, and the best of many starts is short of what its own path leads to. So the few starts
-that may be the best run on, until Aitken's prediction of what is left is below `LEFT` nats.
+A run stops when its gain falls below `tol`; on a flat optimum there is then many times that left to
+gain, and the best of many starts is short of the optimum that its own path leads to. So the few
+starts that may be the best run on, until Aitken's prediction of the rest is below `LEFT` nats.
 """
 
-import jax
+from dataclasses import dataclass
+
 import numpy as np
 
 from jaxem.batch import scheduler
-from jaxem.batch.state import OnLook, Store
+from jaxem.batch.state import Runs
 from jaxem.core.pytree import replace
 from jaxem.core.status import Status
 from jaxem.results.fit import Fit
 from jaxem.search import refine
 from jaxem.search.race import still_to_gain
+from jaxem.search.split_merge import near_spurious
+from jaxem.search.strategy import (
+    NONE,
+    Advance,
+    Move,
+    SearchState,
+    Verdicts,
+    WinnersState,
+    signature,
+)
 
 #: Nats that a winner may have left to gain.
 LEFT = 1e-6
 
 
-def contenders(store: Store, fits: Fit) -> np.ndarray:
+@dataclass(frozen=True)
+class Winners:
+    """Contenders for the best of each data set run on, by at most `max_iter` iterations in all."""
+
+    max_iter: int
+    dtype: object = None  # in which parameters are reported
+
+    def next(self, runs: Runs, state: SearchState) -> Move | None:
+        """Choose the contenders, once."""
+        if bool(state.winners.begun):
+            return None
+        fits, condition = concluded(runs, state, self.dtype)
+        chosen = contenders(runs, fits)
+        own = WinnersState(True, chosen, fits.status[chosen] if chosen.size else NONE)
+        state = replace(state, winners=own, advance=Advance(chosen, self.max_iter, LEFT))
+        return Move(state, Verdicts(chosen, Status.RUNNING), concluded=(fits, condition))
+
+
+def concluded(runs: Runs, state: SearchState, dtype: object = None) -> tuple[Fit, np.ndarray]:
+    """The `Fit` of every lane as it stands, and its condition f[lanes]."""
+    fits, condition = scheduler.conclude(runs, dtype)
+    return replace(fits, status=near_spurious(runs, state, fits.status)), condition
+
+
+def contenders(runs: Runs, fits: Fit) -> np.ndarray:
     """Numbers of the lanes that may be the best of their data set: the first, and those that could
-    still pass it by what they may have left to gain."""
+    still pass it by the gain that they may have left."""
+    batch = runs.batch
     ended = np.isin(fits.status, (Status.CONVERGED, Status.STALLED))
     value = np.where(ended, np.asarray(fits.objective, np.float64), -np.inf)
-    left = still_to_gain(store.runs) + 10 * float(store.control.tol)
-    weight = np.asarray(store.grid.prepared.weight, float)
-    weight = weight if store.grid.shared else weight[store.groups]
-    sizes = np.sort(fits.params.weights, axis=1)
-    return refine.contenders(value, store.groups, weight * left, sizes)
+    left = still_to_gain(runs.run) + 10 * float(batch.control.tol)
+    weight = np.asarray(batch.grid.prepared.weight, float)
+    weight = weight if batch.shares_data else weight[batch.groups]
+    marks = signature(batch.grid.model, fits.params)
+    return refine.contenders(value, batch.groups, weight * left, marks)
 
 
-def settle(store: Store, fits: Fit, max_iter: int, on_look: OnLook | None = None) -> np.ndarray:
-    """Run the contenders on, by at most `max_iter` iterations in all; returns their numbers.
-
-    A store from a checkpoint goes on with those that it had chosen.
-    """
-    if store.contenders is None:
-        chosen = contenders(store, fits)
-        store.verdicts, store.contenders = store.runs.status[chosen], chosen
-        store.runs.status[chosen] = Status.RUNNING
-    control = store.control
-    store.control = replace(control, remaining=LEFT)
-    try:
-        scheduler.advance(store, store.contenders, max_iter, on_look)
-    finally:
-        store.control = control
-    return store.contenders
-
-
-def settled(
-    store: Store, fits: Fit, condition: np.ndarray, max_iter: int, dtype=None, on_look=None
+def with_winners(
+    runs: Runs,
+    state: SearchState,
+    before: tuple[Fit, np.ndarray],
+    dtype: object = None,
 ) -> tuple[Fit, np.ndarray]:
-    """`fits` and their conditions f[lanes], the contenders run on; see `schedule.conclude`."""
-    lanes = settle(store, fits, max_iter, on_look)
+    """`before`, the fits and conditions when the contenders were chosen, with the contenders as
+    they ended."""
+    lanes, (fits, condition) = state.winners.lanes, before
     if lanes.size == 0:
-        return fits, condition
+        return before
     status = np.array(fits.status)
-    status[lanes] = store.verdicts
-    fits = replace(fits, status=status)
-    ended, own = scheduler.conclude(store, dtype, lanes)
+    status[lanes] = state.winners.verdicts
+    ended, own = scheduler.conclude(runs, dtype, lanes)
     condition = np.array(condition)
     condition[lanes] = own
-    return put_back(fits, ended, lanes), condition
+    return put_back(replace(fits, status=status), ended, lanes), condition
 
 
 def put_back(fits: Fit, ended: Fit, lanes: np.ndarray) -> Fit:
@@ -71,13 +92,5 @@ def put_back(fits: Fit, ended: Fit, lanes: np.ndarray) -> Fit:
     still, wherever going on came to its end."""
     now = np.asarray(ended.status)
     keep = ~np.isin(now, (Status.CONVERGED, Status.DEGENERATE))
-    ended = replace(ended, status=np.where(keep, fits.status[lanes], now).astype(now.dtype))
-
-    def put(old, new):
-        out = np.array(old)
-        out[lanes] = new
-        return out
-
-    apart = dict(report=None, follows=None, parent=None)
-    merged = jax.tree.map(put, replace(fits, **apart), replace(ended, **apart))
-    return replace(merged, report=fits.report, follows=fits.follows, parent=fits.parent)
+    status = np.where(keep, fits.status[lanes], now).astype(now.dtype)
+    return fits.put(lanes, replace(ended, status=status))

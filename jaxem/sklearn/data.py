@@ -5,9 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from jaxem.batch.problem import host_data
-from jaxem.data.data import Data
-from jaxem.data.scaling import Frame, frame_of, standardize
+from jaxem.data.data import Data, device_data
+from jaxem.data.scaling import Scaling, scaling_of, standardize
 
 #: Rows are filled up (with weight 0) to at least so many.
 SHORTEST = 512
@@ -31,24 +30,24 @@ def pad(x: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Rows:
-    """The rows of one fit in their frame."""
+    """The rows of one fit in standard units."""
 
     x: np.ndarray  # f[n, d], as the user gave them
     weight: np.ndarray | None  # f[n], None for all ones
-    frame: Frame
+    scaling: Scaling
     z: np.ndarray  # f64[m, d], standardised, m = padded_length(n)
     w: np.ndarray  # f64[m], 0 beyond n
 
     def data(self, dtype: Any = np.float64) -> Data:
         """Device arrays of this dtype."""
-        return host_data(self.z.astype(dtype), self.w, None)
+        return device_data(self.z.astype(dtype), self.w)
 
 
 def rows_of(family: Any, x: np.ndarray, weight: np.ndarray | None) -> Rows:
-    """The rows x f[n, d], padded and in the family's frame."""
+    """The rows x f[n, d], padded and in standard units."""
     wide = x.astype(np.float64)
-    frame = frame_of(family, wide, weight)
-    z = pad(standardize(wide, frame))
+    scaling = scaling_of(family, wide, weight)
+    z = pad(standardize(wide, scaling))
     w = np.zeros(len(z))
     w[: len(x)] = 1.0 if weight is None else weight
-    return Rows(x, weight, frame, z, w)
+    return Rows(x, weight, scaling, z, w)

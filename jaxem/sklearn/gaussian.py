@@ -17,7 +17,7 @@ import jaxem
 from jaxem.core.precision import precision_of
 from jaxem.core.program_memory import make_room
 from jaxem.results.fit import Fit
-from jaxem.search.driver import raced
+from jaxem.search.options import RACE_FROM
 from jaxem.search.race import RUNGS
 from jaxem.sklearn import online, starts
 from jaxem.sklearn.data import pad, rows_of
@@ -164,23 +164,23 @@ class GaussianMixture(_Peer):
     def _search(self, X: np.ndarray, sample_weight: Any) -> Found:
         model = self._model()
         rows = rows_of(model.family, X, sample_weight)
-        inner = starts.in_frame(model, rows.frame)
+        inner = starts.in_standard_units(model, rows.scaling)
         problem = Problem(model, inner, rows, self.tol, self.max_iter)
         random_state = check_random_state(self.random_state)
         if self.warm_start and hasattr(self, "converged_"):
             here = starts.stacked(problem, [starts.params_of(self)])
             return exhaustive(problem, here, float(self.lower_bound_))
         params = self._starts(problem, random_state)
-        if self._races() and raced(None, len(params.weights)):
+        if self._races() and len(params.weights) >= RACE_FROM:
             return race(problem, params, bool(self.verbose))
         return exhaustive(problem, params)
 
     def _races(self) -> bool:
         """Many starts, and iterations enough for a race between them."""
-        return raced(None, self.n_init) and self.max_iter > RUNGS[0][0]
+        return self.n_init >= RACE_FROM and self.max_iter > RUNGS[0][0]
 
     def _starts(self, problem: Problem, random_state: Any) -> Any:
-        """Parameters of all starts in the frame; one where all would be the same."""
+        """Parameters of all starts in standard units; one where all would be the same."""
         init, n = self.init_params, self.n_init
         covariances = None
         if self.precisions_init is not None:

@@ -17,7 +17,7 @@ import numpy as np
 from jaxem.core.compiled import jitted
 from jaxem.core.pytree import pytree, replace
 from jaxem.core.status import Status
-from jaxem.data.scaling import Frame
+from jaxem.data.scaling import Scaling
 from jaxem.engine import steps
 from jaxem.engine.finish import restore
 from jaxem.results.fit import Fit
@@ -28,7 +28,7 @@ CHUNK = 64
 
 @pytree
 class Track:
-    """Where one start stands, in the standardised frame: statistics and mean log-likelihood are
+    """Where one start stands, in standard units: statistics and mean log-likelihood are
     those of the parameters, as they are a start's after its first step, which is only an E-step."""
 
     params: Any
@@ -41,12 +41,12 @@ class Track:
 
 
 def run(
-    model: Any, data: Any, frame: Frame, rows: int, starts: Any, bound: float, tol, max_iter
+    model: Any, data: Any, scaling: Scaling, rows: int, starts: Any, bound: float, tol, max_iter
 ) -> tuple[Fit, np.ndarray, list[list[float]]]:
-    """All starts (parameters in the frame, lane axis leading) to their ends, from a previous lower
+    """All starts (parameters in standard units, lane axis leading) to their ends, from a previous lower
     `bound` on: the `Fit` of each in the units of x, whether it converged b[lanes], and its lower
     bounds."""
-    fixed = model, data, frame, tol, max_iter
+    fixed = model, data, scaling, tol, max_iter
     tracks = _begin(model, data, starts, bound)
     bounds: list[list[float]] = [[] for _ in starts.weights]
     while True:
@@ -79,9 +79,9 @@ def _live(tracks, max_iter):
 
 
 @partial(jitted, static_argnames="rows")
-def _advance(model, data, frame, tol, max_iter, tracks, rows):
+def _advance(model, data, scaling, tol, max_iter, tracks, rows):
     prepared = model.prepare(data, rows)
-    jacobian = jnp.sum(jnp.log(frame.scale)) if model.family_is_scaled else 0.0
+    jacobian = jnp.sum(jnp.log(scaling.scale)) if model.family_is_scaled else 0.0
     step = jax.vmap(partial(_step, model, prepared, jacobian, tol, max_iter))
 
     def going(carry):
@@ -97,7 +97,7 @@ def _advance(model, data, frame, tol, max_iter, tracks, rows):
     trace = jnp.full((*tracks.bound.shape, CHUNK), jnp.nan, tracks.bound.dtype)
     carry = tracks, trace, jnp.zeros((), jnp.int32)
     tracks, trace, _ = jax.lax.while_loop(going, body, carry)
-    fits = jax.vmap(partial(_conclude, model, prepared, frame))(tracks)
+    fits = jax.vmap(partial(_conclude, model, prepared, scaling))(tracks)
     return tracks, trace, fits
 
 
@@ -121,9 +121,9 @@ def _step(model, prepared, jacobian, tol, max_iter, track: Track) -> Track:
     return steps.select(_live(track, max_iter), steps.select(fine, new, failed), track)
 
 
-def _conclude(model, prepared, frame, track: Track) -> Fit:
+def _conclude(model, prepared, scaling, track: Track) -> Fit:
     """The track as a `Fit` in the units of x, its likelihood that of its parameters."""
-    spurious = model.degenerate(track.params, track.stats, prepared)
+    spurious = model.health(track.params, track.stats, prepared).spurious
     status = jnp.select(
         [track.failed, spurious, track.converged],
         [Status.SINGULAR, Status.DEGENERATE, Status.CONVERGED],
@@ -131,5 +131,5 @@ def _conclude(model, prepared, frame, track: Track) -> Fit:
     ).astype(jnp.int32)
     total = track.level * prepared.weight
     fit = Fit(track.params, total, total, status, jnp.maximum(track.n_iter, 0))
-    mapped = restore(model, fit, frame, prepared.weight)
+    mapped = restore(model, fit, scaling, prepared.weight)
     return replace(mapped, log_likelihood=total, objective=total)

@@ -12,10 +12,10 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxem.batch.problem import host_data
 from jaxem.core.compiled import jitted
 from jaxem.core.pytree import replace
-from jaxem.data.scaling import frame_of, standardize, standardized_params
+from jaxem.data.data import device_data
+from jaxem.data.scaling import scaling_of, standardize, standardized_params
 from jaxem.sklearn import starts
 from jaxem.sklearn.data import padded_length
 from jaxem.tools.wasserstein import host_gaussians, root
@@ -38,20 +38,21 @@ def step(model: Any, params: Any, x: np.ndarray, weight: np.ndarray, seen: float
     rows = np.concatenate([x.astype(float), points])
     w = np.concatenate([share * weight / weight.sum(), (1 - share) * mass])
     known = np.concatenate([np.full(len(x), -1), label])
-    frame = frame_of(model.family, rows, w)
+    scaling = scaling_of(model.family, rows, w)
     size = padded_length(len(rows))
     z = np.zeros((size, rows.shape[1]))
-    z[: len(rows)] = standardize(rows, frame)
+    z[: len(rows)] = standardize(rows, scaling)
     missing = size - len(rows)
-    data = host_data(z, np.pad(w, (0, missing)), np.pad(known, (0, missing), constant_values=-1))
-    return jax.device_get(_step(model, starts.in_frame(model, frame), frame, params, data))
+    data = device_data(z, np.pad(w, (0, missing)), np.pad(known, (0, missing), constant_values=-1))
+    inner = starts.in_standard_units(model, scaling)
+    return jax.device_get(_step(model, inner, scaling, params, data))
 
 
 @jitted
-def _step(model, inner, frame, params, data):
-    here = standardized_params(model, params, frame)
+def _step(model, inner, scaling, params, data):
+    here = standardized_params(model, params, scaling)
     moved = inner.m_step(inner.e_step(here, data)[0], here)
-    own = model.family.unstandardize(moved.components, frame.shift, frame.scale)
+    own = model.family.unstandardize(moved.components, scaling.shift, scaling.scale)
     return replace(moved, components=own)
 
 

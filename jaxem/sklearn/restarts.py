@@ -6,15 +6,21 @@ from typing import Any
 import jax
 import numpy as np
 
+from jaxem.batch import problem as posing
 from jaxem.batch import scheduler
-from jaxem.batch.problem import one_data_set, plan_for
-from jaxem.batch.state import Store
+from jaxem.batch.planning import Plan
+from jaxem.batch.problem import Resources, batch_of, plan_of
+from jaxem.batch.state import Batch
 from jaxem.core.pytree import replace
+from jaxem.core.settings import DEFAULT_SETTINGS
 from jaxem.core.status import SOUND, Status
 from jaxem.engine.finish import cast
+from jaxem.engine.loop import compute_for
 from jaxem.engine.steps import Control
 from jaxem.results.fit import Fit
-from jaxem.search.driver import run as run_store
+from jaxem.search.driver import run_search
+from jaxem.search.options import Watch
+from jaxem.search.race import Race
 from jaxem.sklearn import iteration
 from jaxem.sklearn.data import Rows
 
@@ -31,22 +37,30 @@ class SingularStarts(Exception):
 
 @dataclasses.dataclass(frozen=True)
 class Problem:
-    """One model and its rows, as given and in the standardised frame."""
+    """One model and its rows, as given and in standard units."""
 
     model: Any  # in the units of x
-    inner: Any  # in the frame
+    inner: Any  # in standard units
     rows: Rows
     tol: float
     max_iter: int
 
-    def store(self, n_starts: int) -> Store:
-        """Lanes for the batch engine."""
-        data, frame = self.rows.data(), self.rows.frame
-        plan = plan_for(self.model, data, n_starts, None)
-        control = Control(self.tol, self.max_iter)
-        store = one_data_set(self.model, data, frame, n_starts, control, plan)
-        store.grid = replace(store.grid, model=cast(self.inner, np.float64))
-        return store
+    def batch(self, n_starts: int) -> Batch:
+        """Lanes for the batch engine, of the inner model."""
+        batch = batch_of(self.posed(), n_starts, Control(self.tol, self.max_iter), Resources())
+        # What is prepared of the rows does not depend on `reg_covar`.
+        grid = replace(batch.grid, model=cast(self.inner, np.float64))
+        return dataclasses.replace(batch, grid=grid)
+
+    def posed(self) -> posing.Problem:
+        """The problem as the core poses it."""
+        data, scaling = self.rows.data(), self.rows.scaling
+        return posing.Problem(self.model, [data], data, scaling, np.zeros(1, int), shared=True)
+
+    def plan(self, n_starts: int) -> Plan:
+        """Sizes of lanes and blocks."""
+        compute = compute_for(self.model, self.rows.data(), n_starts, DEFAULT_SETTINGS)
+        return plan_of(self.posed(), self.model, compute, n_starts, Resources())
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,10 +102,12 @@ def exhaustive(problem: Problem, starts: Any, bound: float = -np.inf) -> Found:
 
 def _iterate(problem: Problem, starts: Any, bound: float) -> tuple[Fit, np.ndarray, list]:
     """The `Fit` of each start, whether it converged, and its lower bounds."""
-    data, frame = problem.rows.data(), problem.rows.frame
-    block = plan_for(problem.model, data, len(starts.weights), None).rows
+    data, scaling = problem.rows.data(), problem.rows.scaling
+    block = problem.plan(len(starts.weights)).rows
     ends = problem.tol, problem.max_iter
-    fits, converged, bounds = iteration.run(problem.inner, data, frame, block, starts, bound, *ends)
+    fits, converged, bounds = iteration.run(
+        problem.inner, data, scaling, block, starts, bound, *ends
+    )
     return fits, np.array(converged), bounds
 
 
@@ -102,9 +118,8 @@ def race(given: Problem, starts: Any, progress: bool) -> Found:
     the tol that was asked for.
     """
     problem = dataclasses.replace(given, tol=min(given.tol, TELLING))
-    store = problem.store(len(starts.weights))
-    scheduler.begin(store, starts)
-    fits, _ = run_store(store, problem.max_iter, True, (None, None), progress)
+    runs = scheduler.start_at(problem.batch(len(starts.weights)), starts)
+    fits = run_search(runs, [Race(True, problem.max_iter)], Watch(progress=progress)).fits
     usable = np.isfinite(fits.objective) & np.isin(fits.status, (*SOUND, Status.DEGENERATE))
     if not usable.any():
         raise SingularStarts

@@ -1,6 +1,6 @@
 """Where the starts of an estimator stand: scikit-learn's own, jaxem's, or the user's.
 
-All of them are parameters in the standardised frame, lane axis leading, on the host.
+All of them are parameters in standard units, lane axis leading, on the host.
 """
 
 from typing import Any
@@ -10,11 +10,10 @@ import numpy as np
 
 import jaxem
 from jaxem.batch import lanes
-from jaxem.batch.lanes import Grid
-from jaxem.batch.problem import plan_for
+from jaxem.batch.lanes import Grid, LaneIds
 from jaxem.core.pytree import replace
 from jaxem.data.scaling import standardized_model, standardized_params
-from jaxem.search.starts import given_responsibilities
+from jaxem.models.starts import given_responsibilities
 from jaxem.sklearn.restarts import Problem
 
 #: A `reg_covar` below this share (times d) of a feature's variance is lost to rounding, and raised.
@@ -42,28 +41,28 @@ def params_of(estimator: Any) -> jaxem.MixtureParams:
     return mixture(weights, means, covariances)
 
 
-def in_frame(model: Any, frame: Any) -> Any:
-    """The model in the frame; `reg_covar` keeps its absolute meaning as far as rounding allows."""
-    inner = standardized_model(model, frame)
+def in_standard_units(model: Any, scaling: Any) -> Any:
+    """The model in standard units; `reg_covar` keeps its absolute meaning as far as rounding allows."""
+    inner = standardized_model(model, scaling)
     ridge = np.asarray(inner.family.reg_covar, float)
     ridge = np.where(ridge > 0, np.maximum(ridge, ROUNDING * ridge.size), 0.0)
     return replace(inner, family=replace(inner.family, reg_covar=ridge))
 
 
 def stacked(problem: Problem, many: list) -> Any:
-    """Parameters in the units of x as one tree in the frame, lane axis leading."""
-    own = [standardized_params(problem.model, one, problem.rows.frame) for one in many]
+    """Parameters in the units of x as one tree in standard units, lane axis leading."""
+    own = [standardized_params(problem.model, one, problem.rows.scaling) for one in many]
     return jax.tree.map(lambda *leaves: np.stack(leaves), *own)
 
 
 def drawn(problem: Problem, n_starts: int, init: str, random_state: Any) -> Any:
     """Starts by jaxem's initialiser of this name, which knows weights and draws all at once."""
     data, names = problem.rows.data(), np.zeros(n_starts, int)
-    at_once = plan_for(problem.model, data, n_starts, None).at_once
-    grid = Grid(problem.inner, data, None, problem.rows.frame, shared=True)
+    at_once = problem.plan(n_starts).at_once
+    grid = Grid(problem.inner, data, None, problem.rows.scaling, shared=True)
     key = jax.random.key(random_state.randint(np.iinfo(np.int32).max))
-    own = names, names, np.arange(n_starts)
-    return jax.device_get(lanes.seed(grid, *own, key, None, init, at_once))
+    ids = LaneIds(names, names, np.arange(n_starts))
+    return jax.device_get(lanes.draw_starts(grid, ids, key, None, init, at_once))
 
 
 def seeded(problem: Problem, n_starts: int, init: Any, random_state: Any) -> Any:
@@ -83,13 +82,13 @@ def overridden(problem: Problem, params: Any, given: tuple[Any, Any, Any]) -> An
     """`params` of any number of lanes with the weights, means and covariances that the user gave
     (None: did not) in their place."""
     weights, means, covariances = given
-    own, frame = params.components, problem.rows.frame
+    own, scaling = params.components, problem.rows.scaling
     blank: Any = jaxem.GaussianParams  # NumPy leaves
     whole = blank(
         np.zeros(own.means.shape[1:]) if means is None else np.asarray(means, float),
         np.ones(own.covariances.shape[1:]) if covariances is None else covariances,
     )
-    whole = problem.model.family.standardize(whole, frame.shift, frame.scale)
+    whole = problem.model.family.standardize(whole, scaling.shift, scaling.scale)
 
     def put(value: Any, new: Any, old: Any) -> Any:
         return old if value is None else np.broadcast_to(np.asarray(new, float), old.shape)

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxem.core.compiled import jitted
-from jaxem.core.validation import whole
+from jaxem.core.validation import integer
 from jaxem.families.gaussian.params import LOG_2PI
 from jaxem.models import Mixture, MixtureParams
 from jaxem.numerics import NEGLIGIBLE, cholesky, einsum, inverse_factor, safe_log
@@ -51,7 +51,7 @@ def kl_divergence(
     Any families over the same columns; infinite where q excludes rows of p. Raises ValueError for
     mixtures over different columns.
     """
-    whole("n", n, 2)
+    integer("n", n, 2)
     one_fit(p, "kl_divergence")
     one_fit(q, "kl_divergence")
     x = jax.eval_shape(lambda p, key: model_p.sample(key, p, n)[0], p, key)

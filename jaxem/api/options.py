@@ -1,0 +1,91 @@
+"""The flat keywords of the doors, folded into records and judged once, on the host."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from jaxem.batch.problem import Resources
+from jaxem.core.capabilities import check, provides
+from jaxem.core.keys import as_key
+from jaxem.core.model_protocol import CAPABILITIES, Initialised, Model, Paddable, Proposing
+from jaxem.core.settings import Settings
+from jaxem.core.validation import integer
+from jaxem.devices.placement import Placement
+from jaxem.engine.loop import check_control
+from jaxem.engine.steps import Control
+from jaxem.search.options import Search, search_of
+from jaxem.search.starts import is_params
+
+#: Starts of `fit`, where nobody says otherwise.
+DEFAULT_STARTS = 32
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a call of `fit` or `fit_many` asks for beside its model and data."""
+
+    key: Any
+    search: Search
+    control: Control
+    resources: Resources
+    progress: bool | None = None
+
+
+def check_model(model: Model) -> None:
+    """ValueError, naming the method, for a model that lacks one, has a capability in part, or has a
+    name that looks like a misspelt one."""
+    check(type(model), Model, CAPABILITIES)
+
+
+def options_of(
+    model: Model, placement: Placement, asked: Settings, given: dict[str, Any], labels: bool
+) -> Options:
+    """The options of a call from its keywords, which are read once, here."""
+    init, split_merge = given["init"], given["split_merge"]
+    bound = labels or bool(getattr(model, "frozen", ()))
+    can = provides(type(model), Proposing) and not bound
+    search = search_of(given["n_starts"], init, given["race"], split_merge, can)
+    if split_merge and not model.can_propose():
+        search = Search(search.n_starts, init, search.race, 0)
+    check_init(model, init)
+    pad_to = given.get("pad_to")
+    if pad_to is not None:
+        check_pad(model, init, pad_to)
+    return Options(
+        as_key(given["key"]),
+        search,
+        control_of(model, asked, given),
+        Resources(given["memory_limit"], placement, asked, pad_to),
+        given["progress"],
+    )
+
+
+def control_of(model: Model, asked: Settings, given: dict[str, Any]) -> Control:
+    """The settings of all runs. accelerate="auto" means SQUAREM, which wins `python -m bench
+    accelerators`, but plain EM from a given start, whose path the caller may know, and for hard
+    assignments, which end after a few steps."""
+    init, accelerate, max_iter = given["init"], given["accelerate"], given["max_iter"]
+    assignment = asked.assignment or "soft"
+    if accelerate == "auto":
+        random = isinstance(init, str) or callable(init)
+        accelerate = "squarem" if random and assignment == "soft" else None
+    kept = int(max_iter) if given.get("trace") and max_iter > 0 else 0
+    ends = given["tol"], max_iter, True, given["stop"]
+    how = dict(assignment=assignment, exponent=asked.exponent)
+    return check_control(model, Control(*ends, accelerate, kept, **how))
+
+
+def check_init(model: Model, init: Any) -> None:
+    """ValueError for the name of an initialiser that does not exist, before data are looked at."""
+    named = init is None or isinstance(init, str)
+    if named and not is_params(model, init) and provides(type(model), Initialised):
+        model.read_init(init, 0)
+
+
+def check_pad(model: Model, init: Any, pad_to: int) -> None:
+    """ValueError unless the model can be padded to this size from such starts."""
+    if not provides(type(model), Paddable):
+        raise ValueError(f"pad_to needs a model with padded(): {type(model).__name__} has none.")
+    own = model.size()
+    integer("pad_to", pad_to, own)
+    if pad_to != own and (not isinstance(init, str) or init == "random"):
+        raise ValueError(f"pad_to needs an initialiser that picks centres; got init={init!r}.")

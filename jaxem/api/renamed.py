@@ -1,0 +1,15 @@
+"""Old words of arguments, which go on working until the next release."""
+
+import warnings
+
+
+def renamed(split_merge: int, generations: int | None) -> int:
+    """`split_merge`, or `generations`, its old name, with a FutureWarning."""
+    if generations is None:
+        return split_merge
+    warnings.warn(
+        "generations= is now split_merge=, and the old name will go with the next release.",
+        FutureWarning,
+        stacklevel=3,
+    )
+    return generations

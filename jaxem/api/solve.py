@@ -1,0 +1,116 @@
+"""From a problem to its fits: start, search, polish. `fit`, `fit_many` and `sweep` end up here."""
+
+import time
+import warnings
+from dataclasses import dataclass
+from dataclasses import replace as with_fields
+from typing import Any
+
+from jaxem.api.options import Options
+from jaxem.batch.checkpoint import fingerprint
+from jaxem.batch.problem import Problem, batch_of
+from jaxem.batch.state import Batch
+from jaxem.core.compilation import Compilations
+from jaxem.core.pytree import replace
+from jaxem.devices import distributed
+from jaxem.devices.placement import Placement, placement_of
+from jaxem.devices.rows import over_processes
+from jaxem.results.fit import Fit
+from jaxem.results.report import Report
+from jaxem.search.driver import Outcome, run_search, strategies_of
+from jaxem.search.options import Watch
+from jaxem.search.polish import polish, widens
+from jaxem.search.starts import start_all
+
+INTERRUPTED = (
+    "interrupted: fits that had not ended have status RUNNING, and best() leaves them out; with "
+    "checkpoint= the same call would go on from here."
+)
+
+
+def solve(problem: Problem, options: Options, path: Any = None) -> Outcome:
+    """The fits of all lanes of a problem, axis [lanes]; as they stand where Ctrl-C was pressed."""
+    search, control, resources = options.search, options.control, options.resources
+    batch = batch_of(problem, search.n_starts, control, resources)
+    watch = Watch(path, _agreed(problem, batch, options, path), options.progress)
+    runs = start_all(batch, problem, options.key, search.init)
+    wider = widens(problem.data.x.dtype, resources.placement)
+    winners = search.winners and not wider
+    strategies = strategies_of(search, control.max_iter, options.key, winners)
+    outcome = run_search(runs, strategies, watch)
+    if outcome.interrupted:
+        return _unpadded(problem, batch, outcome)
+    outcome = _unpadded(problem, batch, outcome)
+    try:
+        fits = polish(problem, outcome, search, control, resources)
+    except KeyboardInterrupt:
+        if resources.placement.several:
+            raise
+        return with_fields(outcome, interrupted=True)
+    return with_fields(outcome, fits=fits)
+
+
+def _unpadded(problem: Problem, batch: Batch, outcome: Outcome) -> Outcome:
+    """The outcome without latent values beyond the model's."""
+    if batch.active is None:
+        return outcome
+    computed: Any = batch.grid.model
+    params = computed.unpadded(outcome.fits.params, problem.model)
+    return with_fields(outcome, fits=replace(outcome.fits, params=params))
+
+
+def _agreed(problem: Problem, batch: Batch, options: Options, path: Any) -> str | None:
+    """The fingerprint of a problem, where a checkpoint needs it. ValueError where processes that
+    share its lanes were given different ones."""
+    search = options.search
+    asked = search.init, search.n_starts, search.race, search.split_merge
+    what = problem.data, problem.model, options.control, options.key, asked
+    if options.resources.placement.shared_out:
+        mark = fingerprint(what, problem.scaling)[:8]
+        distributed.agree("the problem (data, model, key or settings)", mark)
+    return None if path is None else fingerprint(what, batch.plan, batch.grid.compute)
+
+
+def whereabouts(devices: Any, mesh: Any, rows_mesh: Any) -> Placement:
+    """Where lanes run; ValueError for devices that are not there, or asked for twice over."""
+    placement = placement_of(devices, mesh)
+    if rows_mesh is None:
+        return placement
+    if placement.mesh is not None:
+        raise ValueError(
+            "devices= spreads the starts of data whose rows are spread already: use one of the "
+            "two, jaxem.shard_rows for few starts on many rows, devices= for many starts."
+        )
+    return Placement(in_step=over_processes(rows_mesh))
+
+
+def tell_interrupted() -> None:
+    """Warn that Ctrl-C ended the call."""
+    warnings.warn(INTERRUPTED, RuntimeWarning, stacklevel=3)
+
+
+@dataclass(frozen=True)
+class Timer:
+    """When a call began, and what has been compiled since."""
+
+    begun: float
+    compiled: Compilations
+
+    def report(self, reports: list[Report], interrupted: bool) -> Report:
+        """The reports of all parts of a call as one."""
+        return Report(
+            executed=sum(report.executed for report in reports),
+            needed=sum(report.needed for report in reports),
+            stopping_gain=max((report.stopping_gain for report in reports), default=0.0),
+            kernel=reports[0].kernel if reports else "",
+            programs=self.compiled.programs,
+            compile_seconds=self.compiled.seconds,
+            run_seconds=max(0.0, time.perf_counter() - self.begun - self.compiled.seconds),
+            interrupted=interrupted,
+        )
+
+
+def timed(fits: Fit, reports: list[Report | None], timer: Timer, interrupted: bool) -> Fit:
+    """The fits with what all parts of the call cost together."""
+    known = [report for report in reports if report is not None]
+    return replace(fits, report=timer.report(known, interrupted))

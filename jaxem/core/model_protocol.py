@@ -1,0 +1,273 @@
+"""What a model is: everything that the engine, the batch, the search and the doors know of it.
+
+A model is a frozen pytree (`jaxem.core.pytree.pytree`): its structure is static, its priors are
+leaves. All methods are pure and see one fit, never a batch. The data are n units; most often a unit
+is one row of x f[n, d], but a model may read a unit of several rows, x f[n, t, d]: the engine never
+looks inside a unit, and neither blocks nor devices cut one. `Data.weight` f[n] counts units.
+
+`Model` is required. The other protocols are capabilities: all methods of one or none, tested once
+at the door by `jaxem.core.capabilities`.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import jax
+
+from jaxem.core.constraints import Constraint
+from jaxem.core.pytree import pytree
+from jaxem.core.status import Status
+
+#: Rows per block where the number of lanes is not known.
+BLOCK_ROWS = 2048
+
+
+@dataclass(frozen=True)
+class Compute:
+    """How to compute, no part of what is modelled. Static: another value is another program."""
+
+    kernel: str = "blocked"  # "blocked", "fused" or "reference"; models without kernels ignore it
+    precision: str = "float32"  # of float32 products: "float32", "tf32x3" or "bf16x3"
+
+
+DEFAULT_COMPUTE = Compute()
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What an E-step of one fit holds, in numbers; sizes of buckets and blocks follow from it."""
+
+    per_unit: int  #: numbers per unit and fit, such as K responsibilities
+    features: int  #: numbers per unit that all fits of one data set share, such as P features
+
+
+@pytree
+class Health:
+    """Judgement of parameters and their statistics; the defaults say that all is well."""
+
+    status: Any = int(Status.RUNNING)  #: i[], RUNNING, or what is wrong (SINGULAR, ...)
+    spurious: Any = False  #: b[], at a spurious maximum of the likelihood, which no winner may be
+    near_spurious: Any = False  #: b[], near one by stricter limits
+    condition: Any = 0.0  #: f[], roundings of a log density that `expect` can lose
+    monotone: Any = True  #: b[], whether a plain EM step can only raise the objective
+
+
+class Model(Protocol):
+    """A latent-variable model that EM fits.
+
+    LAWS. `expect` returns statistics that add up over units and are linear in their weights.
+    `m_step` maximises Q + log prior over the parameters (EM), or never lowers it (GEM).
+    """
+
+    def validate_settings(self, d: int) -> None:
+        """Raise ValueError for settings that no data of d columns could make sense of (host)."""
+
+    def validate(self, data: Any) -> None:
+        """Raise ValueError for data (`Data` of NumPy arrays, on the host) that cannot be fitted,
+        naming the row; `jaxem.data.validate.TooFewRows` where there are too few."""
+
+    def constraints(self) -> dict[str, Constraint]:
+        """The constraint of every field of the parameters, a pytree dataclass."""
+        ...
+
+    def blank(self, d: int, dtype: Any) -> Any:
+        """Parameters of the right shapes and structure for units of d columns."""
+        ...
+
+    def cost(self, d: int, dtype: Any) -> Cost:
+        """What an E-step of one fit holds in memory."""
+        ...
+
+    def prepare(self, data: Any, rows: int, compute: Compute) -> Any:
+        """What does not change between iterations, in blocks of at most `rows` units: a pytree with
+        attributes `weight` f[], the total weight, and `base` f[], the part of the log-likelihood
+        that no parameter changes (0 where there is none)."""
+        ...
+
+    def start(self, key: Any, data: Any, init: Any, active: Any = None) -> Any:
+        """Starting parameters for data in standard units. `init` is the name of an initialiser, a
+        callable or an array, as the model reads them."""
+        ...
+
+    def expect(self, params: Any, prepared: Any, reference: jax.Array) -> tuple[Any, Any, Any]:
+        """(statistics, Σ w (log p(unit) − reference) f[] without the base, summed size of the terms
+        of that sum f[]: times the unit roundoff, its error)."""
+        ...
+
+    def m_step(self, stats: Any, params: Any) -> Any:
+        """New parameters; `params` are those that the statistics were taken at."""
+        ...
+
+    def log_prior(self, params: Any) -> jax.Array:
+        """Log prior density f[], 0 without a prior."""
+        ...
+
+    def retract(self, params: Any) -> Any:
+        """Parameters back on their constraints after an extrapolation."""
+        ...
+
+    def health(self, params: Any, stats: Any, prepared: Any) -> Health:
+        """Whether the parameters can be used."""
+        ...
+
+    def log_prob(self, params: Any, x: Any) -> jax.Array:
+        """Log density f[n] of units x."""
+        ...
+
+    def sample(self, key: Any, params: Any, n: int) -> tuple[Any, Any]:
+        """(n units, what was latent in each)."""
+        ...
+
+    def n_parameters(self, d: int) -> int:
+        """Free parameters, for BIC and AIC."""
+        ...
+
+
+class Rescalable(Protocol):
+    """A model whose fits are computed in standard units z = (x − shift) / scale.
+
+    What `prepare` returns has a field `scaling`, None until the engine sets it.
+    """
+
+    def scaling(self, x: Any, weight: Any) -> Any:
+        """The `Scaling` of x f[n, d] with weights f[n], traced."""
+        ...
+
+    def host_scaling(self, x: Any, weight: Any, total: Any = None) -> Any:
+        """The same of data sets x f[s, n, d] with weights f[s, n], in float64 on the host; `total`
+        adds arrays up over processes."""
+        ...
+
+    def rescaled(self, scaling: Any) -> Any:
+        """The model whose priors and given parameters are those of z."""
+        ...
+
+    def to_scaled(self, params: Any, scaling: Any) -> Any:
+        """Parameters of x as parameters of z."""
+        ...
+
+    def from_scaled(self, params: Any, scaling: Any) -> Any:
+        """Parameters of z as parameters of x."""
+        ...
+
+    def log_jacobian(self, scaling: Any) -> Any:
+        """How much higher the log density of one unit of weight 1 is in z than in x f[]."""
+        ...
+
+
+class Exact(Protocol):
+    """A model with a more accurate log-likelihood than the sums of `expect`."""
+
+    def log_likelihood(self, params: Any, prepared: Any) -> jax.Array:
+        """Σ w log p(unit) f[], base included."""
+        ...
+
+    def exact_is_cheap(self) -> bool:
+        """Whether `log_likelihood` costs little more than a step."""
+        ...
+
+
+class Assignable(Protocol):
+    """A model whose E-step can be hard (classification EM) or tempered (annealing)."""
+
+    def expect_assigned(
+        self, params: Any, prepared: Any, reference: jax.Array, hard: bool, exponent: Any
+    ) -> tuple[Any, Any, Any]:
+        """As `expect`, each unit given wholly to its likeliest latent value (`hard`), or
+        probabilities raised to `exponent`."""
+        ...
+
+
+class Watched(Protocol):
+    """A model that can tell the gain in Q, for the stopping rule "q"."""
+
+    def expected_gain(self, stats: Any, new: Any, old: Any) -> jax.Array:
+        """Q(new) − Q(old) f[] at the statistics of `old`."""
+        ...
+
+
+class Caching(Protocol):
+    """A model whose prepared data have a larger, quicker form for rows that few lanes share."""
+
+    def cached(self, prepared: Any) -> Any:
+        """The quicker form."""
+        ...
+
+
+class Identified(Protocol):
+    """A model whose optima the race can tell apart by more than their objectives."""
+
+    def signature(self, params: Any) -> Any:
+        """Numbers f[..., s] that fits of one optimum have in common, whatever the order of their
+        latent values; parameters with any leading axes, on the host."""
+        ...
+
+
+class Proposing(Protocol):
+    """A model that knows ways out of an optimum."""
+
+    def can_propose(self) -> bool:
+        """Whether `propose` has anything to exchange."""
+        ...
+
+    def propose(self, key: Any, params: Any, data: Any) -> Any:
+        """Starting parameters that differ from `params` by a split and a merge."""
+        ...
+
+
+class Paddable(Protocol):
+    """A model that computes with latent values switched off, so that sizes share programs."""
+
+    def padded(self, size: int) -> Any:
+        """The model with `size` latent values."""
+        ...
+
+    def unpadded(self, params: Any, like: Any) -> Any:
+        """Parameters f[lanes, ...] of `padded` as parameters of the model `like`."""
+        ...
+
+    def size(self) -> int:
+        """The number of latent values."""
+        ...
+
+
+class Initialised(Protocol):
+    """A model with named initialisers, or that reads arrays as starts."""
+
+    def read_init(self, init: Any, n: int) -> Any:
+        """`init` as `start` takes it, for n units: a name, a callable or an array. ValueError, with
+        what there is, for anything else (on the host)."""
+        ...
+
+
+class Kernelled(Protocol):
+    """A model with several implementations of its E-step."""
+
+    def compute_for(
+        self, data: Any, lanes: int, kernel: str | None, precision: str | None, platform: str
+    ) -> Compute:
+        """How to compute `lanes` fits of the data; what is None is the model's choice."""
+        ...
+
+
+class Freezable(Protocol):
+    """A model of which parameters can be held."""
+
+    def kept(self, given: Any, moved: Any) -> Any:
+        """`moved` with what is held exactly as in `given`: a way through other units rounds."""
+        ...
+
+
+CAPABILITIES = (
+    Rescalable,
+    Exact,
+    Assignable,
+    Watched,
+    Caching,
+    Identified,
+    Proposing,
+    Paddable,
+    Initialised,
+    Kernelled,
+    Freezable,
+)

@@ -1,0 +1,72 @@
+"""How a fit computes and assigns, as a user asked for it; and where a model used to say it.
+
+Until the next release `Mixture(kernel=, precision=, mesh=, assignment=, exponent=)` goes on
+working: the model carries what it was given as `Deprecated`, and every door takes it from there.
+"""
+
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+from jaxem.core.pytree import pytree, replace, static
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a caller asked for; None where the default is meant."""
+
+    kernel: str | None = None
+    precision: str | None = None
+    assignment: str | None = None
+    exponent: Any = None
+
+
+DEFAULT_SETTINGS = Settings()
+
+
+@pytree
+class Deprecated:
+    """Settings that a model was given before they were arguments of the doors."""
+
+    exponent: Any = None
+    kernel: str | None = static(default=None)
+    precision: str | None = static(default=None)
+    assignment: str | None = static(default=None)
+    mesh: Any = static(default=None)
+
+    @classmethod
+    def of(cls, **given: Any) -> "Deprecated | None":
+        """The settings that are not None, with a FutureWarning; None where all are."""
+        given = {name: value for name, value in given.items() if value is not None}
+        if not given:
+            return None
+        names = " and ".join(f"{name}=" for name in given)
+        where = "Data (jaxem.shard_rows(x))" if "mesh" in given else "jaxem.fit, fit_many or em"
+        warnings.warn(
+            f"{names} of a Mixture is deprecated and will go with the next release: how to compute "
+            f"is not what is modelled. Give it to {where} instead.",
+            FutureWarning,
+            stacklevel=5,
+        )
+        return cls(**given)
+
+    def merged(self, other: "Deprecated | None") -> "Deprecated":
+        """These settings, and those of `other` where they are None."""
+        if other is None:
+            return self
+        missing = {n: v for n, v in vars(other).items() if getattr(self, n) is None}
+        return replace(self, **missing)
+
+
+def settings_of(model: Any, asked: Settings, data: Any) -> tuple[Any, Settings, Any]:
+    """Model, settings and data, the model's deprecated settings taken from it where the caller has
+    said nothing."""
+    old = getattr(model, "deprecated", None)
+    if old is None:
+        return model, asked, data
+    known = {
+        name: getattr(old, name) if value is None else value for name, value in vars(asked).items()
+    }
+    if old.mesh is not None and data.mesh is None:
+        data = replace(data, mesh=old.mesh)
+    return replace(model, deprecated=None), Settings(**known), data

@@ -1,0 +1,143 @@
+"""Data judged on the host: a ValueError names the row and column, and says what to do."""
+
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxem.data.data import Data, shape_message
+
+
+class TooFewRows(ValueError):
+    """Fewer rows than a fit needs."""
+
+
+def host_data(x: Any, weight: Any = None, label: Any = None) -> Data:
+    """`Data` of NumPy arrays: x f[n, d] of its own float dtype, weight f[n] of the same, label i[n]
+    or None. `Data` is taken as it is, the part of its rows that this process holds.
+
+    Raises ValueError for anything that is no rectangular array of real numbers, and for weights and
+    labels that do not go with it. A model's own `validate` judges the values of x and labels.
+    """
+    mesh = None
+    if isinstance(x, Data):
+        if weight is not None or label is not None:
+            raise ValueError("x is Data, which has its own weight and label: give them there only.")
+        x, weight, label, mesh = own_part(x.x), own_part(x.weight), own_part(x.label), x.mesh
+    array = as_real(x, "x")
+    array = array[:, None] if array.ndim == 1 else array
+    n = len(array)
+    weights = np.ones(n) if weight is None else as_real(weight, "sample_weight")
+    if weight is not None:
+        check_weight(weights, n)
+    if label is not None:
+        label = as_real(label, "labels")
+        if label.shape != (n,):
+            raise ValueError(shape_message("labels", n, label.shape))
+    return Data(array, weights, label, mesh)  # type: ignore[arg-type]
+
+
+def as_host_data(data: Any) -> Data:
+    """`Data` of NumPy arrays from x alone, or as it is."""
+    return data if isinstance(data, Data) else host_data(data)
+
+
+def own_part(leaf: Any) -> Any:
+    """The rows that this process holds of an array that is spread over processes."""
+    if not isinstance(leaf, jax.Array) or leaf.is_fully_addressable:
+        return leaf
+    return np.concatenate([np.asarray(shard.data) for shard in leaf.addressable_shards])
+
+
+def check_finite(array: np.ndarray) -> None:
+    """ValueError unless x is f[n, d], not empty, and finite."""
+    if array.ndim != 2:
+        raise ValueError(
+            f"x must have shape [n] or [n, d], one row per unit; got {array.shape}. Reshape it."
+        )
+    if array.size == 0:
+        raise ValueError(f"x is empty: shape {array.shape}. At least one row and column is needed.")
+    bad = np.asarray(~np.isfinite(array).all(axis=1))
+    if bad.any():
+        row = int(np.argmax(bad))
+        column = int(np.argmax(~np.isfinite(array[row])))
+        raise ValueError(
+            f"x has NaN or infinity in {bad.sum()} of {len(bad)} rows, first in row {row}, column "
+            f"{column} ({array[row, column]}). Drop or impute those rows."
+        )
+
+
+def check_components(n_components: Any, weight: np.ndarray, present: int | None = None) -> None:
+    """ValueError unless there are at least as many rows of positive weight (`present`, None: those
+    of `weight`) as components."""
+    if isinstance(n_components, bool) or not isinstance(n_components, int | np.integer):
+        raise ValueError(f"n_components must be a whole number; got {n_components!r}.")
+    if n_components < 1:
+        raise ValueError(f"n_components must be at least 1; got {n_components}.")
+    own = int((weight > 0).sum())
+    if n_components > (own if present is None else present):
+        kind = "rows" if own == len(weight) else "rows of positive weight"
+        where = f"{kind} of x ({own})"
+        if present is not None:
+            where = f"rows of all processes ({present})"
+        raise TooFewRows(
+            f"n_components must be at most the number of {where}; got {n_components}. Use fewer "
+            "components or more data."
+        )
+
+
+def check_labels(label: np.ndarray, n_components: int) -> None:
+    """ValueError unless labels are components, or -1."""
+    bad = ~((label >= -1) & (label < n_components) & (label == np.round(label)))
+    if bad.any():
+        row = int(np.argmax(bad))
+        raise ValueError(
+            f"labels must be whole numbers from 0 to {n_components - 1}, or -1 where the component "
+            f"is unknown; row {row} is {label[row]:g}."
+        )
+
+
+def as_real(value: Any, name: str) -> np.ndarray:
+    """A NumPy array of floats; ValueError naming the cell that is not a number."""
+    if isinstance(value, jax.core.Tracer):
+        raise ValueError(
+            f"{name} is traced, and its values are needed here: call jaxem.em under jit and vmap."
+        )
+    try:
+        array = np.asarray(value)
+    except ValueError:
+        raise ValueError(
+            f"{name} must be a rectangular array; its rows differ in length."
+        ) from None
+    if array.dtype.kind in "OUS":
+        array = _parse(array, name)
+    if array.dtype.kind not in "fiub":
+        raise ValueError(f"{name} must hold real numbers; got dtype {array.dtype}. Convert it.")
+    return array if array.dtype.kind == "f" else array.astype(np.float64)
+
+
+def _parse(array: np.ndarray, name: str) -> np.ndarray:
+    """Floats from an array of objects that are all numbers; text is refused, digits or not."""
+    for index, cell in np.ndenumerate(array):
+        if not isinstance(cell, int | float | np.number | np.bool_) or isinstance(cell, complex):
+            cell = cell.item() if isinstance(cell, np.generic) else cell
+            where = ", ".join(f"{a} {i}" for a, i in zip(("row", "column"), index, strict=False))
+            raise ValueError(
+                f"{name} must hold numbers; {where} holds {cell!r}. Drop or encode that column."
+            )
+    return array.astype(np.float64)
+
+
+def check_weight(weight: np.ndarray, n: int) -> None:
+    """ValueError, naming the row, for weights that are not finite, negative, or all 0."""
+    if weight.shape != (n,):
+        raise ValueError(shape_message("sample_weight", n, weight.shape))
+    bad = ~np.isfinite(weight) | (weight < 0)
+    if bad.any():
+        row = int(np.argmax(bad))
+        raise ValueError(
+            f"sample_weight must be finite and not negative; row {row} is {weight[row]}. "
+            "Use 0 to leave a row out."
+        )
+    if not (weight > 0).any():
+        raise ValueError("sample_weight is zero for every row: there is nothing to fit.")

@@ -1,0 +1,42 @@
+"""What a user may give as the start of a mixture: a name, a callable, labels, responsibilities."""
+
+from typing import Any
+
+import numpy as np
+
+from jaxem.models.initializers import INITIALIZERS
+
+
+def read_init(init: Any, n: int, k: int) -> Any:
+    """A name or callable as it is, labels i[n] or responsibilities f[n, k] as the latter.
+
+    Raises ValueError, with what there is, for anything else.
+    """
+    if callable(init) or (isinstance(init, str) and init in INITIALIZERS):
+        return init
+    if isinstance(init, str) or init is None:
+        names = ", ".join(INITIALIZERS)
+        raise ValueError(f"init must be one of {names}, a callable or parameters; got {init!r}.")
+    return given_responsibilities(init, n, k)
+
+
+def given_responsibilities(init: Any, n: int, k: int) -> np.ndarray:
+    """Labels or responsibilities as f[n, k]; ValueError for anything else."""
+    r = np.asarray(init)
+    wrong = _wrong(r, n, k)
+    if wrong:
+        raise ValueError(
+            f"init must be labels ({n},) from 0 to {k - 1}, responsibilities ({n}, {k}) that are "
+            f"finite and not negative, or parameters; got {wrong}."
+        )
+    return r if r.ndim == 2 else np.eye(k)[r.astype(int)]
+
+
+def _wrong(r: np.ndarray, n: int, k: int) -> str:
+    """What keeps an array from being labels or responsibilities; empty when nothing does."""
+    if r.shape not in ((n,), (n, k)) or r.dtype.kind not in "buif":
+        return f"shape {r.shape}, {r.dtype}"
+    if r.ndim == 1 and not (r.size and r.min() >= 0 and r.max() < k):
+        return f"labels from {r.min()} to {r.max()}" if r.size else "no labels"
+    rows = np.flatnonzero(~(np.isfinite(r) & (r >= 0)).reshape(n, -1).all(axis=1))
+    return f"row {rows[0]}: {r[rows[0]]}" if rows.size else ""

@@ -1,0 +1,53 @@
+"""The model that a fit carries, and questions about new data that it answers with it."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxem.core.keys import as_key
+from jaxem.core.precision import precision_of
+from jaxem.core.program_memory import make_room
+
+
+@dataclass(frozen=True, eq=False)
+class KnownModel:
+    """A model as a static part of a fit: equal to itself alone, so that a program compiled for fits
+    of one model is never run for fits of another."""
+
+    model: Any
+
+
+def model_of(fit: Any, what: str) -> Any:
+    """The model of one fit; ValueError where it has none, or where these are several fits."""
+    if fit.known is None:
+        raise ValueError(
+            f"this fit does not know its model (it was made under jit or vmap): call {what} of the "
+            "model with fit.params instead."
+        )
+    if np.ndim(fit.log_likelihood) != 0:
+        raise ValueError(
+            f"{what} takes one fit, and these are {np.shape(fit.log_likelihood)}: take one, as in "
+            "fits.best() or fits[0]."
+        )
+    return fit.known.model
+
+
+def ask(fit: Any, method: str, x: Any) -> Any:
+    """What the model's method says of x f[n, d], in the precision of the fit."""
+    model = model_of(fit, method)
+    dtype = np.asarray(fit.log_likelihood).dtype
+    make_room()
+    with precision_of(dtype):
+        x = x if isinstance(x, jax.core.Tracer) else np.asarray(x)
+        return getattr(model, method)(fit.params, jnp.asarray(x, dtype))
+
+
+def draw(fit: Any, key: Any, n: int) -> Any:
+    """n draws from the model, in the precision of the fit."""
+    model = model_of(fit, "sample")
+    make_room()
+    with precision_of(np.asarray(fit.log_likelihood).dtype):
+        return model.sample(as_key(key), fit.params, n)

@@ -1,0 +1,62 @@
+"""What a call asks of the search, and who watches it."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from jaxem.core.validation import integer
+
+#: Starts from which the default is a race.
+RACE_FROM = 64
+
+
+@dataclass(frozen=True)
+class Search:
+    """Which starts there are and which of them run on."""
+
+    n_starts: int
+    init: Any
+    race: bool
+    split_merge: int = 0  # generations of split-and-merge proposals after the race
+
+    @property
+    def winners(self) -> bool:
+        """Whether there are several starts, the best of which run on past `tol`."""
+        return self.n_starts > 1
+
+    @property
+    def given(self) -> bool:
+        """Whether `init` is a start, not a way to draw starts."""
+        return not (isinstance(self.init, str) or callable(self.init))
+
+
+@dataclass(frozen=True)
+class Watch:
+    """A checkpoint (path and fingerprint of the problem) and a progress line."""
+
+    path: Any = None
+    fingerprint: str | None = None
+    progress: bool | None = None
+
+
+def search_of(
+    n_starts: int, init: Any, race: bool | None, split_merge: int, can_propose: bool
+) -> Search:
+    """The options judged: ValueError for numbers that are none, and for split and merge where
+    nothing can be exchanged."""
+    integer("n_starts", n_starts, 1)
+    integer("split_merge", split_merge, 0)
+    search = Search(int(n_starts), init, bool(race), int(split_merge))
+    if split_merge and race is not None and not race:
+        raise ValueError(
+            "split_merge needs the race, since proposals take the slots of starts that left it: "
+            "leave race out, or give race=True."
+        )
+    if split_merge and (search.given or not can_propose):
+        raise ValueError(
+            "split_merge > 0 splits and merges components, which is impossible with frozen "
+            "parameters, labels or a given start: use random starts and none of these, or "
+            "split_merge=0."
+        )
+    if race is None:
+        race = n_starts >= RACE_FROM or split_merge > 0
+    return Search(search.n_starts, init, bool(race), search.split_merge)
