@@ -1,4 +1,4 @@
-"""The registry: one line per family × model case. Every law in test_laws.py runs over all of them.
+"""The registry: one line per family × model case. Every law of laws/test_laws.py runs over all.
 
 A case is a mixture of three components, true parameters to draw its data from, the same density by
 SciPy, and a grid of points with their volumes over which the density must sum to one.

@@ -78,7 +78,7 @@ def pytest_xdist_make_scheduler(config, log):
     return Grouped(config, log)
 
 
-#: Tests that are scikit-learn's own, as `counted` of tests/test_sklearn_suite.py tells them apart.
+#: Tests that are scikit-learn's own, as `counted` of tests/sklearn/test_suite.py tells them apart.
 COUNTED = {"test module": "tests of its test module", "check": "estimator checks"}
 
 
@@ -87,7 +87,7 @@ def pytest_terminal_summary(terminalreporter):
     found = {kind: [0, 0] for kind in COUNTED}
     for outcome, good in (("passed", 1), ("failed", 0), ("error", 0), ("xfailed", 0)):
         for report in terminalreporter.stats.get(outcome, []):
-            kind = dict(report.user_properties).get("scikit-learn")
+            kind = dict(getattr(report, "user_properties", ())).get("scikit-learn")
             if kind is not None:
                 found[kind][0] += good
                 found[kind][1] += 1

@@ -238,10 +238,13 @@ assert not heavy, heavy
 @pytest.mark.parametrize(
     ("test", "group"),
     [
-        ("tests/test_laws.py::test_a[full]", "full"),
-        ("tests/test_accelerate.py::test_b[full-weight-prior-squarem]", "full-weight-prior"),
-        ("tests/test_failures.py::test_c[float32]", "tests/test_failures.py"),
-        ("tests/test_many.py::test_d", "tests/test_many.py"),
+        ("tests/laws/test_laws.py::test_a[full]", "full"),
+        (
+            "tests/engine/test_accelerators.py::test_b[full-weight-prior-squarem]",
+            "full-weight-prior",
+        ),
+        ("tests/engine/test_failures.py::test_c[float32]", "tests/engine/test_failures.py"),
+        ("tests/api/test_many_data_sets.py::test_d", "tests/api/test_many_data_sets.py"),
     ],
 )
 def test_tests_that_share_programs_run_in_one_worker(request, test, group):

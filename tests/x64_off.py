@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from test_lowered import engine_programs
+from lowered import engine_programs
 
 import jaxem
 

@@ -22,13 +22,12 @@ from jaxem.kernels import (
     choose,
     fused_moments,
     padded_rows,
-    programs,
     softmax_moments,
     softmax_moments_reference,
     with_features,
 )
 from jaxem.kernels.fused.arithmetic import arithmetic
-from jaxem.kernels.fused.body import terms_of
+from jaxem.kernels.fused.body import _bounded, terms_of
 from jaxem.kernels.fused.launch import features_of
 from jaxem.kernels.fused.tiling import plan, power_of_two, row_layout
 
@@ -131,7 +130,7 @@ def test_the_last_chunk_may_be_ragged(n):
 def test_places_of_rows_are_what_they_were(shape, last):
     rows = types.SimpleNamespace(shape=shape)
     for start in (0, 64, last, shape[1] - 64):
-        assert programs._bounded(np.int32(start), rows) == start
+        assert _bounded(np.int32(start), rows) == start
 
 
 PAIRS = {

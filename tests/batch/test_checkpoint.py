@@ -14,6 +14,7 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
+from helpers import Killed, assert_same_bits, dies_after
 from problems import clouds, force_plan, mixture
 
 import jaxem
@@ -29,15 +30,6 @@ def fit(path=None, x=X, **options):
     return jaxem.fit(mixture(), x, checkpoint=path, **options)
 
 
-def assert_same_bits(a, b):
-    for one, other in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True):
-        np.testing.assert_array_equal(one, other)
-
-
-class Killed(BaseException):
-    """Stands for kill -9 in places where the process has to live on."""
-
-
 @pytest.fixture
 def every_look(monkeypatch):
     """A small bucket with lanes waiting, shrinking at the end, and a write at every look."""
@@ -45,19 +37,6 @@ def every_look(monkeypatch):
     monkeypatch.setattr(checkpoint, "INTERVAL", 0.0)
     # The kernel's own work is not what these tests wait for.
     monkeypatch.setattr(os, "fsync", lambda handle: None)
-
-
-def dies_after(monkeypatch, writes):
-    """The process dies just after so many writes."""
-    real, left = checkpoint.save, [writes]
-
-    def save(*args):
-        real(*args)
-        left[0] -= 1
-        if left[0] == 0:
-            raise Killed
-
-    return monkeypatch.setattr(checkpoint, "save", save)
 
 
 # Killed ---------------------------------------------------------------------------------------
@@ -145,7 +124,7 @@ def test_many_data_sets_resume(every_look, tmp_path):
 
 CHILD = """
     import sys
-    sys.path.insert(0, {tests!r})
+    sys.path[:0] = {tests!r}
     import jax, numpy as np, pytest
     for name, value in {config!r}.items():
         jax.config.update(name, value)
@@ -167,7 +146,7 @@ def test_kill_9_at_random_moments(every_look, tmp_path):
     want = jax.tree.leaves(fit(**LONG))
     path, out, chance, deaths = tmp_path / "point", tmp_path / "out.npz", random.Random(1), 0
     code = textwrap.dedent(CHILD).format(
-        tests=str(Path(__file__).parent),
+        tests=[str(path) for path in Path(__file__).parents[:2]],
         config={name: getattr(jax.config, name) for name in CONFIG},
         path=str(path),
         out=str(out),

@@ -6,9 +6,9 @@ import re
 import jax
 import numpy as np
 import pytest
+from helpers import Killed, assert_same_bits, dies_after
 from jax.sharding import Mesh
 from problems import force_plan
-from test_checkpoint import Killed, assert_same_bits, dies_after
 
 import jaxem
 from jaxem import Status

@@ -24,7 +24,7 @@ MINE = slice(0, 70), slice(70, 180)  # rows of each process
 
 CHILD = """
     import sys
-    sys.path.insert(0, {tests!r})
+    sys.path[:0] = {tests!r}
     import jax
     for name, value in {config!r}.items():
         jax.config.update(name, value)
@@ -123,7 +123,7 @@ def _launch(work, folder):
     config = {name: getattr(jax.config, name) for name in names} | {"jax_num_cpu_devices": 1}
     if work == "dies":  # it may read compiled programs, never leave half a file
         config["jax_persistent_cache_min_compile_time_secs"] = 1e9
-    tests = str(Path(__file__).parent)
+    tests = [str(path) for path in Path(__file__).parents[:2]]
     code = textwrap.dedent(CHILD).format(tests=tests, config=config, work=work, folder=str(folder))
     command = [sys.executable, "-c", code]
     pipes: dict = dict(stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 from cases import CASES
-from test_files import assert_same, fit_of, sweep_of
+from helpers import assert_same, fit_of, sweep_of
 
 import jaxem
 from jaxem.core import npz

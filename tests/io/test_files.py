@@ -11,40 +11,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from cases import CASES
+from helpers import assert_same, fit_of, sweep_of
 
 import jaxem
-from jaxem import Status, io
+from jaxem import io
 from jaxem.core import npz
 from jaxem.core.pytree import pytree, static
-from jaxem.results.sweep import Row
-
-
-def assert_same(a, b):
-    """Equal classes, static fields, and leaves: bits, dtypes and shapes."""
-    assert jax.tree.structure(a) == jax.tree.structure(b)
-    for one, other in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True):
-        if not hasattr(one, "dtype"):
-            assert type(one) is type(other) and one == other
-            continue
-        assert one.dtype == other.dtype and np.shape(one) == np.shape(other)
-        assert np.asarray(one).tobytes() == np.asarray(other).tobytes()
-        assert not isinstance(other, jax.Array)
-        assert isinstance(one, np.generic) == isinstance(other, np.generic)  # fit[i] has scalars
-
-
-def fit_of(params, lanes=(), dtype=np.float64, **changes):
-    """A made-up fit of these parameters, repeated along lane axes."""
-    draw = np.random.default_rng(3)
-    params = jax.tree.map(
-        lambda leaf: np.broadcast_to(np.asarray(leaf, dtype), (*lanes, *np.shape(leaf))).copy(),
-        params,
-    )
-    numbers = {
-        name: draw.normal(size=lanes).astype(dtype) for name in ("log_likelihood", "objective")
-    }
-    status = np.full(lanes, int(Status.CONVERGED), np.int32)
-    fit = jaxem.Fit(params, **numbers, status=status, n_iter=np.full(lanes, 7, np.int32))
-    return dataclasses.replace(fit, **changes)
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -86,17 +58,6 @@ def test_one_of_many_fits_has_scalars_that_stay_scalars(tmp_path):
     assert isinstance(one.status, np.int32) and isinstance(one.objective, np.float64)
     jaxem.save(tmp_path / "one.npz", (case.model, one))
     assert_same(one, jaxem.load(tmp_path / "one.npz")[1])
-
-
-def sweep_of(*kinds):
-    rows = []
-    for kind in kinds:
-        case = CASES[kind]
-        fits = fit_of(case.truth, (4,), report=jaxem.Report())
-        fits.log_likelihood[0] = -np.inf
-        scored = jaxem.Criteria(-12.5, 5, 33.0, float("nan"), 36.0)
-        rows.append(Row(3, kind, case.model, fits, scored, -4.25))
-    return jaxem.Sweep(tuple(rows), "icl", jaxem.Report(needed=3))
 
 
 def test_a_sweep_comes_back(tmp_path):

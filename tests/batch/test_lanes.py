@@ -58,7 +58,7 @@ def conclude(store):
 
 @pytest.fixture(autouse=True)
 def as_far_as_all(no_winners):
-    """How much further the best run on is the matter of tests/test_winners.py."""
+    """How much further the best run on is the matter of tests/search/test_winners.py."""
 
 
 # Neighbours, order, number ------------------------------------------------------------------

@@ -16,7 +16,7 @@ pytest.importorskip("typer")
 
 import typer
 from cases import CASES
-from test_files import fit_of, sweep_of
+from helpers import fit_of, sweep_of
 from typer.testing import CliRunner
 
 import jaxem
@@ -387,7 +387,7 @@ def test_help_version_and_completion():
 @pytest.mark.parametrize("page", ["README.md", "docs/guides/files.md"])
 def test_commands_that_the_pages_show_are_well_formed(page):
     commands = typer.main.get_command(app).commands
-    text = (Path(__file__).parents[1] / page).read_text()
+    text = (Path(__file__).parents[2] / page).read_text()
     lines = re.findall(r"^(?:\S*/)?jaxem (.*)$", text, re.M)
     lines += re.findall(r"`jaxem (\w+ [^`]*)`", text)
     assert len(lines) > 4
