@@ -7,6 +7,7 @@ import jax
 import numpy as np
 
 import jaxem
+from bench.harness.fits import full_mixture
 from bench.harness.timing import Variant, clocked
 from jaxem.batch import lanes, scheduler
 from jaxem.batch.problem import host_data, one_data_set, plan_for
@@ -16,7 +17,7 @@ from jaxem.engine.loop import with_kernel
 from jaxem.engine.steps import Control
 
 #: From so many lanes on they are the bucket of a call long enough to be worth compiling it; shorter
-#: calls have narrower buckets (`bench growth` tells what a step of few lanes costs).
+#: calls have narrower buckets (`python -m bench step.growth` tells what a step of few lanes costs).
 WIDE = 64
 
 #: No lane ends by itself: neither the tolerance nor the number of iterations can be reached.
@@ -57,15 +58,13 @@ class OwnStep:
         return {jaxem.Status(int(c)).name: int(np.sum(codes == c)) for c in np.unique(codes)}
 
 
-def own_step(
-    x: np.ndarray, k: int, n_starts: int, kernel: str | None = None, precision: str = "float32"
-) -> OwnStep:
+def own_step(x: np.ndarray, k: int, n_starts: int) -> OwnStep:
     """Lanes at their starts plus two iterations, ready to be timed; the kernel is the one that
-    `jaxem.fit` would take on this device, or the one named."""
-    model = jaxem.Mixture(jaxem.Gaussian("full"), n_components=k, precision=precision)
+    `jaxem.fit` would take on this device."""
+    model = full_mixture(k)
     frame = frame_of(model.family, x, None)
     data = host_data(standardize(x, frame), None, None)
-    model = with_kernel(model, data, n_starts, kernel)
+    model = with_kernel(model, data, n_starts, None)
     plan = plan_for(model, data, n_starts if n_starts < WIDE else 1 << 20, None)
     store = one_data_set(model, data, frame, n_starts, ENDLESS, plan)
     scheduler.seed(store, jax.random.key(0), "random_from_data")
