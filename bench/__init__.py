@@ -1,27 +1,19 @@
-"""Benchmarks: one file per question, each opening with its question and its last answer.
+"""Benchmarks: one file per question, which opens with the question and how it is answered.
 
-`python -m bench` answers all of them, `python -m bench step race` some, `--quick` at small sizes.
-Rows go to `bench/results/QUESTION.json`, figures beside them.
+`python -m bench` answers all of them, `python -m bench step waste` some, `step.growth` a part of
+one, `--quick` at small sizes; `--last` prints the last answers instead. Rows go to
+`bench/results/QUESTION.json`, figures beside them.
 """
 
 #: In the order in which they are asked.
 QUESTIONS = (
     "step",
     "restarts",
-    "single",
     "many",
+    "search",
     "waste",
     "accelerators",
-    "race",
-    "children",
-    "growth",
-    "compilation",
-    "memory",
-    "precision",
-    "resolution",
-    "trap",
-    "generators",
+    "accuracy",
+    "overhead",
     "devices",
-    "fused",
-    "kernel",
 )

@@ -1,37 +1,35 @@
-"""`python -m bench [QUESTION ...] [--quick] [--out DIR] [--trace DIR]`."""
+"""`python -m bench [QUESTION ...] [--quick | --last | --redraw] [--out DIR]`."""
 
 import argparse
-import importlib
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 from bench import QUESTIONS
-from bench.harness.device_tasks import TRACE
-from bench.harness.runner import answer
+from bench.harness.runner import answer, parts_of, redraw, show_last, title_of
 
 RESULTS = Path(__file__).parent / "results"
 
-#: A question that takes longer than this is stuck.
-LIMIT = 900.0
+#: A question that takes longer than so many seconds is stuck.
+LIMIT = 1800.0
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Answer the questions asked; the exit status counts those that failed."""
     options = _parser().parse_args(arguments)
+    out = options.out or (RESULTS / "quick" if options.quick else RESULTS)
+    names = options.questions or list(QUESTIONS)
     if options.list:
         for name in QUESTIONS:
-            print(f"{name:<14}{_question(name)}")
-        return 0
-    out = options.out or (RESULTS / "quick" if options.quick else RESULTS)
-    if options.trace:
-        os.environ[TRACE] = str(options.trace.resolve())
-    names = options.questions or list(QUESTIONS)
-    if len(names) == 1:
+            print(f"{name:<14}{title_of(name)}")
+    elif options.last or options.redraw:
+        for name in dict.fromkeys(name.partition(".")[0] for name in names):
+            (show_last if options.last else redraw)(name, out)
+    elif len(names) == 1:
         answer(names[0], options.quick, out, not options.no_figures)
-        return 0
-    return sum(_alone(name, options, out) for name in names)
+    else:
+        return sum(_alone(name, options, out) for name in names)
+    return 0
 
 
 def _alone(name: str, options: argparse.Namespace, out: Path) -> int:
@@ -46,11 +44,6 @@ def _alone(name: str, options: argparse.Namespace, out: Path) -> int:
         return 1
 
 
-def _question(name: str) -> str:
-    text = importlib.import_module(f"bench.{name}").__doc__ or ""
-    return text.partition("\n")[0]
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument(
@@ -58,19 +51,24 @@ def _parser() -> argparse.ArgumentParser:
         nargs="*",
         type=_known,
         metavar="QUESTION",
-        help=f"any of {', '.join(QUESTIONS)}; all without",
+        help=f"any of {', '.join(QUESTIONS)}, or QUESTION.PART; all without",
     )
     parser.add_argument("--quick", action="store_true", help="small sizes: a smoke run")
-    parser.add_argument("--out", type=Path, help="folder for JSON and figures")
+    parser.add_argument("--last", action="store_true", help="print the last answers, run nothing")
+    parser.add_argument("--redraw", action="store_true", help="figures of the last answers")
+    parser.add_argument("--out", type=Path, help="folder of JSON and figures")
     parser.add_argument("--no-figures", action="store_true", help="JSON only")
-    parser.add_argument("--trace", type=Path, help="folder for profiles (question devices)")
     parser.add_argument("--list", action="store_true", help="the questions")
     return parser
 
 
 def _known(name: str) -> str:
-    if name not in QUESTIONS:
+    question, _, part = name.partition(".")
+    if question not in QUESTIONS:
         raise argparse.ArgumentTypeError(f"{name!r} is none of {', '.join(QUESTIONS)}")
+    if part and part not in parts_of(question):
+        known = ", ".join(parts_of(question))
+        raise argparse.ArgumentTypeError(f"{part!r} is no part of {question}: {known}")
     return name
 
 

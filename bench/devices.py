@@ -1,15 +1,15 @@
 """What does each device of this machine make of the same fits, and from which size on does it win?
 
-In a process of its own for every platform that JAX finds: the device's limits (copy bandwidth, rate
-of float32 products); the step on shared data (n = 50,000, K = 8, 64 restarts on a CPU and 1024 on
-accelerators, full covariance, float32, d = 2 to 32) by the kernel that jaxem chooses there, and on
-accelerators by the others as well; 50 plain EM steps of 20,000 tiny data sets, 2000 on a CPU (n =
-500, d = 2, K = 5); 1000 restarts (n = 5000, d = 4, K = 8) to 1e-6 per row; and the step of 8
-restarts (d = 4, K = 8) over n, for the size from which another device beats the CPU. `--trace DIR`
-adds a profile of each.
+`devices`: in a process of its own for every platform that JAX finds: the step on shared data (n =
+50,000, K = 8, 64 restarts on a CPU and 1024 on accelerators, full covariance, float32, d = 2 to
+32); 50 plain EM steps of 20,000 tiny data sets, 2000 on a CPU (n = 500, d = 2, K = 5); 1000
+restarts (n = 5000, d = 4, K = 8) to 1e-6 per row; and the step of 8 restarts (d = 4, K = 8) over n,
+for the size from which another device beats the CPU.
 
-Last answer: only a CPU yet, 2.4, 1.9, 1.1, 0.52 and 0.16 G responsibilities per second at d = 2, 4,
-8, 16 and 32. Two cores of an AMD EPYC with AVX-512, jax 0.10.2, November 2026.
+`fused`: one call of each kernel on n = 50,000 shared rows and 8192 columns (lanes × components),
+full covariance, float32: the fused kernel's tile as planned, the blocked kernel in one block, and
+where products decide (d = 16, 32) its fast precision. Largest difference of the moments from those
+of the blocked kernel, as a share of the largest moment. Without a GPU there is nothing to time.
 """
 
 import subprocess
@@ -21,24 +21,24 @@ from typing import Any
 import numpy as np
 
 from bench.harness import device_tasks as tasks
+from bench.harness import figures
 from bench.harness.isolated import Isolated
-from bench.harness.products import width_of
-from bench.harness.rows import Verdict, row
+from bench.harness.kernel_calls import kernel_rows
+from bench.harness.rows import Part, Verdict, row
 from bench.harness.timing import Timing, interleaved
 
-#: Goals for an accelerator of the H200's class: G responsibilities/s by kernel and d.
-GOALS = {
-    ("blocked", 2): 150, ("blocked", 4): 150, ("blocked", 8): 150, ("blocked", 16): 70,
-    ("blocked", 32): 20, ("fused", 2): 500, ("fused", 4): 500, ("fused", 8): 250,
-    ("tf32x3", 32): 50,
-}  # fmt: skip
-
-#: What a kind of task is judged by, and its goal (steps have theirs by kernel and d).
-FIGURES: dict[str, tuple[str, str, float | None]] = {
+#: What a kind of task is judged by, and its goal for an accelerator of the H200's class; steps have
+#: theirs by d.
+JUDGED: dict[str, tuple[str, str, float | None]] = {
     "step": ("giga_responsibilities_per_second", ">=", None),
     "tiny": ("fits_per_second", ">=", 1e6),
     "restarts": ("seconds", "<=", 0.2),
 }
+STEP_GOALS = {2: 500, 4: 500, 8: 250, 16: 70, 32: 20}
+
+#: G responsibilities/s of an H200 by kernel and d, K = 8.
+KERNEL_GOALS = {("fused", 2): 500, ("fused", 4): 500, ("fused", 8): 250, ("tf32x3", 32): 50}
+KERNEL_GOALS |= {("blocked", 2): 150, ("blocked", 4): 150, ("blocked", 8): 150, ("blocked", 32): 20}
 
 #: Lanes of an accelerator's bucket for one of the CPU's, and iterations of a call likewise.
 FAST_LANES, FAST_STRIDES = 16, 8
@@ -49,23 +49,17 @@ FEW_SETS = 10
 #: Sizes between which the crossover is looked for.
 FEW_ROWS = (64, 256, 1024, 4096, 16_384)
 
-#: Bytes of logits that the blocked step writes and reads per float32 responsibility where they do
-#: not fit into a cache: written, read for the maximum, the sum and the softmax, written, read.
-BLOCKED_BYTES = 24
-
 
 @dataclass(frozen=True)
 class Task:
-    """One thing to time on every platform; `only_fast`: not on a CPU."""
+    """One thing to time on every platform."""
 
     kind: str
     what: str
     make: Callable
     arguments: tuple
-    size: tuple[int | None, int | None, int | None, int | None] = (None,) * 4
+    size: tuple[int, int, int, int]
     iterations: int | None = None
-    kernel: str = ""
-    only_fast: bool = False
 
 
 def run(quick: bool) -> Iterator[dict[str, Any]]:
@@ -74,12 +68,9 @@ def run(quick: bool) -> Iterator[dict[str, Any]]:
     if platforms == ["cpu"]:
         print("Only a CPU here: there is no other device to compare it with.")
     workers: dict[str, Isolated] = {}
-    limits: dict[tuple[str, str], dict[str, Any]] = {}
     try:
         for task in _tasks(quick):
-            for one in _timed(task, platforms, workers, 0.2 if quick else 3.0):
-                limits[one["kind"], one["platform"]] = one
-                yield _with_fractions(one, limits)
+            yield from _timed(task, platforms, workers, 0.2 if quick else 3.0)
     finally:
         for worker in workers.values():
             worker.__exit__()
@@ -94,39 +85,19 @@ def found_platforms() -> list[str]:
 
 
 def _tasks(quick: bool) -> list[Task]:
-    """All tasks; the sizes of a platform's limits are those of a large device."""
     n, k, lanes, dims = (500, 3, 8, (2,)) if quick else (50_000, 8, 64, (2, 4, 8, 16, 32))
-    n_bytes, order = (1 << 20, 128) if quick else (1 << 28, 4096)
-    out = [
-        Task("copy", "copy", tasks.copy, (n_bytes,)),
-        Task("product", "product", tasks.product, (order,)),
-    ]
-    for d in dims:
-        for kernel, precision in _ways(d):
-            name = precision if precision != "float32" else kernel or "chosen"
-            out.append(_step(f"step, {name}", n, d, k, lanes, kernel, precision, name))
+    out = [_step("step", "step", n, d, k, lanes) for d in dims]
     sets, starts, few = (8, 8, (100, 200)) if quick else (20_000, 1000, FEW_ROWS)
     size = (100, 2, 3) if quick else (500, 2, 5)
     steps = tasks.TINY_STEPS
     out.append(Task("tiny", "tiny fits", tasks.tiny, (sets, *size), (*size, sets), steps))
-    size = (200, 2, 3) if quick else (5000, 4, 8)
-    out.append(Task("restarts", "restarts", tasks.restarts, (*size, starts), (*size, starts)))
-    return out + [_step("few rows", m, 4, 8, 8, None, "float32", "") for m in few]
+    size = (200, 2, 3, starts) if quick else (5000, 4, 8, starts)
+    out.append(Task("restarts", "restarts", tasks.restarts, size, size))
+    return out + [_step("few", "few rows", m, 4, 8, 8) for m in few]
 
 
-def _ways(d: int) -> list[tuple[str | None, str]]:
-    """Kernel and precision of a step: as chosen, then what only accelerators are asked for."""
-    named: list[tuple[str | None, str]] = [("blocked", "float32"), ("fused", "float32")]
-    return [(None, "float32"), *(named if d <= 8 else named[:1]), ("blocked", "tf32x3")]
-
-
-def _step(what, n, d, k, lanes, kernel, precision, name) -> Task:
-    arguments = n, d, k, lanes, kernel, precision, tasks.STRIDE
-    size = n, d, k, lanes
-    return Task(
-        "step" if name else "few", what, tasks.step, arguments, size, tasks.STRIDE, name,
-        only_fast=name not in ("", "chosen"),
-    )  # fmt: skip
+def _step(kind, what, n, d, k, lanes, stride=tasks.STRIDE) -> Task:
+    return Task(kind, what, tasks.step, (n, d, k, lanes, stride), (n, d, k, lanes), stride)
 
 
 def _timed(
@@ -134,7 +105,6 @@ def _timed(
 ) -> list[dict[str, Any]]:
     """Rows of the task, by platform; a process that ended is begun anew."""
     asked = {name: _of_platform(task, name) for name in platforms}
-    asked = {name: one for name, one in asked.items() if not (one.only_fast and name == "cpu")}
     for name, one in asked.items():
         if name in workers and not workers[name].trouble:
             workers[name].then(one.make, *one.arguments)
@@ -148,15 +118,13 @@ def _timed(
 def _of_platform(task: Task, name: str) -> Task:
     """The task at the size of the platform: accelerators are asked for the lanes of their buckets,
     and for so many iterations that a call takes a while; a CPU for few of the tiny fits."""
+    n, d, k, lanes = task.size
     if task.kind == "tiny" and name == "cpu":
-        sets = max(task.arguments[0] // FEW_SETS, 8)
-        return replace(task, arguments=(sets, *task.arguments[1:]), size=(*task.size[:3], sets))
+        sets = max(lanes // FEW_SETS, 8)
+        return replace(task, arguments=(sets, n, d, k), size=(n, d, k, sets))
     if task.kind != "step" or name == "cpu":
         return task
-    n, d, k, lanes = task.size
-    lanes, stride = lanes * FAST_LANES, tasks.STRIDE * FAST_STRIDES
-    arguments = n, d, k, lanes, *task.arguments[4:6], stride
-    return replace(task, arguments=arguments, size=(n, d, k, lanes), iterations=stride)
+    return _step("step", task.what, n, d, k, lanes * FAST_LANES, tasks.STRIDE * FAST_STRIDES)
 
 
 def _environment(name: str, platforms: list[str]) -> dict[str, str]:
@@ -166,35 +134,14 @@ def _environment(name: str, platforms: list[str]) -> dict[str, str]:
 
 
 def _row(task: Task, platform: str, timing: Timing | None, trouble: str) -> dict[str, Any]:
-    known: dict[str, Any] = dict(platform=platform, kind=task.kind, kernel=task.kernel)
-    known |= dict(dtype="float32", trouble=trouble, argument=task.arguments[0])
-    what = f"{task.what}, {platform}"
-    out = row(what, task.size, timing, iterations=task.iterations, **known)
-    if timing is None:
-        return out
-    if task.kind == "copy":
-        out["bytes_per_second"] = 2 * task.arguments[0] / timing.median
-    elif task.kind == "product":
-        out["flop_per_second"] = 2 * task.arguments[0] ** 3 / timing.median
-    elif task.kind == "tiny":
-        out["fits_per_second"] = task.arguments[0] / timing.median
-    elif task.kind in ("step", "few"):
+    known: dict[str, Any] = dict(platform=platform, kind=task.kind, dtype="float32")
+    out = row(f"{task.what}, {platform}", task.size, timing, iterations=task.iterations, **known)
+    out["trouble"] = trouble
+    if timing is not None and task.kind == "tiny":
+        out["fits_per_second"] = task.size[3] / timing.median
+    elif timing is not None and task.kind in ("step", "few"):
         out["giga_responsibilities_per_second"] = 1 / out["ns_per_responsibility"]
     return out
-
-
-def _with_fractions(one: dict[str, Any], limits: dict) -> dict[str, Any]:
-    """A step as fractions of what its device can do at best, both measured in this run."""
-    if one["kind"] != "step" or not one["seconds"]:
-        return one
-    rate = 1e9 * one["giga_responsibilities_per_second"]
-    flop = limits["product", one["platform"]].get("flop_per_second")
-    if flop:
-        one["of_product_rate"] = 4 * width_of(one["d"]) * rate / flop
-    copied = limits["copy", one["platform"]].get("bytes_per_second")
-    if copied and one["kernel"] in ("blocked", "tf32x3"):
-        one["of_copy_bandwidth"] = BLOCKED_BYTES * rate / copied
-    return one
 
 
 def crossover(rows: list[dict[str, Any]], platform: str) -> float | None:
@@ -215,7 +162,7 @@ def crossover(rows: list[dict[str, Any]], platform: str) -> float | None:
 
 def verdicts(rows: list[dict[str, Any]]) -> list[Verdict]:
     """Rates, with goals where an accelerator was timed; crossovers."""
-    out = [_verdict(one) for one in rows if one["seconds"] and one["kind"] in FIGURES]
+    out = [_verdict(one) for one in rows if one["seconds"] and one["kind"] in JUDGED]
     for platform in dict.fromkeys(one["platform"] for one in rows):
         size = crossover(rows, platform) if platform != "cpu" else None
         if size is not None:
@@ -224,10 +171,56 @@ def verdicts(rows: list[dict[str, Any]]) -> list[Verdict]:
 
 
 def _verdict(one: dict[str, Any]) -> Verdict:
-    field, relation, goal = FIGURES[one["kind"]]
+    field, relation, goal = JUDGED[one["kind"]]
     if one["kind"] == "step":
-        goal = GOALS.get((one["kernel"], one["d"]))
+        goal = STEP_GOALS.get(one["d"])
     what = f"d={one['d']}: {field}, {one['what']}".replace("_", " ")
     if goal is None or one["platform"] == "cpu":
         return Verdict(what, one[field])
     return Verdict(what, one[field], relation, goal)
+
+
+def fused_verdicts(rows: list[dict[str, Any]]) -> list[Verdict]:
+    """G responsibilities/s by size and kernel."""
+    out = []
+    for one in rows:
+        goal = KERNEL_GOALS.get((one["kernel"], one["d"])) if one["k"] == 8 else None
+        rate = 1 / one["ns_per_responsibility"]
+        out.append(
+            Verdict(f"{one['what']}: G responsibilities/s", rate, ">=" if goal else "", goal)
+        )
+    return out
+
+
+def draw(figure: Any, rows: list[dict[str, Any]]) -> None:
+    """Rate of the step over d by device; time of an iteration over n, where it was measured."""
+    short = [r for r in rows if r["kind"] == "few" and r["seconds"]]
+    panels = figure.subplots(1, 2 if short else 1, squeeze=False)[0]
+    steps = [r for r in rows if r["kind"] == "step"]
+    figures.plot_lines(panels[0], steps, "d", list(dict.fromkeys(r["what"] for r in steps)))
+    panels[0].set(title="The step, n = 50,000, K = 8", xlabel="d, features (full covariance)")
+    if short:
+        _draw_few(panels[1], short)
+    for axes in panels:
+        axes.legend(fontsize=7)
+
+
+def _draw_few(axes: Any, rows: list[dict[str, Any]]) -> None:
+    platforms = dict.fromkeys(r["platform"] for r in rows)
+    for platform, (colour, marker) in zip(platforms, figures.STYLES, strict=False):
+        own = [r for r in rows if r["platform"] == platform]
+        times = [1e6 * r["seconds"] / r["iterations"] for r in own]
+        axes.plot([r["n"] for r in own], times, color=colour, marker=marker, label=platform)
+    axes.set(xscale="log", yscale="log", xlabel="n, rows", ylabel="µs per iteration")
+    axes.set_title("8 restarts, d = 4, K = 8")
+    figures.plain_numbers(axes.yaxis)
+    sizes = sorted({r["n"] for r in rows})
+    axes.set_xticks(sizes, [f"{n:,}" for n in sizes])
+    axes.set_xticks([], minor=True)
+    axes.grid(alpha=0.3)
+
+
+PARTS = {
+    "devices": Part(run, verdicts, draw),
+    "fused": Part(kernel_rows, fused_verdicts),
+}

@@ -1,15 +1,14 @@
 """What does one EM iteration cost beside the matrix products it is made of, and beside peers?
 
-64 restarts on shared data, full covariance, n = 8000, K = 8, float32, d = 2 to 64; nanoseconds per
-responsibility (one row × component × restart × iteration). Beside jaxem's engine: 4P flop per
-responsibility at the machine's best float32 matrix rate; its two bare matrix products; scikit-learn
-on all cores; gmmx alone and under `vmap`; the obvious JAX step under `vmap`; pomegranate, torchgmm
-and tgmm where they are installed, one restart at a time.
+Nanoseconds per responsibility (one row × component × restart × iteration); full covariance,
+float32.
 
-Last answer: 0.65, 0.80, 1.7, 4.7, 15 and 52 ns at d = 2, 4, 8, 16, 32 and 64; 1.53, 1.31 and 1.24
-times the 4P floor at d = 16, 32 and 64, where the products alone are 1.20, 1.15 and 1.05; 2.4, 1.7
-and 1.4 times its own products at d = 2, 4 and 8; 58, 40, 21, 10.5, 6.8 and 4.1 times faster than
-scikit-learn at its best. Two cores of an AMD EPYC with AVX-512, jax 0.10.2, November 2026.
+`step`: 64 restarts on shared data, n = 8000, K = 8, d = 2 to 64. Beside jaxem's engine: 4P flop per
+responsibility at the machine's best float32 matrix rate; its two bare matrix products; scikit-learn
+on all cores; gmmx alone and under `vmap`; the obvious JAX step under `vmap`.
+
+`growth`: n, d, K and the number of lanes varied one at a time around n = 4000, d = 4, K = 8, 64
+lanes; the engine's step alone.
 """
 
 from collections.abc import Iterator
@@ -17,20 +16,18 @@ from typing import Any
 
 import numpy as np
 
-from bench.harness import peers, products
+from bench.harness import figures, peers, products
 from bench.harness.isolated import ONE_BLAS_THREAD, Isolated
 from bench.harness.machine import cores
 from bench.harness.own import own_step
 from bench.harness.problems import overlapping
-from bench.harness.rows import Verdict, row
+from bench.harness.rows import Part, Verdict, row
 from bench.harness.timing import Timing, clocked, interleaved, paired_ratio
-from bench.harness.torch_peers import torch_peers
 
 OWN, PRODUCTS, FLOOR = "jaxem", "two bare products", "4P flop at the best rate"
 SKLEARN, GMMX, GMMX_ALONE, OBVIOUS = "scikit-learn", "gmmx, vmap", "gmmx, alone", "obvious, vmap"
 #: jaxem once more, timed in turn with the peers.
 AGAIN = "jaxem, beside peers"
-ALONE = (GMMX_ALONE, "pomegranate", "torchgmm", "tgmm")
 
 #: Goals by d: at most so many times the floor or the bare products, at least so many times faster.
 FLOOR_GOAL = {16: 1.3, 32: 1.3, 64: 1.3}
@@ -39,6 +36,17 @@ SKLEARN_GOAL = {4: 30.0, 16: 10.0, 32: 4.0, 64: 1.8}
 
 #: Peers under `vmap` get as many restarts as fit in so many bytes.
 PEER_BYTES = 1 << 28
+
+#: `growth`: what is held, and what each is varied over.
+BASE = {"n": 4000, "d": 4, "k": 8, "lanes": 64}
+VALUES = {
+    "n": (250, 1000, 4000, 16_000, 64_000),
+    "d": (1, 2, 4, 8, 16, 32),
+    "k": (2, 4, 8, 16, 32),
+    "lanes": (1, 4, 16, 64, 256, 1024),
+}
+QUICK_BASE = {"n": 300, "d": 2, "k": 3, "lanes": 8}
+QUICK_VALUES = {"n": (100, 300), "lanes": (2, 8)}
 
 
 def run(quick: bool) -> Iterator[dict[str, Any]]:
@@ -80,8 +88,8 @@ def _of_dimension(n: int, d: int, k: int, lanes: int, seconds: float) -> list[di
 
 
 def _isolated(x: np.ndarray, k: int, lanes: int, few: int) -> dict[str, tuple]:
-    """Peers whose compiled loops call LAPACK, and may stall: each in a process of its own, with
-    the one BLAS thread that spares them the worst (see `bench.trap`)."""
+    """Peers whose compiled loops call LAPACK, whose threads may stall one another: each in a
+    process of its own, with one BLAS thread."""
     n, d = x.shape
     fit_in = max(1, min(lanes, PEER_BYTES // (16 * n * k * d)))
     how: dict[str, Any] = dict(limit=45.0, env=ONE_BLAS_THREAD)
@@ -89,8 +97,6 @@ def _isolated(x: np.ndarray, k: int, lanes: int, few: int) -> dict[str, tuple]:
     if peers.installed("gmmx"):
         out[GMMX] = (fit_in, few), Isolated(peers.gmmx_steps, x, k, fit_in, few, **how)
         out[GMMX_ALONE] = (1, 2 * few), Isolated(peers.gmmx_steps, x, k, 1, 2 * few, **how)
-    for name, make in torch_peers().items():
-        out[name] = (1, 20), Isolated(make, x, k, 20)
     return out
 
 
@@ -128,7 +134,7 @@ def verdicts(rows: list[dict[str, Any]]) -> list[Verdict]:
         out.append(
             Verdict(f"d={d}: {SKLEARN} at its best / jaxem", best, ">=", SKLEARN_GOAL.get(d))
         )
-        for name, goal in ((GMMX, 15.0), (OBVIOUS, 15.0), *((name, None) for name in ALONE)):
+        for name, goal in ((GMMX, 15.0), (OBVIOUS, 15.0), (GMMX_ALONE, None)):
             if name in by_name:
                 ratio = _ratio(by_name[name], own)
                 out.append(Verdict(f"d={d}: {name} / jaxem", ratio, ">=", goal))
@@ -139,3 +145,82 @@ def _ratio(a: dict, b: dict) -> float:
     """Per responsibility, the pairs of each round compared."""
     scale = (a["lanes"] * a["iterations"]) / (b["lanes"] * b["iterations"])
     return paired_ratio(Timing(tuple(a["samples"])), Timing(tuple(b["samples"]))) / scale
+
+
+def run_growth(quick: bool) -> list[dict[str, Any]]:
+    """Rows by what is varied."""
+    base, values = (QUICK_BASE, QUICK_VALUES) if quick else (BASE, VALUES)
+    seconds = 0.2 if quick else 10.0
+    return [one for axis in values for one in _along(axis, values[axis], base, seconds)]
+
+
+def _along(axis, values, base, seconds) -> list[dict[str, Any]]:
+    steps, strides, variants = {}, {}, {}
+    for value in values:
+        size = base | {axis: value}
+        work = (
+            size["n"] * size["k"] * size["lanes"] * (1 + products.width_of(size["d"]) / 30) * 1e-9
+        )
+        x = overlapping(size["n"], size["d"], size["k"])
+        steps[value] = own_step(x, size["k"], size["lanes"])
+        strides[value] = max(2, min(200, round(0.1 / work)))
+        variants[str(value)] = steps[value].variant(strides[value])
+    times = interleaved(variants, seconds)
+    rows = []
+    for value in values:
+        size = base | {axis: value}
+        rows.append(
+            row(
+                f"{axis} = {value}",
+                (size["n"], size["d"], size["k"], size["lanes"]),
+                times[str(value)],
+                iterations=strides[value],
+                statuses=steps[value].statuses(strides[value]),
+                compile_seconds=steps[value].compile_seconds,
+                dtype="float32",
+                threads=cores(),
+                axis=axis,
+                bucket=steps[value].plan.bucket,
+                block_rows=steps[value].plan.rows,
+            )
+        )
+    return rows
+
+
+def growth_verdicts(rows: list[dict[str, Any]]) -> list[Verdict]:
+    """The dearest over the cheapest responsibility along each axis; no goals."""
+    out = []
+    for axis in dict.fromkeys(one["axis"] for one in rows):
+        costs = [one["ns_per_responsibility"] for one in rows if one["axis"] == axis]
+        what = f"ns per responsibility, dearest / cheapest along {axis}"
+        out.append(Verdict(what, max(costs) / min(costs)))
+    return out
+
+
+def draw(figure: Any, rows: list[dict[str, Any]]) -> None:
+    """Cost of an iteration over d."""
+    axes = figure.subplots()
+    names = [n for n in dict.fromkeys(r["what"] for r in rows) if n != AGAIN]
+    figures.plot_lines(axes, rows, "d", sorted(names, key=lambda name: name != OWN))
+    one = next(r for r in rows if r["what"] == OWN)
+    axes.set_title(f"One EM iteration, n = {one['n']}, K = {one['k']}, {one['lanes']} restarts")
+    axes.set_xlabel("d, features (full covariance)")
+    axes.legend(fontsize=7, loc="center left", bbox_to_anchor=(1.0, 0.5))
+
+
+def draw_growth(figure: Any, rows: list[dict[str, Any]]) -> None:
+    """A panel by what is varied."""
+    figure.set_size_inches(8.0, 6.0)
+    kinds = list(dict.fromkeys(r["axis"] for r in rows))
+    panels = figure.subplots(-(-len(kinds) // 2), 2, squeeze=False).flat
+    for axes, kind in zip(panels, kinds, strict=False):
+        own = [r | {"what": OWN} for r in rows if r["axis"] == kind]
+        figures.plot_lines(axes, own, kind, [OWN])
+        axes.set_xlabel(kind if kind != "k" else "K")
+    figure.suptitle("Cost of a responsibility, one size varied at a time")
+
+
+PARTS = {
+    "step": Part(run, verdicts, draw),
+    "growth": Part(run_growth, growth_verdicts, draw_growth),
+}

@@ -1,7 +1,8 @@
-"""The benchmarks run: two cheap questions at small sizes, rows complete, figures drawn."""
+"""The benchmarks run: two cheap ones at small sizes; committed answers of all are read."""
 
 import itertools
 import json
+import shutil
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,33 +14,34 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import bench
-from bench import race
-from bench.__main__ import main
+from bench import search
+from bench.__main__ import RESULTS, main
 from bench.devices import crossover
-from bench.harness import gpu_code
 from bench.harness.isolated import Isolated
-from bench.harness.rows import FIELDS
+from bench.harness.rows import FIELDS, Part
+from bench.harness.rows import row as new_row
+from bench.harness.runner import parts_of, verdicts_of
 from bench.harness.timing import Timing, clocked, interleaved, paired_ratio, peak_memory
-from bench.kernel import lowered_kernel
 
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory):
-    """Answers of two questions, as written."""
+    """Answers of a question and of a part of one, as written."""
     out = tmp_path_factory.mktemp("bench")
-    for question in ("waste", "growth"):
+    for question in ("waste", "step.growth"):
         assert main([question, "--quick", "--out", str(out)]) == 0
     return out
 
 
-@pytest.mark.parametrize("question", ["waste", "growth"])
+@pytest.mark.parametrize("question", ["waste", "step"])
 def test_rows_carry_what_was_promised(results, question):
     record = json.loads((results / f"{question}.json").read_text())
     assert record["quick"] and record["rows"] and record["verdicts"]
     for row in record["rows"]:
         assert set(FIELDS) <= set(row)
-        for field in ("what", "n", "d", "k", "lanes", "iterations", "statuses", "dtype"):
+        for field in ("what", "n", "d", "k", "lanes", "iterations", "statuses", "dtype", "date"):
             assert row[field], field
+        assert row["part"] in ("waste", "growth")
         assert row["hardware"] and {"jaxem", "jax", "numpy"} <= set(row["versions"])
         assert sum(row["statuses"].values()) == row["lanes"]
     timed = [row for row in record["rows"] if row["seconds"]]
@@ -49,17 +51,49 @@ def test_rows_carry_what_was_promised(results, question):
         assert row["ns_per_responsibility"] > 0 and row["compile_seconds"] is not None
 
 
-@pytest.mark.parametrize("question", ["waste", "growth"])
-def test_the_figure_is_drawn_from_the_rows(results, question):
+@pytest.mark.parametrize("figure", ["waste", "growth"])
+def test_the_figure_is_drawn_from_the_rows(results, figure):
     pytest.importorskip("matplotlib")
-    assert (results / f"{question}.png").read_bytes().startswith(b"\x89PNG")
+    assert (results / f"{figure}.png").read_bytes().startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize("question", bench.QUESTIONS)
-def test_every_question_opens_with_its_question_and_its_last_answer(question):
+def test_a_question_opens_with_its_question_and_prints_its_last_answer(question, capsys):
     text = (Path(bench.__file__).parent / f"{question}.py").read_text().split('"""')[1]
     assert text.partition("\n")[0].endswith("?")
-    assert "\nLast answer:" in text
+    assert main([question, "--last"]) == 0
+    printed = capsys.readouterr().out
+    record = json.loads((RESULTS / f"{question}.json").read_text())
+    assert {row["part"] for row in record["rows"]} == set(parts_of(question))
+    assert record["rows"] and all(verdict["what"] in printed for verdict in record["verdicts"])
+
+
+@pytest.mark.parametrize("question", bench.QUESTIONS)
+def test_committed_verdicts_and_figures_follow_from_committed_rows(question, tmp_path):
+    pytest.importorskip("matplotlib")
+    path = Path(shutil.copy(RESULTS / f"{question}.json", tmp_path))
+    record = json.loads(path.read_text())
+    found = verdicts_of(question, record["rows"])
+    assert [v.what for v in found] == [v["what"] for v in record["verdicts"]]
+    for verdict, kept in zip(found, record["verdicts"], strict=True):
+        # Rows are kept to ten digits, of likelihoods in the thousands.
+        assert verdict.value == pytest.approx(kept["value"], rel=1e-4, abs=1e-4)
+        assert verdict.goal == kept["goal"]
+    main([question, "--redraw", "--out", str(tmp_path)])
+    drawn = {part for part, one in parts_of(question).items() if one.figure}
+    assert {path.stem for path in tmp_path.glob("*.png")} == drawn
+    assert {path.name for path in RESULTS.glob("*.png")} >= {f"{part}.png" for part in drawn}
+
+
+def test_a_part_asked_alone_leaves_the_rows_of_the_others(tmp_path, monkeypatch):
+    for part in ("step", "growth"):
+        made = Part(lambda _, part=part: [new_row(f"of {part}", (1, 1, 1, 1))], lambda rows: [])
+        monkeypatch.setitem(parts_of("step"), part, made)
+    for asked in ("step.growth", "step.step", "step.growth"):
+        main([asked, "--out", str(tmp_path)])
+    record = json.loads((tmp_path / "step.json").read_text())
+    found = sorted((one["part"], one["what"]) for one in record["rows"])
+    assert found == [("growth", "of growth"), ("step", "of step")]
 
 
 def test_the_crossover_of_two_devices_lies_between_the_sizes_it_was_seen_at():
@@ -93,9 +127,10 @@ def test_peak_memory_sees_an_array():
 
 
 def test_an_unknown_question_is_refused(capsys):
-    with pytest.raises(SystemExit):
-        main(["nonsense"])
-    assert "step" in capsys.readouterr().err
+    for asked in ("nonsense", "waste.nonsense"):
+        with pytest.raises(SystemExit):
+            main([asked])
+        assert "waste" in capsys.readouterr().err
 
 
 def fails():
@@ -125,43 +160,6 @@ def test_an_isolated_process_that_has_ended_says_why():
             one.then(sleeps)
 
 
-def test_the_compiled_kernel_is_read_without_a_gpu():
-    pytest.importorskip("jaxlib.triton")
-    kernel, tile = lowered_kernel(500, 2, 3, 8, "float32")
-    each = tile.lanes * tile.rows * tile.turns  # rows of lanes in a turn of the loop
-    columns = each * tile.components
-    counts = kernel.counts
-    assert counts["exp"] == columns and counts["log"] == each  # one softmax, nothing twice
-    # Five for the logits and three for x xᵀ, and the likelihood's sum: φ is never made.
-    assert counts["fma"] == (5 + 3) * columns + each
-    # r x, the base of the exponential, the softmax; w / s and the base of the logarithm.
-    assert counts["mul"] == (2 + 1 + 1) * columns + 2 * each
-    assert counts["load"] == (2 + 1) * tile.rows * tile.turns
-    assert "store" not in counts  # no responsibility is written
-    assert kernel.programs == 8 // tile.lanes
-
-
-LISTING = """
-.L_x_1:
-        /*0000*/                   MOV R1, c[0x0][0x28] ;
-        /*0010*/              @!P0 BRA `(.L_x_2) ;
-.L_x_0:
-        /*0020*/                   LDG.E R2, [R4.64] ;
-        /*0030*/                   FFMA R5, R2, R3, R5 ;
-        /*0040*/                   FFMA.FTZ R6, R2, R3, R6 ;
-        /*0050*/                   MUFU.EX2 R7, R6 ;
-        /*0060*/               @P0 BRA `(.L_x_0) ;
-        /*0070*/                   EXIT ;
-.L_x_2:
-        /*0080*/                   BRA `(.L_x_2);
-"""
-
-
-def test_instructions_are_those_of_the_loop():
-    want = {"all": 5, "global": 1, "fma": 2, "special": 1, "other": 1}
-    assert gpu_code.listing(LISTING) == want
-
-
 def test_what_fewer_starts_lose():
     """The exact expectation over all draws, by enumeration; what is not sound is never best."""
     value, sound = np.array([3.0, 9.0, 8.0, 11.0]), np.array([True, True, True, False])
@@ -169,4 +167,4 @@ def test_what_fewer_starts_lose():
     for few in (1, 2, 3, 4):
         draws = [list(draw) for draw in itertools.combinations(range(4), few)]
         best = [max(value[i] for i in draw if sound[i]) for draw in draws if sound[draw].any()]
-        np.testing.assert_allclose(race._loss_of_few(fits, few), 9 - np.mean(best), atol=1e-12)
+        np.testing.assert_allclose(search._loss_of_few(fits, few), 9 - np.mean(best), atol=1e-12)

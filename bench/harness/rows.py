@@ -4,6 +4,7 @@ import datetime
 import json
 import math
 from collections import Counter
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,7 @@ FIELDS = (
     "load",
     "hardware",
     "versions",
+    "date",
 )
 
 
@@ -56,6 +58,7 @@ def row(
     out.update(what=what, iterations=iterations, load=machine.load())
     out.update(zip(("n", "d", "k", "lanes"), size, strict=True))
     out.update(hardware=machine.hardware(), versions=machine.versions())
+    out["date"] = datetime.datetime.now(datetime.UTC).isoformat(timespec="minutes")
     if timing is not None:
         out.update(seconds=timing.median, samples=list(timing.samples))
         out.update(seconds_min=min(timing.samples), seconds_max=max(timing.samples))
@@ -81,22 +84,35 @@ class Verdict:
     """A figure beside its goal; without one, just the figure."""
 
     what: str
-    value: float
+    value: float | None  # None: it was not finite when it was written
     relation: str = ""  # "<=" or ">="
     goal: float | None = None
 
     @property
     def met(self) -> bool | None:
-        """Whether the goal is reached; None without a goal."""
-        if self.goal is None:
+        """Whether the goal is reached; None without a goal or a value."""
+        if self.goal is None or self.value is None:
             return None
         return self.value <= self.goal if self.relation == "<=" else self.value >= self.goal
 
     def __str__(self) -> str:
-        text = f"{self.what}: {self.value:.4g}"
+        text = f"{self.what}: {math.nan if self.value is None else self.value:.4g}"
         if self.goal is None:
             return text
         return f"{text} (goal {self.relation} {self.goal:g}: {'met' if self.met else 'MISSED'})"
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part of a question: how its rows are measured, what follows from them, its figure.
+
+    `run` is told whether sizes are to be small, and yields rows as they are measured; none where
+    this machine has nothing to measure.
+    """
+
+    run: Callable[[bool], Iterable[dict[str, Any]]]
+    verdicts: Callable[[list[dict[str, Any]]], list[Verdict]]
+    figure: Callable[[Any, list[dict[str, Any]]], None] | None = None
 
 
 def write(
@@ -107,7 +123,6 @@ def write(
     record = {
         "question": question,
         "title": title,
-        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="minutes"),
         "quick": quick,
         "verdicts": [asdict(v) | {"met": v.met} for v in verdicts],
         "rows": rows,
@@ -124,8 +139,15 @@ def _plain(value: Any) -> Any:
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, float):
-        return float(f"{value:.10g}") if math.isfinite(value) else None
+        return float(f"{value:.12g}") if math.isfinite(value) else None
     return value
+
+
+def stamp(one: dict[str, Any]) -> str:
+    """Where, with what and when a row was measured."""
+    versions = one["versions"]
+    packages = f"jaxem {versions['jaxem']}, jax {versions['jax']}"
+    return f"{one['hardware']}; {packages}; {one['date'][:10]}"
 
 
 def show_head() -> None:

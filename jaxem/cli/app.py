@@ -193,6 +193,7 @@ def bench_command(
     ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Small sizes: a smoke run.")] = False,
     listed: Annotated[bool, typer.Option("--list", help="Name the questions.")] = False,
+    last: Annotated[bool, typer.Option("--last", help="Last answers, measure nothing.")] = False,
     figures: Annotated[bool, typer.Option("--figures/--no-figures", help="Draw, too.")] = True,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Folder for JSON, figures.")
@@ -203,7 +204,7 @@ def bench_command(
 
     Their answers are JSON files.
     """
-    flags = {"--quick": quick, "--list": listed, "--no-figures": not figures}
+    flags = {"--quick": quick, "--list": listed, "--last": last, "--no-figures": not figures}
     with mendable():
         status = run_bench([*(questions or []), *[f for f, on in flags.items() if on]], out, json)
     if status:

@@ -12,8 +12,8 @@ from jaxem.cli.outputs import print_json
 
 def run_bench(arguments: list[str], out: Path | None, as_json: bool) -> int:
     """The exit status of `python -m bench ARGUMENTS` in the checkout that jaxem runs from;
-    ValueError where it was installed without one. For machines its answers are one document, and
-    what it says meanwhile goes to stderr."""
+    ValueError where it was installed without one. For machines its answers, or with `--last` those
+    of last time, are one document, and what it says meanwhile goes to stderr."""
     root = Path(jaxem.__file__).parents[1]
     if not (root / "bench" / "__main__.py").is_file():
         raise ValueError(
@@ -30,8 +30,11 @@ def run_bench(arguments: list[str], out: Path | None, as_json: bool) -> int:
         print_json(dict(line.split(None, 1) for line in done.stdout.splitlines()))
         return 0
     with tempfile.TemporaryDirectory() as folder:
-        answers = Path(folder) if out is None else out
+        kept = root / "bench" / "results" if "--last" in arguments else Path(folder)
+        answers = kept if out is None else out
         done = subprocess.run([*command, "--out", str(answers.absolute())], cwd=root, stdout=2)
-        found = {path.stem: json.loads(path.read_text()) for path in answers.glob("*.json")}
+        asked = {name.partition(".")[0] for name in arguments if not name.startswith("-")}
+        paths = [path for path in answers.glob("*.json") if not asked or path.stem in asked]
+        found = {path.stem: json.loads(path.read_text()) for path in paths}
     print_json(found)
     return done.returncode

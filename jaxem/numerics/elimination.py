@@ -1,8 +1,9 @@
 """Small symmetric factorisations in plain array operations, the batch minor, never raising.
 
-LAPACK stays out of compiled loops: on the CPU its threaded calls, one per matrix, stall one
-another. Here small matrices are eliminated with the batch minor, so that every operation runs over
-the whole batch at once, and larger ones are halved until they are small.
+LAPACK stays out of compiled loops: on the CPU its threaded calls, one per matrix, may stall one
+another. (Where they did not, 512 inverses took 0.6 of the time of these operations at d = 32, and
+2.4 times as long at d = 64.) Here small matrices are eliminated with the batch minor, so that every
+operation runs over the whole batch at once, and larger ones are halved until they are small.
 """
 
 import jax

@@ -412,6 +412,8 @@ def test_demo_for_machines(here, monkeypatch):
 def test_bench_hands_over_or_says_where_it_is(here, monkeypatch):
     listed = document("bench", "--list")
     assert "step" in listed and listed["step"].endswith("?")
+    last = document("bench", "waste", "--last")
+    assert set(last) == {"waste"} and last["waste"]["verdicts"]
     monkeypatch.setattr("jaxem.cli.bench.subprocess.run", lambda *_, **__: ran(3))
     assert run("bench", "step").exit_code == 1
     monkeypatch.setattr("jaxem.__file__", str(here / "lib" / "jaxem" / "__init__.py"))

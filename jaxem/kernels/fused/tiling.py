@@ -3,7 +3,10 @@
 Chunks follow from the number of rows alone and a lane never shares a sum, so that its sums are
 taken in one order whatever runs beside it; only a call with fewer lanes than a tile holds gets a
 narrower tile. The constants of the plain path are the quickest of those timed on an H200
-(`python -m bench fused`); those of the dot path come from reading registers and spills.
+(`python -m bench devices`); those of the dot path come from reading registers and spills.
+Compiled by Triton 3.9, the plain path issues 21, 45, 120, 189 and 245 instructions a responsibility
+at d = 2, 4, 8, 10 and 12 (full covariance, float32) and spills nothing: at most 1490, 695, 258, 164
+and 126 G responsibilities per second of an H200, of which 0.6 to 0.7 are reached.
 """
 
 from typing import Any, NamedTuple
