@@ -76,12 +76,7 @@ def unpadded(model: Mixture, fits: Fit) -> Fit:
     k, params = model.n_components, fits.params
     if params.weights.shape[1] == k:
         return fits
-    kept = {
-        name: value if name in model.family.shared else value[:, :k]
-        for name, value in vars(params.components).items()
-    }
-    components = type(params.components)(**kept)
-    return replace(fits, params=MixtureParams(params.weights[:, :k], components))
+    return replace(fits, params=params.take(np.arange(k), model.family.shared))
 
 
 def start(store: Store, model, array, key, init) -> None:
