@@ -9,7 +9,7 @@ from jaxem.cli import options as o
 from jaxem.cli.bench import run_bench
 from jaxem.cli.demo import list_examples, run_examples
 from jaxem.cli.exit_codes import NO_SOUND_FIT, fail, mendable
-from jaxem.cli.fit import run_job
+from jaxem.cli.fit import run_fit
 from jaxem.cli.predict import Draw, Rows, run_predict, run_sample
 from jaxem.cli.request import Job
 from jaxem.cli.show import run_show
@@ -69,7 +69,7 @@ def fit_command(
         force=force, json=json,
     )  # fmt: skip
     with mendable():
-        found = run_job(job)
+        found = run_fit(job)
     if not found:
         fail("no start of any K gave a sound fit; see the statuses above.", NO_SOUND_FIT)
 

@@ -1,9 +1,7 @@
-"""Ranges and families as typed; one K of `jaxem fit`: many starts, the best, its criteria."""
+"""Ranges, devices and families as the user types them."""
 
-from dataclasses import dataclass, replace
 from typing import Any
 
-import jax
 import numpy as np
 
 import jaxem
@@ -12,23 +10,6 @@ from jaxem.families import levels
 
 FAMILIES = ("gaussian", "poisson", "bernoulli", "binomial", "exponential", "categorical")
 COVARIANCES = ("full", "tied", "diag", "spherical", "VVV", "EEE", "VVI", "VII")
-
-
-@dataclass(frozen=True)
-class Row:
-    """The fits of one K; `fit` is the best sound one, None when there is none."""
-
-    k: int
-    model: Any
-    fit: Any
-    reached: int  # sound starts that ended at the best one's likelihood
-    statuses: dict[str, int]
-    criteria: jaxem.Criteria | None = None
-
-    @property
-    def covariance_type(self) -> str:
-        """ "full" and so on; empty for families without covariances."""
-        return getattr(self.model.family, "covariance_type", "")
 
 
 def parse_range(text: str) -> list[int]:
@@ -43,7 +24,7 @@ def parse_range(text: str) -> list[int]:
 
 
 def devices_of(text: str | None) -> Any:
-    """What `devices` of `jaxem.fit` means by the option; ValueError for devices not there."""
+    """The argument `devices` of `jaxem.fit` for an option; ValueError for devices not there."""
     if text is None:
         return None
     chosen = int(text) if text.isdecimal() else text
@@ -76,39 +57,3 @@ def build_family(name: str, covariance: str | None, trials: int | None, x: np.nd
     return {
         "poisson": jaxem.Poisson, "bernoulli": jaxem.Bernoulli, "exponential": jaxem.Exponential,
     }[name]()  # fmt: skip
-
-
-def fit_one(
-    family: Any, x: np.ndarray, weight: Any, k: int, starts: int, seed: int, tol: float,
-    max_iter: int, race: bool | None = None, generations: int = 0, devices: Any = None,
-    pad_to: int | None = None,
-) -> Row:  # fmt: skip
-    """Fit one K from all starts and take stock."""
-    model = jaxem.Mixture(family, n_components=k)
-    fits = jaxem.fit(
-        model, x, key=jax.random.key(seed), n_starts=starts, sample_weight=weight, tol=tol,
-        max_iter=max_iter, race=race, generations=generations, devices=devices, pad_to=pad_to,
-    )  # fmt: skip
-    fits = jax.tree.map(np.asarray, fits)
-    codes, counts = np.unique(np.asarray(fits.status), return_counts=True)
-    statuses = {jaxem.Status(c).name: int(n) for c, n in zip(codes, counts, strict=True)}
-    if not fits.sound.any():
-        return Row(k, model, None, 0, statuses)
-    best = fits.best()
-    best = replace(best, params=heaviest_first(family, best.params))
-    total = float(len(x) if weight is None else np.sum(weight))
-    # What a start may still gain when its last step gained less than tol a row.
-    reached = fits.optima(gap=0.01 + 100 * tol * total).best_count
-    return Row(k, model, best, reached, statuses, jaxem.criteria(model, best, x, weight))
-
-
-def heaviest_first(family: Any, params: Any) -> Any:
-    """The same mixture with its components in order of falling weight."""
-    order = np.argsort(-np.asarray(params.weights), kind="stable")
-    parts = {
-        name: value if name in family.shared else value[order]
-        for name, value in vars(params.components).items()
-    }
-    return replace(
-        params, weights=params.weights[order], components=replace(params.components, **parts)
-    )

@@ -1,99 +1,69 @@
-"""`jaxem fit`: read, check everything that can be checked, fit every K, print and write."""
+"""`jaxem fit`: a sweep over the number of components, whose winner by BIC is shown and kept."""
 
-import time
-from typing import Any
-
+import jax
 import numpy as np
 
 from jaxem import io
-from jaxem.api.many_models import padding
-from jaxem.cli import outputs, report
-from jaxem.cli.families import Row, build_family, devices_of, fit_one, parse_range
-from jaxem.cli.request import Job, check_job, check_rows, read_data
-from jaxem.cli.tables import Table
-from jaxem.core.compilation import compilations
-from jaxem.core.precision import precision_of
-from jaxem.models import Mixture
+from jaxem.cli import report
+from jaxem.cli.request import Job
+from jaxem.cli.sweep import Command, Outcome, run_sweep
+from jaxem.core.pytree import replace
+from jaxem.results.fit import Fit
+from jaxem.results.sweep import Row
 
 
-def run_job(job: Job) -> bool:
+def run_fit(job: Job) -> bool:
     """Do the whole job; False when no K has a sound fit, ValueError for what the user can mend."""
-    ks = parse_range(job.k)
-    check_job(job)
-    table, weight = read_data(job)
-    family = build_family(job.family, job.covariance, job.trials, table.x)
-    check_rows(job, family, table, ks)
-    began = time.perf_counter()
-    with precision_of(table.x.dtype), compilations() as compiled:
-        rows = _fit_all(job, family, table.x, weight, ks)
-        best = min((row for row in rows if row.criteria is not None), key=_bic, default=None)
-        if not job.json:
-            report.show_table(job, table.x, rows)
-            if best is not None:
-                report.show_winner(best, table.names)
-        if best is not None:
-            _write(job, best, rows, table, weight)
-    seconds = time.perf_counter() - began
-    if job.json:
-        outputs.print_json(_document(job, best, rows, table, seconds, compiled.seconds))
-    else:
-        report.show_time(seconds, compiled.seconds)
-    return best is not None
+    return run_sweep(job, FIT)
 
 
-def _bic(row: Row) -> float:
-    return np.inf if row.criteria is None else row.criteria.bic
+def _heaviest_first(row: Row) -> Fit:
+    """The best fit of a model, its components in order of falling weight."""
+    fit = jax.tree.map(np.asarray, row.fits).best()
+    order = np.argsort(-fit.params.weights, kind="stable")
+    return replace(fit, params=fit.params.take(order, row.model.family.shared))
 
 
-def _fit_all(job: Job, family: Any, x: np.ndarray, weight: Any, ks: list[int]) -> list[Row]:
-    rows = []
-    grid = [(k, "") for k in ks]
-    pad = padding(lambda k, _: Mixture(family, n_components=k), grid, len(x) * job.starts, {})
-    for k in ks:
-        report.show_progress(f"K = {k} of {job.k}: {job.starts} starts")
-        limits = job.tol, job.max_iter, job.race, job.generations, devices_of(job.devices)
-        more = job.starts, job.seed, *limits, pad.get((k, ""))
-        rows.append(fit_one(family, x, weight, k, *more))
-    report.show_progress("")
-    return rows
+def _show(outcome: Outcome) -> None:
+    """The table over K, and the mixture of lowest BIC."""
+    job, table, swept = outcome.job, outcome.table, outcome.swept
+    kind = swept.rows[0].covariance_type
+    what = f"{kind} covariance" if kind else job.family
+    starts = f"{job.starts} starts for each K{report.devices_text(job)}"
+    title = f"{job.source}: {report.size_text(table.x)}, {what}, {starts}"
+    report.show_sweep(swept, title, "type")
+    if outcome.fit is not None:
+        report.show_winner("Lowest BIC", swept.best.model, "", outcome.fit, table.names)
 
 
-def _write(job: Job, best: Row, rows: list[Row], table: Table, weight: Any) -> None:
+def _write(outcome: Outcome) -> None:
     """The files asked for, of the winner and the table over K."""
-    sound = [row for row in rows if row.criteria is not None]
+    job, table, fit = outcome.job, outcome.table, outcome.fit
+    if fit is None:
+        return
+    best = outcome.swept.best
+    scores = {
+        row.n_components: row.criteria for row in outcome.swept.rows if row.criteria is not None
+    }
     if job.out is not None:
-        facts = {"columns": table.names, "source": job.source, "n_rows": len(table.x)}
-        facts["table"] = [{"n_components": row.k, **vars(row.criteria)} for row in sound]
+        rows = [{"n_components": k, **vars(score)} for k, score in scores.items()]
         # For other programs: the table over K and the names as arrays.
-        beside: dict[str, Any] = {
-            name: [getattr(row.criteria, name) for row in sound]
+        arrays: dict[str, object] = {
+            name: [getattr(score, name) for score in scores.values()]
             for name in ("bic", "aic", "icl", "icl_entropy")
         }
-        beside |= {"k": [row.k for row in sound], "columns": table.names}
-        beside |= {"family": job.family, "covariance_type": best.covariance_type or "none"}
-        io.write(job.out, (best.model, best.fit), facts, beside, force=job.force)
+        arrays |= {"k": list(scores), "columns": table.names, "family": job.family}
+        arrays |= {"covariance_type": best.covariance_type or "none"}
+        metadata = {**outcome.metadata(), "table": rows}
+        io.write(job.out, (best.model, fit), metadata, arrays, force=job.force)
     if job.plot is not None:
         from jaxem.plot import fit_figure, save
 
-        curve = {row.k: row.criteria.bic for row in sound if row.criteria}
-        figure = fit_figure(best.model, best.fit.params, table.x, table.names, curve, weight)
-        save(figure, job.plot)
+        curve = {k: score.bic for k, score in scores.items()}
+        parts = best.model, fit.params, table.x, table.names, curve, outcome.weight
+        save(fit_figure(*parts), job.plot)
     if not job.json:
         report.show_files(parameters=job.out, picture=job.plot)
 
 
-def _document(job: Job, best: Row | None, rows: list[Row], table: Table, *seconds: float) -> dict:
-    """What was found, for machines."""
-    return {
-        "source": job.source, "n_rows": len(table.x), "columns": table.names,
-        "family": job.family, "covariance_type": rows[0].covariance_type or None,
-        "n_starts": job.starts, "devices": job.devices, "criterion": "bic",
-        "models": [
-            {"n_components": row.k, **report.criteria_document(row.criteria),
-             "best_count": row.reached, "statuses": row.statuses}
-            for row in rows
-        ],
-        "best": None if best is None else report.fit_document(best.model, best.fit),
-        "out": job.out and str(job.out), "plot": job.plot and str(job.plot),
-        "seconds": seconds[0], "compile_seconds": seconds[1],
-    }  # fmt: skip
+FIT = Command(lambda text: [text or "full"], _heaviest_first, _show, _write)

@@ -1,20 +1,27 @@
-"""What the commands print: tables over models, the winner, files, the time; and progress.
+"""What the commands print: tables of models, the winner, files, the time; and progress.
 
-Each has a twin for machines: a document that `outputs.print_json` prints.
+For programs there is a document of each, which `outputs.print_json` prints.
 """
 
 import sys
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 from rich.table import Table
 
 from jaxem.cli.components import print_table, printable, say, show_components
 from jaxem.cli.families import devices_of
-from jaxem.core.repr import counts
+from jaxem.cli.request import Job
 from jaxem.core.status import Status
 from jaxem.devices.placement import placement_of
+from jaxem.models import Mixture, MixtureParams
+from jaxem.results.fit import Fit
+from jaxem.results.sweep import Sweep
+from jaxem.results.text import TITLES, sweep_table
+
+#: A JSON document: what `outputs.print_json` takes.
+Document = dict[str, object]
 
 
 def size_text(x: np.ndarray) -> str:
@@ -23,99 +30,50 @@ def size_text(x: np.ndarray) -> str:
     return f"{n} rows, {d} column{'s' * (d > 1)}"
 
 
-def devices_text(job: Any) -> str:
-    """How many devices share the starts, where the user chose."""
+def devices_text(job: Job) -> str:
+    """The number of devices that share the starts; empty unless the user chose devices."""
     if job.devices is None:
         return ""
     count = placement_of(devices_of(job.devices)).devices
     return f", on {count} device{'s' * (count > 1)}"
 
 
-def show_table(job: Any, x: np.ndarray, rows: list[Any]) -> None:
-    """One line for each K; the lowest BIC is marked."""
-    kind = rows[0].covariance_type
-    what = f"{kind} covariance" if kind else job.family
-    say(f"{job.source}: {size_text(x)}, {what}, {job.starts} starts for each K{devices_text(job)}")
-    table = Table("K", "log-likelihood", "BIC", "AIC", "ICL", "at best", "ended")
-    _numbers_right(table)
-    lowest = min((row.criteria.bic for row in rows if row.criteria), default=None)
-    for row in rows:
-        numbers = _criteria(row.criteria)
-        if row.criteria is not None and row.criteria.bic == lowest and len(rows) > 1:
-            numbers[1] += "*"
-        ended = ", ".join(f"{count} {name}" for name, count in row.statuses.items())
-        table.add_row(str(row.k), *numbers, f"{row.reached}/{job.starts}", ended)
+def show_sweep(swept: Sweep, title: str, *hidden: str) -> None:
+    """A line for each model, without the `hidden` columns; a star marks the best criterion."""
+    say(title)
+    cells = sweep_table(swept).without("parameters", *hidden)
+    table = Table(*cells.head)
+    for column in table.columns[:-1]:
+        column.justify, column.no_wrap = "right", True
+    judged = cells.head.index(TITLES[swept.criterion])
+    for number, row in enumerate(cells.rows):
+        texts = [printable(str(cell)) for cell in row]
+        texts[judged] += "*" if number == cells.best and len(cells.rows) > 1 else ""
+        texts[-1] = texts[-1].upper()  # statuses by their names, as everywhere on the terminal
+        table.add_row(*texts)
     print_table(table)
     say("BIC, AIC, ICL: lower is better. At best: sound starts that ended at the best one.")
 
 
-def _numbers_right(table: Table) -> None:
-    for column in table.columns[:-1]:
-        column.justify, column.no_wrap = "right", True
-
-
-def _criteria(c: Any) -> list[str]:
-    return [_number(c, name) for name in ("log_likelihood", "bic", "aic", "icl")]
-
-
-def _number(c: Any, name: str) -> str:
-    value = None if c is None else getattr(c, name)
-    return "-" if value is None else f"{value:.2f}"
-
-
-def show_winner(row: Any, names: list[str]) -> None:
-    """The fit of lowest BIC."""
-    say(f"\nLowest BIC: K = {row.k}, {ending(row.fit)}")
-    show_components(row.model, row.fit.params, names)
-
-
-def ending(fit: Any) -> str:
-    """How one fit ended."""
+def ending(fit: Fit) -> str:
+    """The status of one fit, and its iterations."""
     return f"{Status(int(fit.status)).name} after {int(fit.n_iter)} iterations"
 
 
-def show_sweep(swept: Any, title: str) -> None:
-    """One line for each model of a sweep; the best by its criterion is marked."""
-    say(title)
-    scored = any(row.held_out is not None for row in swept.rows)
-    found = any(row.criteria is not None for row in swept.rows)
-    best = swept.best if found else None
-    asked = swept.criterion == "icl_entropy"  # a column of its own where it decides
-    head = ["K", "type", "log-likelihood", "BIC", "AIC", "ICL", *["ICL (entropy)"] * asked]
-    head += ["held-out"] * scored
-    table = Table(*head, "at best", "ended")
-    _numbers_right(table)
-    for row in swept.rows:
-        numbers = [*_criteria(row.criteria), *[_number(row.criteria, "icl_entropy")] * asked]
-        numbers += ["-" if row.held_out is None else f"{row.held_out:.5f}"] * scored
-        where = head.index(_TITLES[swept.criterion]) - 2
-        numbers[where] += "*" if row is best and len(swept.rows) > 1 else ""
-        status = np.asarray(row.fits.status)
-        ended = counts(Status(code).name for code in status.tolist())
-        reached = f"{row.best_count}/{status.size}"
-        table.add_row(
-            str(row.n_components), printable(row.covariance_type), *numbers, reached, ended
-        )
-    print_table(table)
-    say("BIC, AIC, ICL: lower is better. At best: sound starts that ended at the best one.")
-
-
-_TITLES = {
-    "bic": "BIC", "aic": "AIC", "icl": "ICL", "icl_entropy": "ICL (entropy)",
-    "held_out": "held-out",
-}  # fmt: skip
-
-
-def show_best(swept: Any, fit: Any, names: list[str]) -> None:
+def show_best(swept: Sweep, fit: Fit, names: list[str]) -> None:
     """The best fit of the best model of a sweep."""
     best = swept.best
     kind = f"{printable(best.covariance_type)} covariance, " if best.covariance_type else ""
-    name = _TITLES[swept.criterion]
-    say(f"\nBest {name}: K = {best.n_components}, {kind}{ending(fit)}")
-    show_components(best.model, fit.params, names)
+    show_winner(f"Best {TITLES[swept.criterion]}", best.model, kind, fit, names)
 
 
-def show_files(**paths: Any) -> None:
+def show_winner(title: str, model: Mixture, kind: str, fit: Fit, names: list[str]) -> None:
+    """The winning fit of a command, its components as tables."""
+    say(f"\n{title}: K = {model.n_components}, {kind}{ending(fit)}")
+    show_components(model, fit.params, names)
+
+
+def show_files(**paths: Path | None) -> None:
     """A line for each file that was written."""
     for what, path in paths.items():
         if path is not None:
@@ -123,7 +81,7 @@ def show_files(**paths: Any) -> None:
 
 
 def show_time(total: float, compiling: float) -> None:
-    """Seconds in all, and how many of them went into compiling."""
+    """Seconds in all, and the seconds of compiling among them."""
     say(f"\n{total:.1f} s, of which {min(compiling, total):.1f} s compiling")
 
 
@@ -134,44 +92,35 @@ def show_progress(text: str) -> None:
         sys.stderr.flush()
 
 
-# For machines --------------------------------------------------------------------------------
+# For programs --------------------------------------------------------------------------------
 
 
-def criteria_document(c: Any) -> dict[str, Any]:
-    """Criteria by name, null where no fit is sound."""
-    names = ("log_likelihood", "n_parameters", "bic", "aic", "icl", "icl_entropy")
-    return {name: None if c is None else getattr(c, name) for name in names}
+def params_document(params: MixtureParams) -> Document:
+    """Parameters by name."""
+    return {"weights": params.weights, **vars(params.components)}
 
 
-def params_document(model: Any, params: Any) -> dict[str, Any]:
-    """The model in words, and its parameters by name."""
-    own = {"weights": params.weights, **vars(params.components)}
-    return {"model": repr(model), "n_components": model.n_components, **own}
-
-
-def fit_document(model: Any, fit: Any) -> dict[str, Any]:
-    """One fit: how it ended, and its parameters by name."""
+def fit_document(fit: Fit) -> Document:
+    """The ending and the parameters of one fit."""
     return {
         "status": Status(int(fit.status)).name, "n_iter": fit.n_iter,
-        "log_likelihood": fit.log_likelihood, **params_document(model, fit.params),
+        "log_likelihood": fit.log_likelihood, **params_document(fit.params),
     }  # fmt: skip
 
 
-def statuses(codes: Iterable[int]) -> dict[str, int]:
-    """How many fits ended how."""
-    values, numbers = np.unique(np.asarray(codes), return_counts=True)
-    return {Status(v).name: int(n) for v, n in zip(values, numbers, strict=True)}
+def winner_document(model: Mixture, fit: Fit) -> Document:
+    """A model in words, and its fit."""
+    return {"model": repr(model), "n_components": model.n_components, **fit_document(fit)}
 
 
-def sweep_document(swept: Any, found: bool) -> dict[str, Any]:
-    """All models of a sweep, and the best one's best fit."""
-    models = [
-        {**line, "statuses": statuses(row.fits.status)}
+def sweep_document(swept: Sweep, fit: Fit | None) -> Document:
+    """All models of a sweep, and `fit` of the best one; None where no fit is sound."""
+    models: list[Mapping[str, object]] = [
+        {**line, "statuses": row.fits.status_counts()}
         for line, row in zip(swept.table(), swept.rows, strict=True)
     ]
-    best = swept.best if found else None
-    return {
-        "criterion": swept.criterion, "models": models,
-        "best": best and {"covariance_type": best.covariance_type or None,
-                          **fit_document(best.model, best.fits.best())},
-    }  # fmt: skip
+    best = None
+    if fit is not None:
+        kind = swept.best.covariance_type or None
+        best = {"covariance_type": kind, **winner_document(swept.best.model, fit)}
+    return {"criterion": swept.criterion, "models": models, "best": best}

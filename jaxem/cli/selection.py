@@ -1,10 +1,9 @@
-"""The one mixture that a command needs of a file, which may hold many."""
+"""Select one mixture from a saved file."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import jax
 import numpy as np
@@ -15,16 +14,18 @@ from jaxem.cli import report
 from jaxem.core.compiled import jitted
 from jaxem.core.precision import precision_of
 from jaxem.io.consistency import columns_of
+from jaxem.models import Mixture, MixtureParams
+from jaxem.results.fit import Fit
 
 
 @dataclass(frozen=True)
 class Chosen:
     """One mixture of a file."""
 
-    model: Any
-    params: Any
-    fit: Any  #: the fit it came from, None for bare parameters
-    names: list[str] | None  #: of the columns, where the file has them
+    model: Mixture
+    params: MixtureParams
+    fit: Fit | None  #: the fit of these parameters, None for bare parameters
+    names: list[str] | None  #: of the columns, where the file has names
 
     @property
     def d(self) -> int:
@@ -38,14 +39,14 @@ class Chosen:
 
 
 def choose(path: Path, data_set: int | None) -> Chosen:
-    """The mixture that a file is about: of many starts the best, of many data sets the one that
-    was named. A single axis of fits counts as starts, unless a data set is named.
+    """One mixture of a file: the best of many starts, or the data set of that number. A single axis
+    of fits counts as starts, unless `data_set` is given.
 
     ValueError for a file that cannot be loaded, without a model, without a sound fit, or with many
-    data sets of which none was named.
+    data sets where `data_set` is None.
     """
     file = io.read(path)
-    chosen = whole_of(path, file)
+    chosen = content_of(path, file)
     if data_set is None:
         lanes = np.ndim(chosen.params.weights) - 1
         if lanes == 1 and chosen.fit is not None:
@@ -67,19 +68,19 @@ def _note_choice(path: Path, count: int) -> None:
     )
 
 
-def whole_of(path: object, file: io.File) -> Chosen:
-    """Everything the file holds, except that of a sweep only the best model's fits count."""
-    names = file.facts.get("columns")
+def content_of(path: object, file: io.File) -> Chosen:
+    """All fits of a file; of a sweep, all fits of its best model."""
+    names = file.metadata.get("columns")
     if file.kind == "sweep":
-        best = file.thing.best
+        best = file.value.best
         return Chosen(best.model, best.fits.params, best.fits, names)
     if file.kind == "model":
         raise ValueError(f"{path} holds a model without parameters: save (model, fit).")
     if file.model is None:
         raise ValueError(f"{path} was saved without its model: save (model, {file.kind}).")
     if file.kind == "params":
-        return Chosen(file.model, file.thing, None, names)
-    return Chosen(file.model, file.thing.params, file.thing, names)
+        return Chosen(file.model, file.value, None, names)
+    return Chosen(file.model, file.value.params, file.value, names)
 
 
 def _of_data_set(path: Path, chosen: Chosen, data_set: int | None) -> Chosen:
@@ -103,14 +104,14 @@ def _of_data_set(path: Path, chosen: Chosen, data_set: int | None) -> Chosen:
 
 @contextmanager
 def precision(chosen: Chosen) -> Iterator[np.dtype]:
-    """The precision that the parameters were saved in, whatever JAX's mode."""
+    """A context that computes in the dtype of the saved parameters, whatever JAX's mode."""
     dtype = np.asarray(chosen.params.weights).dtype
     with precision_of(dtype):
         yield dtype
 
 
 def check_density(path: Path, chosen: Chosen) -> None:
-    """ValueError for parameters that are no density, as those of a fit that failed may be."""
+    """ValueError for parameters that define no density, such as those of a failed fit."""
     with precision(chosen):
         usable = bool(_usable(chosen.model, chosen.params))
     if not usable:

@@ -1,42 +1,46 @@
-"""NPZ files of one JSON header and named arrays: written in one step, read with suspicion.
+"""NPZ files of one JSON header and named arrays: written in one step, read with distrust.
 
 A file is a zip archive of stored (never compressed) entries: `header.json`, and an NPY array of
-plain numbers or text for each name. Reading looks at the archive's own table before it reads an
-entry, and believes no size that the stored bytes do not bear out. Nothing is ever unpickled.
+plain numbers or text for each name. Reading checks the table of the archive before any entry, and
+the declared size of an array against the bytes of its entry. Nothing is ever unpickled.
 """
 
 import io
 import json
+import math
 import os
 import re
 import secrets
 import stat
 import struct
+import warnings
 import zipfile
+from collections.abc import Callable, Mapping
+from os import PathLike
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 HEADER = "header.json"
 
-#: Bytes of the longest header that is read.
+#: Most bytes of a header that is read.
 LONGEST = 1 << 26
 
-#: Kinds of dtype that are stored: numbers, truth values and text, never objects.
+#: Kinds of dtype that are stored: numbers, booleans and text, never objects.
 KINDS = "fiubU"
 
 _NAME = re.compile(r"[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*")
 
-#: The header of an NPY array as NumPy writes it, C order, one plain dtype.
-_NPY = re.compile(
-    r"\{'descr': '([<>|=][fiubU][1-9]\d{0,9})', 'fortran_order': False, "
-    r"'shape': \(((?:\d{1,19}, ?)*(?:\d{1,19})?)\), \} *\n"
-)
-_MAGIC = b"\x93NUMPY\x01\x00"
+#: NumPy's readers of the header of an NPY array, by version of the format.
+_READERS = {
+    (1, 0): np.lib.format.read_array_header_1_0,
+    (2, 0): np.lib.format.read_array_header_2_0,
+}
 
-#: What the standard library raises on archives that are damaged or not archives; `read` turns it
-#: into a ValueError that says so.
+#: Exceptions of the standard library for archives that are damaged or not archives; `read` raises
+#: a ValueError instead.
 _DAMAGE = (
     zipfile.BadZipFile,
     RuntimeError,  # zipfile's, on an unknown version or method, or an entry said to be encrypted
@@ -46,19 +50,21 @@ _DAMAGE = (
 )
 
 
-def write(path: Any, header: Any, arrays: dict[str, Any], force: bool = True) -> None:
-    """Write header and arrays beside `path`, then put the file in its place in one step.
+def write(
+    path: str | PathLike[str], header: Any, arrays: Mapping[str, ArrayLike], force: bool = True
+) -> None:
+    """Write header and arrays to a temporary file, then rename it to `path`.
 
-    ValueError for an array that cannot be stored, or a `path` that is no plain file;
-    FileExistsError for one that exists, unless `force`; OSError as the system raises it.
+    ValueError for an array that cannot be stored, and for a `path` that is no plain file;
+    FileExistsError for a file that exists, unless `force`; OSError as the system raises it.
     """
     stored = {name: _storable(name, array) for name, array in arrays.items()}
     text = json.dumps(header, allow_nan=False, ensure_ascii=True).encode()
     in_one_step(path, lambda file: _fill(file, text, stored), force)
 
 
-def to_bytes(header: Any, arrays: dict[str, Any]) -> bytes:
-    """What `write` would write, for another process; ValueError as there."""
+def to_bytes(header: Any, arrays: Mapping[str, ArrayLike]) -> bytes:
+    """The bytes that `write` would write, for another process; ValueError as `write` raises it."""
     stored = {name: _storable(name, array) for name, array in arrays.items()}
     file = io.BytesIO()
     _fill(file, json.dumps(header, allow_nan=False, ensure_ascii=True).encode(), stored)
@@ -74,9 +80,9 @@ def _fill(file: BinaryIO, text: bytes, stored: dict[str, np.ndarray]) -> None:
                 np.lib.format.write_array(entry, array, (1, 0), allow_pickle=False)
 
 
-def in_one_step(path: Any, fill: Any, force: bool) -> None:
-    """Make the file `path` by `fill(binary file)`: whole, or not at all."""
-    path = Path(os.path.realpath(path))  # what a link points to is replaced, not the link
+def in_one_step(path: str | PathLike[str], fill: Callable[[BinaryIO], object], force: bool) -> None:
+    """Make the file `path` by `fill(binary file)`; no reader ever sees a part of it."""
+    path = Path(os.path.realpath(path))  # a link stays, its target is replaced
     if path.exists() and not path.is_file():
         raise ValueError(f"{path} is not a plain file; name another.")
     if path.exists() and not force:
@@ -93,9 +99,9 @@ def in_one_step(path: Any, fill: Any, force: bool) -> None:
 
 
 def _put(part: Path, path: Path, force: bool) -> None:
-    """Move `part` to `path`; without `force` never onto a file made there in the meantime."""
+    """Rename `part` to `path`; without `force` never over a file made there in the meantime."""
     if not force:
-        # Claims the name, or raises FileExistsError: replacing alone would overwrite.
+        # Claims the name or raises FileExistsError; `os.replace` alone would overwrite.
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
     try:
         os.replace(part, path)
@@ -105,17 +111,17 @@ def _put(part: Path, path: Path, force: bool) -> None:
         raise
 
 
-def _storable(name: str, value: Any) -> np.ndarray:
+def _storable(name: str, value: ArrayLike) -> np.ndarray:
     array = np.asarray(value, order="C")
     if array.dtype.kind not in KINDS or not _NAME.fullmatch(name):
         raise ValueError(f"{name}: an array of dtype {array.dtype} cannot be stored; convert it.")
     return array
 
 
-def read(path: Any) -> tuple[Any, dict[str, np.ndarray]]:
+def read(path: str | PathLike[str]) -> tuple[Any, dict[str, np.ndarray]]:
     """The JSON header and the arrays of a file that `write` wrote.
 
-    ValueError says what is wrong with any other file; OSError where it cannot be opened.
+    ValueError, with the reason, for any other file; OSError for a file that cannot be opened.
     """
     if not stat.S_ISREG(os.stat(path).st_mode):
         raise ValueError("it is not a plain file")
@@ -124,7 +130,7 @@ def read(path: Any) -> tuple[Any, dict[str, np.ndarray]]:
 
 
 def from_bytes(data: bytes) -> tuple[Any, dict[str, np.ndarray]]:
-    """What `to_bytes` was given; ValueError as `read` raises it."""
+    """The header and arrays that `to_bytes` was given; ValueError as `read` raises it."""
     return _unfold(io.BytesIO(data), len(data))
 
 
@@ -141,7 +147,7 @@ def _unfold(raw: BinaryIO, size: int) -> tuple[Any, dict[str, np.ndarray]]:
 
 
 def _entries(archive: zipfile.ZipFile, size: int) -> dict[str, zipfile.ZipInfo]:
-    """The archive's table by name, once no entry of it can do harm."""
+    """The entries of the archive by name; ValueError for entries that `write` would not make."""
     infos = archive.infolist()
     found = {info.filename: info for info in infos}
     if len(found) < len(infos):
@@ -175,26 +181,32 @@ def _header(text: bytes) -> Any:
 
 
 def _array(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> np.ndarray:
-    """One entry, whose declared shape must account for exactly the bytes that are there."""
+    """The array of an entry; its declared shape and dtype must account for all bytes there."""
     with archive.open(info) as file:
-        opening = file.read(len(_MAGIC) + 2)
-        if opening[:-2] != _MAGIC:
-            raise ValueError(f"entry {info.filename} is not an NPY array")
-        length = int.from_bytes(opening[-2:], "little")
-        match = _NPY.fullmatch(file.read(length).decode("latin1"))
-        if match is None:
-            raise ValueError(f"entry {info.filename} is not a plain array of numbers or text")
-        try:
-            dtype = np.dtype(match[1])
-        except TypeError as error:
-            raise ValueError(f"entry {info.filename}: {error}") from error
-        shape = tuple(int(part) for part in match[2].split(",") if part.strip())
-        count = 1
-        for size in shape:
-            count *= size
-        if len(opening) + length + count * dtype.itemsize != info.file_size:
+        shape, dtype = _declared(file, info.filename)
+        count = math.prod(shape)
+        if count * dtype.itemsize != info.file_size - file.tell():
             raise ValueError(f"entry {info.filename} does not hold the {shape} that it declares")
         data = file.read()
     if count == 0:
         return np.empty(shape, dtype)
     return np.frombuffer(data, dtype).reshape(shape).copy()
+
+
+def _declared(file: Any, name: str) -> tuple[tuple[int, ...], np.dtype]:
+    """Shape and dtype in the header of an NPY array; ValueError unless it is plain, in C order."""
+    try:
+        reader = _READERS[np.lib.format.read_magic(file)]
+    except (ValueError, KeyError):
+        raise ValueError(f"entry {name} is not an NPY array") from None
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # of headers that NumPy has to mend first
+            shape, fortran, dtype = reader(file)
+    except _DAMAGE:
+        raise
+    except Exception as error:  # a Python parser on any text: SyntaxError, MemoryError and so on
+        raise ValueError(f"entry {name} is not a plain array ({error})") from error
+    if fortran or dtype.kind not in KINDS or not dtype.itemsize or min(shape, default=0) < 0:
+        raise ValueError(f"entry {name} is not a plain array of numbers or text")
+    return shape, dtype

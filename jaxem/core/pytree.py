@@ -17,18 +17,46 @@ def static(default: Any = dataclasses.MISSING) -> Any:
     return dataclasses.field(default=default, metadata={"static": True})
 
 
-@dataclass_transform(frozen_default=True, field_specifiers=(static,))
+def note(default: Any) -> Any:
+    """Declare a field that is neither data nor part of the program: any value, never compared."""
+    return dataclasses.field(default=default, compare=False, metadata={"note": True})
+
+
+class _Note:
+    """The value of a `note` field on its way through JAX.
+
+    JAX compares the static parts of arguments to decide whether a compiled program fits them. All
+    notes are equal there, so that a new note never compiles anew. The price: a jitted function
+    that returns its argument returns the note of the call that compiled it.
+    """
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: object):
+        self.value = value
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Note)
+
+    def __hash__(self) -> int:
+        return hash(_Note)
+
+
+@dataclass_transform(frozen_default=True, field_specifiers=(static, note))
 def pytree(cls: type[T]) -> type[T]:
-    """Make `cls` a frozen dataclass registered with JAX; `static()` fields become aux data."""
+    """Make `cls` a frozen dataclass registered with JAX; `static()` fields become aux data that
+    JAX compares, `note()` fields aux data that it does not."""
     if "__repr__" not in vars(cls):
         cls.__repr__ = constructor  # type: ignore[method-assign, assignment]
     data_class: Any = dataclasses.dataclass(frozen=True)(cls)
     fields = dataclasses.fields(data_class)
     meta = tuple(f.name for f in fields if f.metadata.get("static", False))
-    leaves = tuple(f.name for f in fields if f.name not in meta)
+    notes = tuple(f.name for f in fields if f.metadata.get("note", False))
+    leaves = tuple(f.name for f in fields if f.name not in meta + notes)
 
     def flatten(value: Any) -> tuple[tuple, tuple]:
-        return tuple(getattr(value, n) for n in leaves), tuple(getattr(value, n) for n in meta)
+        aux = *(getattr(value, n) for n in meta), *(_Note(getattr(value, n)) for n in notes)
+        return tuple(getattr(value, n) for n in leaves), aux
 
     def flatten_with_keys(value: Any) -> tuple[tuple, tuple]:
         children, aux = flatten(value)
@@ -36,7 +64,8 @@ def pytree(cls: type[T]) -> type[T]:
         return tuple(zip(keys, children, strict=True)), aux
 
     def unflatten(aux: Any, children: Any) -> Any:
-        return data_class(**dict(zip(meta + leaves, (*aux, *children), strict=True)))
+        plain = (part.value if isinstance(part, _Note) else part for part in aux)
+        return data_class(**dict(zip(meta + notes + leaves, (*plain, *children), strict=True)))
 
     # Not `register_dataclass`: in jaxlib 0.10 structures of two such classes with equal fields
     # compare equal, so that `jit` may run the program of another class.

@@ -1,7 +1,7 @@
 """How values show themselves: short texts for a prompt, tables for a notebook."""
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
@@ -78,24 +78,43 @@ def _is_default(own: Any, default: Any) -> bool:
     return np.ndim(own) == 0 and bool(own == default)
 
 
-def counts(names: Iterable[str]) -> str:
+def counts_text(counts: Mapping[str, int]) -> str:
     """`189 converged, 11 pruned`, the most frequent first."""
-    found: dict[str, int] = {}
-    for name in names:
-        found[name] = found.get(name, 0) + 1
-    ordered = sorted(found.items(), key=lambda item: -item[1])
+    ordered = sorted(counts.items(), key=lambda item: -item[1])
     return ", ".join(f"{count} {name.lower()}" for name, count in ordered)
 
 
-def table(
-    caption: str, head: Sequence[str], rows: Iterable[Sequence[Any]], bold: int | None = None
-) -> str:
-    """An HTML table; every text is escaped, the row numbered `bold` stands out."""
-    lines = [f'<table style="{STYLE}">', f"<caption>{escape(caption)}</caption>"]
-    lines.append("<thead><tr>" + "".join(f"<th>{escape(cell)}</th>" for cell in head) + "</tr>")
-    lines.append("</thead><tbody>")
-    for number, row in enumerate(rows):
-        style = ' style="font-weight:bold"' if number == bold else ""
-        cells = "".join(f"<td>{escape(str(cell))}</td>" for cell in row)
-        lines.append(f"<tr{style}>{cells}</tr>")
-    return "\n".join([*lines, "</tbody></table>"])
+@dataclasses.dataclass(frozen=True)
+class Table:
+    """Titles, rows of cells, and the number of the row that stands out."""
+
+    head: Sequence[str]
+    rows: Sequence[Sequence[object]]
+    best: int | None = None
+
+    def without(self, *titles: str) -> "Table":
+        """The table without the columns of these titles."""
+        kept = [j for j, title in enumerate(self.head) if title not in titles]
+        rows = [[row[j] for j in kept] for row in self.rows]
+        return Table([self.head[j] for j in kept], rows, self.best)
+
+    def html(self, caption: str) -> str:
+        """An HTML table; every text is escaped, the best row is bold."""
+        lines = [f'<table style="{STYLE}">', f"<caption>{escape(caption)}</caption>"]
+        titles = "".join(f"<th>{escape(title)}</th>" for title in self.head)
+        lines += [f"<thead><tr>{titles}</tr>", "</thead><tbody>"]
+        for number, row in enumerate(self.rows):
+            style = ' style="font-weight:bold"' if number == self.best else ""
+            cells = "".join(f"<td>{escape(str(cell))}</td>" for cell in row)
+            lines.append(f"<tr{style}>{cells}</tr>")
+        return "\n".join([*lines, "</tbody></table>"])
+
+    def plain(self, mark: str) -> str:
+        """Lines of text, columns right-justified; `mark` stands behind the best row."""
+        lines = [[str(cell) for cell in line] for line in (self.head, *self.rows)]
+        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+        pairs = (zip(line, widths, strict=True) for line in lines)
+        texts = ["  ".join(cell.rjust(width) for cell, width in pair) for pair in pairs]
+        if self.best is not None:
+            texts[1 + self.best] += f"  {mark}"
+        return "\n".join(texts)

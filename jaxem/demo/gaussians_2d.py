@@ -62,8 +62,7 @@ def _like_truth(params: MixtureParams) -> MixtureParams:
     """The components in the order of the true means nearest to them."""
     means = np.asarray(params.means)
     order = [int(np.argmin(np.sum((means - m) ** 2, axis=1))) for m in np.array(MEANS)]
-    components = GaussianParams(params.means[np.array(order)], params.covariances)
-    return MixtureParams(params.weights[np.array(order)], components)
+    return params.take(order, model().family.shared)
 
 
 def draw(result: tuple[np.ndarray, list[Fit]]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Models, parameters, fits and sweeps in files: `save`, `load`, and what a file says of itself.
+"""Models, parameters, fits and sweeps in files: `save`, `load`, and the metadata of a file.
 
 A guest: may import any room. Look first at `files`.
 """

@@ -39,7 +39,7 @@ from jaxem.results.information_criteria import Criteria
 from jaxem.results.report import Report
 from jaxem.results.sweep import Row, Sweep
 
-#: Models, and what their parameters come in.
+#: Classes of models and of their parameters.
 MODELS = (Mixture,)
 PARAMS = (MixtureParams,)
 
@@ -54,11 +54,11 @@ _CLASSES = (
 KNOWN: Mapping[str, type] = {cls.__name__: cls for cls in _CLASSES}
 
 
-def known_classes(own: Iterable[type]) -> dict[str, type]:
-    """The table, with the caller's own classes; ValueError for one that is no frozen dataclass, or
-    takes the name of another."""
+def known_classes(families: Iterable[type]) -> dict[str, type]:
+    """The table with the caller's classes; ValueError for a class that is no frozen dataclass, or
+    has the name of another class."""
     table = dict(KNOWN)
-    for cls in own:
+    for cls in families:
         if not (isinstance(cls, type) and dataclasses.is_dataclass(cls)):
             raise ValueError(f"families must hold classes made by jaxem.pytree; got {cls!r}.")
         if table.setdefault(cls.__name__, cls) is not cls:
@@ -67,12 +67,12 @@ def known_classes(own: Iterable[type]) -> dict[str, type]:
 
 
 def build(cls: type, fields: Mapping[str, Any]) -> Any:
-    """A value of `cls`; ValueError for fields it does not have, lacks, or of another type."""
-    own = {field.name: field for field in dataclasses.fields(cls)}
-    strange = [name for name in fields if name not in own]
+    """A value of `cls`; ValueError for unknown fields, missing fields and fields of wrong type."""
+    declared = {field.name: field for field in dataclasses.fields(cls)}
+    strange = [name for name in fields if name not in declared]
     if strange:
         raise ValueError(f"{cls.__name__} has no field {strange[0]!r:.80}")
-    for name, field in own.items():
+    for name, field in declared.items():
         if name not in fields and field.default is dataclasses.MISSING:
             raise ValueError(f"{cls.__name__} lacks its field {name!r}")
     hints = _hints(cls)
@@ -84,7 +84,7 @@ def build(cls: type, fields: Mapping[str, Any]) -> Any:
 
 @functools.cache
 def _hints(cls: type) -> dict[str, Any]:
-    """Annotations of a class of the table; classes of a caller are not judged by theirs."""
+    """Annotations of a class of the table; none for a class of the caller, which is not checked."""
     return typing.get_type_hints(cls) if KNOWN.get(cls.__name__) is cls else {}
 
 
@@ -92,20 +92,20 @@ _NUMBERS = {int: (int, np.integer), float: (int, float, np.integer, np.floating)
 
 
 def matches(value: Any, hint: Any) -> bool:
-    """Whether a value is what an annotation says; an array of NumPy's for one of JAX's."""
+    """Whether a value has the type of an annotation; `jax.Array` accepts NumPy arrays."""
     origin = typing.get_origin(hint)
     if hint is Any:
         return True
     if origin in (typing.Union, types.UnionType):
-        return any(matches(value, one) for one in typing.get_args(hint))
+        return any(matches(value, part) for part in typing.get_args(hint))
     if origin is tuple:
         return isinstance(value, tuple) and all(
-            matches(one, typing.get_args(hint)[0]) for one in value
+            matches(item, typing.get_args(hint)[0]) for item in value
         )
     if hint is jax.Array:
         return isinstance(value, np.ndarray | np.generic)
     if hint in _NUMBERS:
         return isinstance(value, _NUMBERS[hint]) and not isinstance(value, bool)
-    # A caller's own class may stand where one of jaxem's does: a prior, say.
+    # A caller's class may take the place of a class of jaxem: a prior, for example.
     foreign = dataclasses.is_dataclass(value) and KNOWN.get(type(value).__name__) is None
     return isinstance(value, hint) or (foreign and hint in KNOWN.values())

@@ -1,4 +1,4 @@
-"""Whether what a file holds belongs together: parameters of the model's shapes, known statuses."""
+"""Consistency of the value of a file: parameters of the model's shapes, known statuses."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -13,24 +13,24 @@ from jaxem.results.fit import Fit
 from jaxem.results.information_criteria import Criteria
 from jaxem.results.sweep import Sweep
 
-#: What a model may raise on settings that nobody should give it.
+#: Exceptions that a model may raise on invalid settings.
 _NONSENSE = (TypeError, AttributeError, ValueError, ArithmeticError, LookupError)
 
 
-def check_thing(kind: str, model: Any, thing: Any) -> int | None:
-    """ValueError unless `thing` is whole, and of `model` where there is one; the number of columns
-    d where that is known."""
+def check_consistent(kind: str, model: Any, value: Any) -> int | None:
+    """The number of columns d, None where it is unknown. ValueError unless `value` is consistent in
+    itself, and with `model` where there is one."""
     if model is not None and not isinstance(model, MODELS):
         raise ValueError(f"a {type(model).__name__} stands where a model should")
     if kind == "sweep":
-        return _check_sweep(thing)
+        return _check_sweep(value)
     if kind == "model":
         return None
     if kind == "params":
-        if not isinstance(thing, PARAMS):
-            raise ValueError(f"a {type(thing).__name__} stands where parameters should")
-        return None if model is None else columns_of(model, thing)
-    return _check_fit(model, thing)
+        if not isinstance(value, PARAMS):
+            raise ValueError(f"a {type(value).__name__} stands where parameters should")
+        return None if model is None else columns_of(model, value)
+    return _check_fit(model, value)
 
 
 def _check_sweep(sweep: Any) -> int:
@@ -70,40 +70,41 @@ def _check_fit(model: Any, fit: Any) -> int | None:
         value = getattr(fit, name)
         if value is None and name in ("trace", "follows", "parent"):
             continue
-        own = np.asarray(value)
-        fits = own.dtype.kind in kinds and own.ndim == len(lanes) + (name == "trace")
-        if not fits or own.shape[: len(lanes)] != lanes:
-            raise ValueError(f"{name} {own.dtype}{list(own.shape)} is not of fits {list(lanes)}")
+        array = np.asarray(value)
+        fits = array.dtype.kind in kinds and array.ndim == len(lanes) + (name == "trace")
+        if not fits or array.shape[: len(lanes)] != lanes:
+            kind = f"{array.dtype}{list(array.shape)}"
+            raise ValueError(f"{name} {kind} is not of fits {list(lanes)}")
     if not np.isin(np.asarray(fit.status), list(Status)).all():
         raise ValueError("a status that this jaxem does not know")
     _check_follows(fit.follows)
-    # Of some of the starts, or of one, it may name another that was left out.
+    # No upper bound: a selection of starts may name a parent outside of the selection.
     if fit.parent is not None and np.min(fit.parent, initial=-1) < -1:
         raise ValueError("parent names a start that does not exist")
     return None if model is None else columns_of(model, fit.params, lanes)
 
 
 def _check_follows(follows: Any) -> None:
-    """Starts of the same data set, and no circle of starts that follow one another."""
+    """ValueError unless each start follows a start of the same data set, without circles."""
     if follows is None or not np.size(follows):
         return
     rows = np.asarray(follows)
     rows = rows.reshape(-1, rows.shape[-1] if rows.ndim else 1)
-    own = np.arange(rows.shape[1])
+    numbers = np.arange(rows.shape[1])
     if rows.min() < -1 or rows.max() >= rows.shape[1]:
         raise ValueError("follows names a start that does not exist")
     for row in np.unique(rows, axis=0):
-        last = np.where(row >= 0, row, own)
+        last = np.where(row >= 0, row, numbers)
         for _ in range(rows.shape[1].bit_length()):
             last = last[last]
-        # Every path ends at a start that follows nobody, or itself, as those that never ran do.
+        # Every path ends at a start that follows none, or at one that follows itself (never ran).
         if ((row[last] >= 0) & (row[last] != last)).any():
             raise ValueError("follows goes round in a circle")
 
 
 def columns_of(model: Any, params: Any, lanes: tuple[int, ...] | None = None) -> int:
-    """The number of columns d that the parameters are for; ValueError when the model has no such
-    parameters, or makes no sense itself. `lanes` are the axes of many fits, None: any."""
+    """The number of columns d of the parameters; ValueError where the model has no parameters of
+    these shapes, or invalid settings. `lanes` are the axes of many fits; None: any axes."""
     leaves, structure = jax.tree.flatten(params)
     shapes = [np.shape(leaf) for leaf in leaves]
     if any(np.asarray(leaf).dtype.kind != "f" for leaf in leaves):
@@ -125,8 +126,8 @@ def columns_of(model: Any, params: Any, lanes: tuple[int, ...] | None = None) ->
 
 
 def _blanks(model: Any, sizes: list[int]) -> Iterator[tuple[int, Any]]:
-    """The shapes of the model's parameters of d columns, for those d that it takes; ValueError
-    when it takes none."""
+    """(d, shapes of the model's parameters) for each of `sizes` that the model accepts; ValueError
+    when it accepts none."""
     known, refused = False, None
     for d in sizes:
         try:

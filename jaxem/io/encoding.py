@@ -1,7 +1,7 @@
 """Values as JSON and named arrays, and back.
 
-JSON: null, true, false, numbers and text stand for themselves, a list for a tuple, and an object
-with one of these keys for what JSON has no word for:
+null, true, false, numbers and text stand for themselves, a JSON list for a tuple. An object with
+one of these keys stands for any other value:
 
     {"class": "Poisson", "fields": {..}}    a value of a class of the table
     {"array": "means"}                      the array of that name
@@ -21,25 +21,25 @@ import numpy as np
 from jaxem.io.classes import KNOWN, build
 from jaxem.io.older import renewed
 
-#: Levels left out of the names of arrays: "means" is more use than "fit.params.components.means".
+#: Levels left out of the names of arrays: "means" is handier than "fit.params.components.means".
 _SILENT = {"fit", "params", "components", "sweep", "rows", "fits"}
 
 _FLOATS = ("nan", "inf", "-inf")
 
 
-def encode(value: Any, arrays: dict[str, np.ndarray], path: tuple[str, ...] = ()) -> Any:
-    """JSON for a value, whose arrays join `arrays`; ValueError for what a file cannot hold."""
+def encode(value: object, arrays: dict[str, np.ndarray], path: tuple[str, ...] = ()) -> Any:
+    """A value as JSON; its arrays are added to `arrays`. ValueError where a file cannot hold it."""
     if value is None or (isinstance(value, bool | int | str) and type(value) in (bool, int, str)):
         return value
     if type(value) is float:
         return value if math.isfinite(value) else {"float": str(value)}
     if isinstance(value, jax.sharding.Mesh):
-        return None  # where the rows lay is no part of a model: it is loaded for one device
+        return None  # the placement of rows is no part of a model: it is loaded for one device
     if isinstance(value, np.ndarray | np.generic | jax.Array):
         kind = "scalar" if isinstance(value, np.generic) else "array"
         return {kind: _keep(value, arrays, path)}
     if isinstance(value, tuple | list) and type(value) in (tuple, list):
-        parts = [encode(one, arrays, (*path, str(i))) for i, one in enumerate(value)]
+        parts = [encode(part, arrays, (*path, str(i))) for i, part in enumerate(value)]
         return parts if type(value) is tuple else {"list": parts}
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return _encode_class(value, arrays, path)
@@ -54,14 +54,14 @@ def _encode_class(value: Any, arrays: dict[str, np.ndarray], path: tuple[str, ..
     if KNOWN.get(name, type(value)) is not type(value):
         raise ValueError(f"your class {name} has the name of one of jaxem's: rename it to save it.")
     fields = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
-    parts = {key: encode(one, arrays, (*path, key)) for key, one in fields.items()}
+    parts = {key: encode(part, arrays, (*path, key)) for key, part in fields.items()}
     return {"class": name, "fields": parts}
 
 
 def _keep(value: Any, arrays: dict[str, np.ndarray], path: tuple[str, ...]) -> str:
     if isinstance(value, jax.core.Tracer):
-        raise ValueError("save needs the values of what it saves, and these are traced: call it "
-                         "outside of jit, vmap and grad.")  # fmt: skip
+        raise ValueError("save needs values, and these are traced: call it outside of jit, vmap "
+                         "and grad.")  # fmt: skip
     name = ".".join(part for part in path if part not in _SILENT)
     name = ".".join(path) if name in arrays or not name else name
     array = np.asarray(value)
@@ -72,11 +72,11 @@ def _keep(value: Any, arrays: dict[str, np.ndarray], path: tuple[str, ...]) -> s
 
 
 def decode(tree: Any, arrays: Mapping[str, np.ndarray], table: Mapping[str, type]) -> Any:
-    """The value that `encode` was given; ValueError for JSON that it would not have made."""
+    """The value that `encode` was given; ValueError for JSON that `encode` does not make."""
     if tree is None or isinstance(tree, bool | int | float | str):
         return tree
     if isinstance(tree, list):
-        return tuple(decode(one, arrays, table) for one in tree)
+        return tuple(decode(part, arrays, table) for part in tree)
     match tree:
         case {"class": str(name), "fields": dict(fields)} if len(tree) == 2:
             if name not in table:
@@ -84,7 +84,7 @@ def decode(tree: Any, arrays: Mapping[str, np.ndarray], table: Mapping[str, type
                     f"it holds a {name!r:.80}, which this jaxem does not know; if that is your own "
                     f"class, say families=[...] with it, else update jaxem"
                 )
-            parts = {key: decode(one, arrays, table) for key, one in fields.items()}
+            parts = {key: decode(part, arrays, table) for key, part in fields.items()}
             return build(table[name], renewed(table[name], parts))
         case {"array": str(name)} if len(tree) == 1 and name in arrays:
             return arrays[name]
@@ -93,17 +93,17 @@ def decode(tree: Any, arrays: Mapping[str, np.ndarray], table: Mapping[str, type
         case {"float": str(text)} if len(tree) == 1 and text in _FLOATS:
             return float(text)
         case {"list": list(parts)} if len(tree) == 1:
-            return [decode(one, arrays, table) for one in parts]
+            return [decode(part, arrays, table) for part in parts]
     raise ValueError(f"its header says {str(tree)!r:.80} where a value should stand")
 
 
 def names_in(tree: Any) -> list[str]:
-    """The names of the arrays that JSON made by `encode` refers to, in order."""
+    """Names of the arrays to which JSON made by `encode` refers, in order."""
     if isinstance(tree, list):
-        return [name for one in tree for name in names_in(one)]
+        return [name for part in tree for name in names_in(part)]
     if not isinstance(tree, dict):
         return []
     for kind in ("array", "scalar"):
         if isinstance(tree.get(kind), str):
             return [tree[kind]]
-    return [name for one in tree.values() for name in names_in(one)]
+    return [name for part in tree.values() for name in names_in(part)]

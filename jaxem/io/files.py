@@ -1,13 +1,15 @@
-"""The file format, version 1: an archive of `jaxem.core.npz` whose header says what it holds.
+"""The file format, version 1: an archive of `jaxem.core.npz` whose header describes it.
 
-`header.json` has "format" (1), "kind" ("model", "params", "fit" or "sweep"), "model" and "thing"
-(`jaxem.io.encoding`), "facts" about them, "beside", the names of arrays that are there for other
-programs alone, and "versions", what wrote it. NumPy reads the arrays: `np.load(path)["means"]`.
+Keys of `header.json`: "format" (1); "kind" ("model", "params", "fit" or "sweep"); "model" and
+"thing", the saved model and value (`jaxem.io.encoding`); "facts", the metadata
+(`jaxem.io.metadata`); "beside", names of extra arrays for other programs; "versions" of the
+programs that wrote the file. NumPy reads the arrays: `np.load(path)["means"]`.
 """
 
 import platform
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +19,9 @@ import numpy as np
 from jaxem.core import npz
 from jaxem.core.version import __version__
 from jaxem.io.classes import MODELS, PARAMS, known_classes
-from jaxem.io.consistency import check_thing
+from jaxem.io.consistency import check_consistent
 from jaxem.io.encoding import decode, encode, names_in
-from jaxem.io.metadata import check_facts
+from jaxem.io.metadata import check_metadata
 from jaxem.results.fit import Fit
 from jaxem.results.sweep import Sweep
 
@@ -28,24 +30,30 @@ FORMAT = 1
 
 @dataclass(frozen=True)
 class File:
-    """What a file holds, and what it says of itself."""
+    """A file that was read: its value and its metadata."""
 
     kind: str  #: "model", "params", "fit" or "sweep"
-    model: Any  #: None where it was saved without; a sweep has its own
-    thing: Any  #: as it was saved
-    facts: Mapping[str, Any] = field(default_factory=dict)  #: see `jaxem.io.metadata`
+    model: Any  #: None where none was saved; the rows of a sweep have their own
+    value: Any  #: the fit, parameters, sweep or model
+    metadata: Mapping[str, Any] = field(default_factory=dict)  #: see `jaxem.io.metadata`
     versions: Mapping[str, str] = field(default_factory=dict)  #: of the programs that wrote it
 
 
-def save(path: Any, thing: Any, *, columns: Iterable[str] | None = None, force: bool = False):
+def save(
+    path: str | PathLike[str],
+    value: Any,
+    *,
+    columns: Iterable[str] | None = None,
+    force: bool = False,
+) -> None:
     """Write a fit, parameters, a sweep or a model to a file that `load` reads.
 
-    `thing` is a `Sweep`, or a pair (model, fit) or (model, params), of any lane axes; a fit or
-    parameters alone can be saved too, but only with their model can they predict. `columns` names
-    the columns of the data, d of them. The file is NPZ with a JSON header, never a pickle, and is
-    put in place in one step. FileExistsError for a file that exists, unless `force`; ValueError
-    for what a file cannot hold, or parameters that are not the model's. A model whose rows are
-    spread over devices is saved as one for a single device.
+    `value` is a `Sweep`, or a pair (model, fit) or (model, params), with any lane axes. A fit or
+    parameters alone can be saved too, but predict only with their model. `columns` are the names
+    of the d columns of the data. The file is NPZ with a JSON header, never a pickle, and replaces
+    an older file in one step. FileExistsError for a file that exists, unless `force`. ValueError
+    for values that a file cannot hold, and for parameters that do not fit the model. A model whose
+    rows are spread over devices is saved as a model for a single device.
 
     >>> x = datasets.load("old_faithful")
     >>> model = jaxem.Mixture(jaxem.Gaussian("full"), n_components=2)
@@ -55,17 +63,17 @@ def save(path: Any, thing: Any, *, columns: Iterable[str] | None = None, force: 
     (8, 2, 2)
     """
     named = {} if columns is None else {"columns": [str(name) for name in columns]}
-    write(path, thing, named, force=force)
+    write(path, value, named, force=force)
 
 
-def load(path: Any, families: Iterable[type] = ()) -> Any:
-    """What `save` wrote, as it was given: leaves are NumPy arrays of the same bits and dtypes
-    (float64 in any JAX mode), a pair comes back as a pair.
+def load(path: str | PathLike[str], families: Iterable[type] = ()) -> Any:
+    """The value that `save` was given: leaves are NumPy arrays of the same bits and dtypes (float64
+    in any JAX mode), a pair comes back as a pair.
 
-    Classes are looked up by name in jaxem's own table, never imported; `families` adds your own:
-    families, their parameters and priors. Nothing in the file is executed. ValueError, naming the
-    file, for one that is damaged, of a newer format, not of jaxem or not whole; FileNotFoundError
-    where there is none.
+    Classes are looked up by name in jaxem's own table, never imported; `families` adds your own
+    families, their parameters and priors. Nothing in the file is executed. ValueError, with the
+    name of the file, where the file is damaged, of a newer format, of another program, or
+    inconsistent; FileNotFoundError where there is none.
 
     >>> x = datasets.load("old_faithful")
     >>> model = jaxem.Mixture(jaxem.Gaussian("full"), n_components=2)
@@ -76,30 +84,31 @@ def load(path: Any, families: Iterable[type] = ()) -> Any:
     Fit(8 fits, best log-likelihood -1130.26, ...)
     """
     file = read(path, families)
-    return file.thing if file.model is None or file.kind == "model" else (file.model, file.thing)
+    pair = file.model is not None and file.kind != "model"
+    return (file.model, file.value) if pair else file.value
 
 
 def write(
-    path: Any,
-    thing: Any,
-    facts: Mapping[str, Any],
-    beside: Mapping[str, Any] | None = None,
+    path: str | PathLike[str],
+    value: Any,
+    metadata: Mapping[str, Any],
+    extra_arrays: Mapping[str, Any] | None = None,
     *,
     force: bool = False,
 ) -> None:
-    """`save` with more to tell: facts about the thing, and arrays for other programs."""
-    kind, model, thing = _sort(thing)
+    """`save` with metadata, and with extra arrays for other programs."""
+    kind, model, value = _sort(value)
     arrays: dict[str, np.ndarray] = {}
-    tree = {"model": encode(model, arrays, ("model",)), "thing": encode(thing, arrays)}
-    extra = {name: np.asarray(value) for name, value in (beside or {}).items()}
+    tree = {"model": encode(model, arrays, ("model",)), "thing": encode(value, arrays)}
+    extra = {name: np.asarray(array) for name, array in (extra_arrays or {}).items()}
     header = {
-        "format": FORMAT, "kind": kind, **tree, "facts": dict(facts),
+        "format": FORMAT, "kind": kind, **tree, "facts": dict(metadata),
         "beside": sorted(extra), "versions": _versions(),
     }  # fmt: skip
     if set(extra) & set(arrays):
-        raise ValueError(f"{min(set(extra) & set(arrays))} is the name of an array of the thing.")
+        raise ValueError(f"{min(set(extra) & set(arrays))} is the name of an array of the value.")
     try:
-        check_facts(facts, check_thing(kind, model, thing))
+        check_metadata(metadata, check_consistent(kind, model, value))
     except ValueError as error:
         raise ValueError(f"cannot be saved: {error}.") from error
     try:
@@ -110,10 +119,10 @@ def write(
         ) from None
 
 
-def _sort(thing: Any) -> tuple[str, Any, Any]:
-    """(kind, model, thing) of what `save` was given."""
-    pair = type(thing) is tuple and len(thing) == 2 and isinstance(thing[0], MODELS)
-    model, inner = thing if pair else (None, thing)
+def _sort(value: Any) -> tuple[str, Any, Any]:
+    """(kind, model, value) of the argument of `save`."""
+    pair = type(value) is tuple and len(value) == 2 and isinstance(value[0], MODELS)
+    model, inner = value if pair else (None, value)
     if isinstance(inner, Fit):
         return "fit", model, inner
     if isinstance(inner, PARAMS):
@@ -122,10 +131,10 @@ def _sort(thing: Any) -> tuple[str, Any, Any]:
         return "sweep", None, inner
     if isinstance(inner, MODELS) and not pair:
         return "model", inner, None
-    what = f"a pair of {' and '.join(type(one).__name__ for one in thing)}" if pair else ""
+    what = f"a pair of {' and '.join(type(part).__name__ for part in value)}" if pair else ""
     raise ValueError(
         "save takes a sweep, a pair (model, fit) or (model, params), or one of these alone; got "
-        f"{what or 'a ' + type(thing).__name__}."
+        f"{what or 'a ' + type(value).__name__}."
     )
 
 
@@ -136,8 +145,8 @@ def _versions() -> dict[str, str]:
     }  # fmt: skip
 
 
-def read(path: Any, families: Iterable[type] = ()) -> File:
-    """A file with what it says of itself; raises as `load` does."""
+def read(path: str | PathLike[str], families: Iterable[type] = ()) -> File:
+    """The value of a file with its metadata; raises as `load` does."""
     table = known_classes(families)
     if not Path(path).exists():
         raise FileNotFoundError(f"{path}: no such file.")
@@ -149,7 +158,7 @@ def read(path: Any, families: Iterable[type] = ()) -> File:
         raise ValueError(f"{path} cannot be loaded: {error}.") from error
 
 
-def _read(path: Any, table: Mapping[str, type]) -> File:
+def _read(path: str | PathLike[str], table: Mapping[str, type]) -> File:
     header, arrays = npz.read(path)
     if not isinstance(header, dict) or type(header.get("format")) is not int:
         raise ValueError("it is not a file that jaxem.save wrote")
@@ -161,17 +170,15 @@ def _read(path: Any, table: Mapping[str, type]) -> File:
     wanted = {"format", "kind", "model", "thing", "facts", "beside", "versions"}
     if header["format"] < 1 or set(header) != wanted:
         raise ValueError("it is not a file that jaxem.save wrote")
-    kind, beside, versions = header["kind"], header["beside"], header["versions"]
+    kind, extra, versions = header["kind"], header["beside"], header["versions"]
     if kind not in ("model", "params", "fit", "sweep"):
         raise ValueError(f"it holds a {kind!r:.80}, which this jaxem does not know")
-    sound = isinstance(beside, list) and isinstance(versions, dict)
-    if not sound or not all(isinstance(one, str) for one in [*beside, *versions.values()]):
+    typed = isinstance(extra, list) and isinstance(versions, dict)
+    if not typed or not all(isinstance(text, str) for text in [*extra, *versions.values()]):
         raise ValueError("its header is not one that jaxem.save wrote")
     used = names_in([header["model"], header["thing"]])
-    if sorted([*used, *beside]) != sorted(arrays):
+    if sorted([*used, *extra]) != sorted(arrays):
         raise ValueError("its arrays are not those that its header names")
-    model, thing = (decode(header[name], arrays, table) for name in ("model", "thing"))
-    d = check_thing(kind, model, thing)
-    check_facts(header["facts"], d)
-    file = File(kind, model, thing, header["facts"], versions)
-    return File("model", model, model, file.facts, versions) if kind == "model" else file
+    model, value = (decode(header[name], arrays, table) for name in ("model", "thing"))
+    check_metadata(header["facts"], check_consistent(kind, model, value))
+    return File(kind, model, model if kind == "model" else value, header["facts"], versions)

@@ -1,4 +1,4 @@
-"""What files from before said otherwise, in the words of today."""
+"""Files of earlier versions: their fields under the names of this version."""
 
 import math
 from collections.abc import Mapping
@@ -9,9 +9,10 @@ from jaxem.results.sweep import Row, Sweep
 
 
 def renewed(cls: type, fields: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The fields of a value as they would be written now.
+    """The fields of a value as this version would write them.
 
-    `Criteria.icl` used to be what is `icl_entropy` now; sweeps judged by it still are.
+    `Criteria.icl` of earlier versions is `icl_entropy` today; a sweep judged by the one is judged
+    by the other.
     """
     if cls is Criteria and "icl" in fields and "icl_entropy" not in fields:
         return {**fields, "icl": math.nan, "icl_entropy": fields["icl"]}
@@ -20,8 +21,8 @@ def renewed(cls: type, fields: Mapping[str, Any]) -> Mapping[str, Any]:
     return fields
 
 
-def _by_entropy(rows: Any) -> bool:
-    """Whether these rows know ICL in its form by entropy alone."""
+def _by_entropy(rows: object) -> bool:
+    """Whether these rows have ICL by entropy only."""
     rows = rows if isinstance(rows, tuple) else ()
     known = [row.criteria for row in rows if isinstance(row, Row)]
     known = [c for c in known if isinstance(c, Criteria)]

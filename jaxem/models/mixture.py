@@ -341,12 +341,7 @@ class Mixture:
 
     def unpadded(self, params: MixtureParams, like: "Mixture") -> MixtureParams:
         """Parameters f[lanes, ...] with the components of the model `like` alone."""
-        k = like.n_components
-        kept = {
-            name: value if name in self.family.shared else value[:, :k]
-            for name, value in vars(params.components).items()
-        }
-        return MixtureParams(params.weights[:, :k], type(params.components)(**kept))
+        return params.take(np.arange(like.n_components), self.family.shared)
 
     def size(self) -> int:
         """The number of components."""

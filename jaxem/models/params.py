@@ -1,11 +1,14 @@
 """What a mixture's methods hand to one another: parameters, and the data made ready."""
 
+from collections.abc import Collection
 from typing import Any
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 
 from jaxem.core.model_protocol import Compute
-from jaxem.core.pytree import pytree, static
+from jaxem.core.pytree import pytree, replace, static
 from jaxem.kernels import Blocks
 
 
@@ -26,6 +29,23 @@ class MixtureParams:
         if name.startswith("__") or name in ("weights", "components"):
             raise AttributeError(name)
         return getattr(self.components, name)
+
+    def take(self, order: Any, shared: Collection[str] = ()) -> "MixtureParams":
+        """The components numbered by `order`, in that order: i[m] for all lanes, or i[..., m] with
+        an order for each lane. Parameters named in `shared` (a family's `shared`) belong to all
+        components and stay as they are."""
+        order, axis = np.asarray(order), np.ndim(self.weights) - 1
+
+        def taken(leaf: Any) -> Any:
+            if order.ndim == 1:
+                return leaf[(slice(None),) * axis + (order,)]
+            library: Any = jnp if isinstance(leaf, jax.Array) else np
+            index = order.reshape(order.shape + (1,) * (np.ndim(leaf) - order.ndim))
+            return library.take_along_axis(leaf, index, axis=axis)
+
+        parts = {n: v for n, v in vars(self.components).items() if n not in shared}
+        components = replace(self.components, **{n: taken(v) for n, v in parts.items()})
+        return MixtureParams(taken(self.weights), components)
 
     def __dir__(self) -> list[str]:
         return [*super().__dir__(), *vars(self.components)]

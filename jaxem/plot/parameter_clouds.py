@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from jaxem.plot.style import colour, label, marker
+from jaxem.tools.alignment import assignment
 
 
 def clouds(
@@ -32,7 +33,7 @@ def clouds(
     """
     field = _field(params, field)
     values, target = _entries(params, field), _entries(reference, field)
-    order = align(values, target)
+    order = matched(values, target)
     values = np.take_along_axis(values, order[:, :, None], axis=1)
     weights = np.take_along_axis(np.asarray(params.weights), order, axis=1)
     if values.shape[2] == 1:
@@ -55,22 +56,14 @@ def clouds(
     label(axis, labels[0], labels[1], f"{field} of {len(values)} fits, components matched")
 
 
-def align(values: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """For each fit of f[r, k, e] the order i[r, k] of its components that lies nearest to those of
-    f[k, e]: the assignment of least squared distance, entries scaled by their spread.
-
-    Kuhn's Hungarian method (1955, Naval Res. Logist. 2, 83), by SciPy.
-    """
-    from scipy.optimize import linear_sum_assignment
-
+def matched(values: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """The order i[r, k] of the components of each fit f[r, k, e] that matches those of f[k, e]: the
+    assignment of least squared distance, entries scaled by their spread."""
     spread = np.concatenate([values.reshape(-1, values.shape[2]), target]).std(axis=0)
     spread = np.where(spread > 0, spread, 1)
-    order = np.empty(values.shape[:2], int)
-    near = target / spread
-    for one, place in zip(values / spread, order, strict=True):
-        gaps = np.sum((near[:, None, :] - one[None, :, :]) ** 2, axis=2)
-        place[:] = linear_sum_assignment(gaps)[1]
-    return order
+    target, values = target / spread, values / spread
+    gaps = [np.sum((target[:, None] - fit[None]) ** 2, axis=2) for fit in values]
+    return np.array([assignment(gap) for gap in gaps], int).reshape(values.shape[:2])
 
 
 def _entries(params: Any, field: str) -> np.ndarray:

@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxem.core.pytree import pytree, replace, static
+from jaxem.core.pytree import note, pytree, replace, static
 from jaxem.core.status import MESSAGES, SOUND, Status
 from jaxem.results import text
 from jaxem.results.known_model import KnownModel, ask, draw, model_of
@@ -34,15 +34,30 @@ class Fit:
     status: Any  #: i[...], see `jaxem.Status`
     n_iter: Any  #: i[...], E-steps after the first
     trace: Any = None  #: f[..., max_iter + 1], objective after each iteration, NaN after the end
-    follows: Any = None  #: i[...], the start of its data set whose path a PRUNED one joined, or -1
-    #: i[...], the place from whose fit this one was made by splitting and merging components, in
-    #: that of a start that left the race; or -1. A later child may have taken that place since.
+    follows: Any = None  #: i[...], for a PRUNED start: the start whose path it had joined, or -1
+    #: i[...], for a fit made by split and merge: the index of its parent at that time, else -1.
+    #: Such a child takes the index of a pruned start; a later child may have replaced the parent.
     parent: Any = None
-    report: Report | None = static(default=None)
+    report: Report | None = note(default=None)
     known: KnownModel | None = static(default=None)  # see `model`
 
     def __getitem__(self, index: Any) -> "Fit":
         return jax.tree.map(lambda leaf: leaf[index], self)
+
+    def put(self, lanes: Any, other: "Fit") -> "Fit":
+        """These fits with the m fits of `other` in the lanes i[m] or b[lanes] of the leading axis:
+        host arrays in the dtypes of these fits. `follows`, `parent` and report stay, and the
+        trace where `other` has none."""
+
+        def merged(old: Any, new: Any) -> np.ndarray:
+            out = np.array(old)
+            out[lanes] = np.asarray(new)
+            return out
+
+        names = ["params", "log_likelihood", "objective", "status", "n_iter"]
+        names += ["trace"] if self.trace is not None and other.trace is not None else []
+        parts = {n: jax.tree.map(merged, getattr(self, n), getattr(other, n)) for n in names}
+        return replace(self, **parts)
 
     @property
     def model(self) -> Any:
@@ -79,19 +94,6 @@ class Fit:
         module = import_module("jaxem.inference")
         model = model_of(self, "standard_errors")
         return module.standard_errors(model, self.params, x, sample_weight, labels)
-
-    def put(self, lanes: np.ndarray, other: "Fit") -> "Fit":
-        """A copy whose given lanes are those of `other`, but for what they say of other lanes."""
-        own = dict(report=self.report, follows=self.follows, parent=self.parent)
-        apart = dict.fromkeys(own)
-
-        def write(old: Any, new: Any) -> np.ndarray:
-            out = np.array(old)
-            out[lanes] = new
-            return out
-
-        merged = jax.tree.map(write, replace(self, **apart), replace(other, **apart))
-        return replace(merged, **own)
 
     @property
     def converged(self) -> Any:
@@ -132,23 +134,24 @@ class Fit:
         chosen = np.where(settled.any(axis=-1, keepdims=True), settled, True)
         return np.where(chosen, value, -np.inf).argmax(axis=-1)
 
-    def summary(self) -> str:
-        """How many fits ended how, with the remedy for each kind of failure."""
+    def status_counts(self) -> dict[str, int]:
+        """The number of fits of each status, by its name, in the order of `jaxem.Status`."""
         codes, counts = np.unique(np.asarray(self.status), return_counts=True)
-        parts = [
-            f"{n} {Status(c).name} ({MESSAGES[Status(c)]})"
-            for c, n in zip(codes, counts, strict=True)
-        ]
+        return {Status(c).name: int(n) for c, n in zip(codes, counts, strict=True)}
+
+    def summary(self) -> str:
+        """The number of fits of each status, with the remedy for each kind of failure."""
+        found = self.status_counts().items()
+        parts = [f"{count} {name} ({MESSAGES[Status[name]]})" for name, count in found]
         return "; ".join(parts) + "."
 
     def optima(self, gap: float | None = None) -> Optima:
         """The distinct optima that the starts of one data set reached (see `Optima`).
 
-        Objectives within `gap` nats count as one optimum; None: 1e-3, or where larger ten times
-        the gain (tol × total weight) at which a run stops, or what rounding leaves uncertain of a
-        sum of that size in the dtype of the fit. A start that the race left behind
-        because it had joined another's path counts where that one ended. Optima of children (see
-        `parent`) are listed, but starts alone are counted.
+        Objectives within `gap` nats count as one optimum. None: the largest of 1e-3, ten times the
+        gain (tol × total weight) at which a run stops, and the rounding error of the objective. A
+        start that the race stopped because it had joined the path of another counts at the optimum
+        of that one. Optima of children (see `parent`) are listed, but only starts are counted.
         """
         if np.ndim(self.status) != 1:
             raise ValueError(f"optima() needs one axis of starts; got {np.shape(self.status)}.")

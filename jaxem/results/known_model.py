@@ -14,10 +14,16 @@ from jaxem.core.program_memory import make_room
 
 @dataclass(frozen=True, eq=False)
 class KnownModel:
-    """A model as a static part of a fit: equal to itself alone, so that a program compiled for fits
-    of one model is never run for fits of another."""
+    """A model as a static part of a fit. Two are equal where they hold the same object, so that a
+    program compiled for fits of one model is never run for fits of another."""
 
     model: Any
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, KnownModel) and other.model is self.model
+
+    def __hash__(self) -> int:
+        return id(self.model)
 
 
 def model_of(fit: Any, what: str) -> Any:

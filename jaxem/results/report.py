@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from jaxem.core.repr import constructor
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class Report:
-    """How the work went; no part of the fits' value.
+    """How the work of a call went. Fits are compared without it (`jaxem.core.pytree.note`).
 
     >>> x = datasets.load("old_faithful")
     >>> model = jaxem.Mixture(jaxem.Gaussian("full"), n_components=2)
@@ -16,15 +16,15 @@ class Report:
     True
     """
 
-    executed: int = 0  #: lane-iterations the machine ran, those of lanes that had ended included
-    needed: int = 0  #: lane-iterations the fits asked for
-    programs: int = 0  #: programs this call asked the compiler for
+    executed: int = 0  #: lane-iterations that ran, including those of lanes that had ended
+    needed: int = 0  #: lane-iterations of the fits, up to the end of each
+    programs: int = 0  #: programs that this call compiled
     compile_seconds: float = 0.0
     run_seconds: float = 0.0
     kernel: str = ""
-    stopping_gain: float = 0.0  #: tol × total weight, in nats: below, optima are not told apart
-    resumed: bool = False
-    interrupted: bool = False  #: Ctrl-C ended the call before all fits had ended
+    stopping_gain: float = 0.0  #: tol × total weight, in nats; closer optima are not told apart
+    resumed: bool = False  #: whether the call went on from a checkpoint
+    interrupted: bool = False  #: whether Ctrl-C ended the call before all fits had ended
 
     def __repr__(self) -> str:
         return constructor(self)
@@ -33,10 +33,3 @@ class Report:
     def waste(self) -> float:
         """Executed over needed lane-iterations: 1 is perfect packing."""
         return self.executed / max(self.needed, 1)
-
-    # Equal and alike in a cache of compiled programs, which depend on no report.
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Report)
-
-    def __hash__(self) -> int:
-        return 0

@@ -1,7 +1,7 @@
-"""`Sweep`: what fitting many models found, a row for each."""
+"""`Sweep`: the fits of many models and their scores, a row for each model."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from importlib import import_module
 from typing import Any
 
@@ -15,7 +15,7 @@ from jaxem.results.report import Report
 
 @dataclass(frozen=True)
 class Row:
-    """One model of a sweep: what was fitted, how it scored, how its starts ended."""
+    """One model of a sweep: its fits from all starts, and the score of the best."""
 
     n_components: int
     covariance_type: str
@@ -54,9 +54,14 @@ class Sweep:
         raise KeyError(f"no model {key} in this sweep; choose from {known}")
 
     @property
+    def sound(self) -> bool:
+        """Whether any model has a sound fit, and so the sweep a best one."""
+        return any(row.criteria is not None for row in self.rows)
+
+    @property
     def best(self) -> Row:
-        """The row of the lowest criterion (highest held-out likelihood); ValueError if no fit of
-        any model is sound."""
+        """The row of the lowest criterion, or of the highest held-out likelihood. ValueError where
+        no model has a sound fit."""
         scored = [row for row in self.rows if row.criteria is not None]
         if not scored:
             ends = "" if not self.rows else f" Of the last: {self.rows[-1].fits.summary()}"
@@ -70,8 +75,9 @@ class Sweep:
         return np.inf if value is None or np.isnan(value) else value
 
     def table(self) -> list[dict[str, Any]]:
-        """One dict a model: sizes, criteria, starts at the best optimum, statuses."""
-        return [_table_row(row) for row in self.rows]
+        """One dict for each model: sizes, criteria, starts at the best optimum, statuses. All other
+        tables of a sweep are made from it; `pandas.DataFrame(sweep.table())` is one more."""
+        return [_line(row) for row in self.rows]
 
     @property
     def plot(self):
@@ -98,17 +104,13 @@ def total(reports: Sequence[Report | None]) -> Report:
     )
 
 
-def _table_row(row: Row) -> dict[str, Any]:
-    c, optima = row.criteria, row.fits.optima()
+def _line(row: Row) -> dict[str, Any]:
+    optima = row.fits.optima()
+    names = [field.name for field in fields(Criteria)]
     return {
         "n_components": row.n_components,
         "covariance_type": row.covariance_type,
-        "log_likelihood": None if c is None else c.log_likelihood,
-        "n_parameters": None if c is None else c.n_parameters,
-        "bic": None if c is None else c.bic,
-        "aic": None if c is None else c.aic,
-        "icl": None if c is None else c.icl,
-        "icl_entropy": None if c is None else c.icl_entropy,
+        **{name: getattr(row.criteria, name, None) for name in names},
         "held_out": row.held_out,
         "best_count": optima.best_count,
         "distinct_optima": len(optima.values),

@@ -1,20 +1,36 @@
-"""Fits and sweeps in words and as tables: how many starts ended how, at which optima, and which
-model is best."""
+"""Fits and sweeps in words and as tables: how the starts ended, at which optima, which model is
+best."""
 
-from collections.abc import Collection, Iterable
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from jaxem.core.repr import concrete, counts, shape_text, short, table, total
+from jaxem.core.repr import Table, concrete, counts_text, shape_text, short, total
 from jaxem.core.status import MESSAGES, SOUND, Status
 
-#: Rows of a table; what is left out is counted.
-MOST = 10
+if TYPE_CHECKING:
+    from jaxem.results.fit import Fit
+    from jaxem.results.sweep import Sweep
+
+#: Most rows of a table; a last line counts the rows left out.
+MAX_ROWS = 10
+
+#: Columns of the table of a sweep: keys of `Sweep.table()` and their titles.
+TITLES = {
+    "n_components": "K",
+    "covariance_type": "type",
+    "log_likelihood": "log-likelihood",
+    "n_parameters": "parameters",
+    "bic": "BIC",
+    "aic": "AIC",
+    "icl": "ICL",
+    "icl_entropy": "ICL (entropy)",
+    "held_out": "held-out",
+}
 
 
-def fit_line(fit: Any) -> str:
-    """One line: how many fits, the best log-likelihood of one axis of fits, how they ended."""
+def fit_line(fit: "Fit") -> str:
+    """One line: the number of fits, their best log-likelihood, the number of each status."""
     if not concrete(fit.status, fit.log_likelihood, fit.n_iter):
         return f"Fit(traced or not at hand, log_likelihood={shape_text(fit.log_likelihood)})"
     status = np.asarray(fit.status)
@@ -32,119 +48,101 @@ def fit_line(fit: Any) -> str:
         best = np.asarray(fit.log_likelihood)[sound].max()
         parts.append(f"best log-likelihood {total(best)}")
     if status.size:
-        parts.append(counts(Status(code).name for code in status.ravel().tolist()))
+        parts.append(counts_text(fit.status_counts()))
     return f"Fit({', '.join(parts)})"
 
 
-def fit_html(fit: Any) -> str:
-    """Of one fit its components; of starts their distinct optima and endings; of data sets a row
-    each. A fit that is traced shows its line only."""
+def fit_html(fit: "Fit") -> str:
+    """One fit: its components. An axis of starts: distinct optima and statuses. Data sets: a row
+    for each. A traced fit: its line."""
     if not concrete(fit.status, fit.log_likelihood, fit.n_iter) or not np.size(fit.status):
-        return table(fit_line(fit), (), ())
+        return Table((), ()).html(fit_line(fit))
     dimensions = np.ndim(fit.status)
     if dimensions == 0:
         return _components(fit)
     return _endings(fit) if dimensions == 1 else _data_sets(fit)
 
 
-def _components(fit: Any) -> str:
+def _components(fit: "Fit") -> str:
     """Weights and parameters, a row for each component."""
     weights = np.asarray(fit.params.weights)
-    own = {name: np.asarray(value) for name, value in vars(fit.params.components).items()}
-    each = {name: value for name, value in own.items() if value.shape[:1] == weights.shape}
+    fields = {name: np.asarray(value) for name, value in vars(fit.params.components).items()}
+    each = {name: value for name, value in fields.items() if value.shape[:1] == weights.shape}
     rows = [
         (k + 1, f"{weight:.4f}", *(short(value[k]) for value in each.values()))
         for k, weight in enumerate(weights)
     ]
-    return table(fit_line(fit), ("component", "weight", *each), rows)
+    return Table(("component", "weight", *each), rows).html(fit_line(fit))
 
 
-def _endings(fit: Any) -> str:
-    """Where the fits ended, best first, and how."""
+def _endings(fit: "Fit") -> str:
+    """Distinct optima, best first, and the number of fits of each status."""
     optima = fit.optima()
     all_fits = max(optima.starts, 1)
     rows = [
         (f"{value:.4f}", count, f"{count / all_fits:.1%}")
-        for value, count in zip(optima.values[:MOST], optima.counts[:MOST], strict=True)
+        for value, count in zip(optima.values[:MAX_ROWS], optima.counts[:MAX_ROWS], strict=True)
     ]
-    more = len(optima.values) - MOST
+    more = len(optima.values) - MAX_ROWS
     if more > 0:
-        rows.append((f"{more} more", int(optima.counts[MOST:].sum()), ""))
-    where = table(fit_line(fit), ("objective", "fits", "share"), rows, bold=0)
-    codes, numbers = np.unique(np.asarray(fit.status), return_counts=True)
-    how = [
-        (number, Status(code).name, MESSAGES[Status(code)])
-        for code, number in zip(codes, numbers, strict=True)
-    ]
-    return where + table("How they ended", ("fits", "status", "meaning"), how)
+        rows.append((f"{more} more", int(optima.counts[MAX_ROWS:].sum()), ""))
+    optima_table = Table(("objective", "fits", "share"), rows, best=0)
+    endings = [(n, name, MESSAGES[Status[name]]) for name, n in fit.status_counts().items()]
+    endings_table = Table(("fits", "status", "meaning"), endings)
+    return optima_table.html(fit_line(fit)) + endings_table.html("How they ended")
 
 
-def _data_sets(fit: Any) -> str:
+def _data_sets(fit: "Fit") -> str:
     """The best start of each data set."""
     sound = np.isin(np.asarray(fit.status), SOUND)
     likelihood = np.where(sound, np.asarray(fit.log_likelihood), -np.inf)
     rows = []
-    for index in list(np.ndindex(sound.shape[:-1]))[:MOST]:
+    for index in list(np.ndindex(sound.shape[:-1]))[:MAX_ROWS]:
         best = likelihood[index].max(initial=-np.inf)
-        ended = counts(Status(int(code)).name for code in np.asarray(fit.status)[index])
         number = f"{best:.4f}" if np.isfinite(best) else "no sound fit"
+        ended = counts_text(fit[index].status_counts())
         rows.append((", ".join(map(str, index)), number, ended))
     more = int(np.prod(sound.shape[:-1])) - len(rows)
     if more > 0:
         rows.append((f"{more} more", "", ""))
-    return table(fit_line(fit), ("data set", "best log-likelihood", "starts ended"), rows)
+    return Table(("data set", "best log-likelihood", "starts ended"), rows).html(fit_line(fit))
 
 
-def sweep_text(sweep: Any) -> str:
+def sweep_text(sweep: "Sweep") -> str:
     """A line for each model, the best one marked."""
-    names = _shown(sweep)
-    head = f"{'K':>3} {'type':<10} {'log-likelihood':>15}"
-    best, lines = best_row(sweep), [head + "".join(f" {title:>12}" for title in names.values())]
-    for row in sweep.rows:
-        numbers = _numbers(row.criteria, ("log_likelihood", *names))
-        line = f"{row.n_components:>3} {row.covariance_type:<10} {numbers[0]:>15.3f}"
-        line += "".join(f" {value:>12.3f}" for value in numbers[1:])
-        lines.append(line + (f"  best by {sweep.criterion}" if row is best else ""))
-    return "\n".join(lines)
+    few = sweep_table(sweep).without("parameters", "at best", "ended")
+    return few.plain(f"best by {sweep.criterion}")
 
 
-def sweep_html(sweep: Any) -> str:
+def sweep_html(sweep: "Sweep") -> str:
     """A row for each model, the best one bold."""
-    names = _shown(sweep)
-    head = ["K", "type", "log-likelihood", "parameters", *names.values()]
-    scored = any(row.held_out is not None for row in sweep.rows)
-    head += ["held-out", "at best", "ended"] if scored else ["at best", "ended"]
-    best, rows = best_row(sweep), []
-    for row in sweep.rows:
-        cells = [row.n_components, row.covariance_type, *_cells(row.criteria, names)]
-        if scored:
-            cells.append("" if row.held_out is None else f"{row.held_out:.5f}")
-        status = np.asarray(row.fits.status).ravel()
-        cells.append(f"{row.best_count} of {status.size}")
-        rows.append([*cells, counts(Status(code).name for code in status.tolist())])
-    where = next((i for i, row in enumerate(sweep.rows) if row is best), None)
-    return table(f"{len(rows)} models, best by {sweep.criterion} in bold", head, rows, where)
+    return sweep_table(sweep).html(f"{len(sweep.rows)} models, best by {sweep.criterion} in bold")
 
 
-def best_row(sweep: Any) -> Any:
-    """The best row, None where no model has a sound fit."""
-    return sweep.best if any(row.criteria is not None for row in sweep.rows) else None
+def sweep_table(sweep: "Sweep") -> Table:
+    """The rows of `Sweep.table()` as text. Some columns are there only where needed: ICL by entropy
+    where it is the criterion, the held-out likelihood where it was computed, covariance types
+    where there are any."""
+    lines = sweep.table()
+    optional = ("held_out", "covariance_type")
+    empty = {key for key in optional if all(line[key] in (None, "") for line in lines)}
+    hidden = {"icl_entropy", *empty}
+    keys = [key for key in TITLES if key not in hidden or key == sweep.criterion]
+    rows = []
+    for line, row in zip(lines, sweep.rows, strict=True):
+        cells = [_cell(key, line[key]) for key in keys]
+        if row.criteria is None:
+            cells[keys.index("log_likelihood")] = "no sound fit"
+        ended = counts_text(row.fits.status_counts())
+        rows.append([*cells, f"{line['best_count']} of {line['n_starts']}", ended])
+    best = sweep.best if sweep.sound else None
+    number = next((i for i, row in enumerate(sweep.rows) if row is best), None)
+    return Table([*(TITLES[key] for key in keys), "at best", "ended"], rows, number)
 
 
-def _shown(sweep: Any) -> dict[str, str]:
-    """The criteria that have a column, and its title: ICL by entropy only where it decides."""
-    names = {"bic": "BIC", "aic": "AIC", "icl": "ICL"}
-    return names | ({"icl_entropy": "ICL entropy"} if sweep.criterion == "icl_entropy" else {})
-
-
-def _numbers(c: Any, names: Iterable[str]) -> list[float]:
-    """Criteria by name, NaN for what is not known."""
-    values = [getattr(c, name, None) for name in names]
-    return [np.nan if value is None else value for value in values]
-
-
-def _cells(c: Any, names: Collection[str]) -> list[str]:
-    if c is None:
-        return ["no sound fit", "", *[""] * len(names)]
-    own = [f"{value:.3f}" for value in _numbers(c, names)]
-    return [f"{c.log_likelihood:.3f}", str(c.n_parameters), *own]
+def _cell(key: str, value: object) -> str:
+    """A number with three digits behind the point, a mean per row with five; "-" for none."""
+    if value is None or value != value:
+        return "-"
+    digits = 5 if key == "held_out" else 3
+    return f"{value:.{digits}f}" if isinstance(value, float) else str(value)

@@ -9,7 +9,6 @@ stood; so do the lanes that may be the best of their data set, whose last gains 
 from collections.abc import Callable
 from typing import Any
 
-import jax
 import numpy as np
 
 from jaxem.core.pytree import replace
@@ -79,21 +78,12 @@ def merge(fits: Fit, refined: Fit, lanes: np.ndarray) -> Fit:
     """`fits` with the refined lanes in their place, in the dtype of `fits`; a lane that float64
     could not go on with keeps what it had."""
     good = np.isin(refined.status, SOUND)
-    keep = lanes[good]
-
-    def put(old: Any, new: Any) -> np.ndarray:
-        out = np.array(old)
-        out[keep] = np.asarray(new)[good]
-        return out
-
-    names = ("params", "log_likelihood", "objective", "status")
-    new = {n: jax.tree.map(put, getattr(fits, n), getattr(refined, n)) for n in names}
-    n_iter = np.array(fits.n_iter)
-    more = np.asarray(refined.n_iter)[good]
-    if fits.trace is not None:
-        new["trace"] = _joined(fits.trace, keep, n_iter[keep], refined.trace[good], more)
-    n_iter[keep] += more
-    return replace(fits, n_iter=n_iter, **new)
+    keep, further = lanes[good], refined[good]
+    begun = np.asarray(fits.n_iter)[keep]
+    merged = fits.put(keep, replace(further, n_iter=begun + further.n_iter))
+    if fits.trace is None:
+        return merged
+    return replace(merged, trace=_joined(fits.trace, keep, begun, further.trace, further.n_iter))
 
 
 def _joined(trace, lanes, begun, further, more) -> np.ndarray:

@@ -96,7 +96,7 @@ def exhaustive(problem: Problem, starts: Any, bound: float = -np.inf) -> Found:
     if len(bounds) > 1 and problem.max_iter > 0:
         alone = jax.tree.map(lambda leaf: leaf[winner : winner + 1], starts)
         again, converged[winner : winner + 1], (bounds[winner],) = _iterate(problem, alone, bound)
-        fits = _put(fits, winner, again)
+        fits = fits.put([winner], again)
     return Found(fits, winner, converged, bounds)
 
 
@@ -128,17 +128,4 @@ def race(given: Problem, starts: Any, progress: bool) -> Found:
     found = exhaustive(problem, jax.tree.map(lambda leaf: leaf[winner : winner + 1], starts))
     last = np.diff(found.lower_bounds[0][-2:])
     converged = np.array([last.size > 0 and abs(last[0]) < given.tol])
-    return Found(_put(fits, winner, found.fits), winner, converged, found.lower_bounds)
-
-
-def _put(fits: Fit, lane: int, one: Fit) -> Fit:
-    """`fits` with the numbers of `one` (a single lane) in this lane."""
-
-    def put(old: Any, new: Any) -> np.ndarray:
-        out = np.array(old)
-        out[lane] = np.asarray(new)[0]
-        return out
-
-    names = ("params", "log_likelihood", "objective", "status", "n_iter")
-    new = {name: jax.tree.map(put, getattr(fits, name), getattr(one, name)) for name in names}
-    return replace(fits, **new)
+    return Found(fits.put([winner], found.fits), winner, converged, found.lower_bounds)

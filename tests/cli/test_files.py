@@ -104,8 +104,8 @@ def test_python_reads_what_fit_wrote(here):
     value = float(np.sum(np.asarray(model.log_prob(fit.params, x))))
     np.testing.assert_allclose(fit.log_likelihood, value, rtol=1e-9)
     saved = jaxem.io.read("fit.npz")
-    assert saved.facts["columns"] == ["height", "mass"] and saved.facts["n_rows"] == 90
-    assert [row["n_components"] for row in saved.facts["table"]] == [1, 2]
+    assert saved.metadata["columns"] == ["height", "mass"] and saved.metadata["n_rows"] == 90
+    assert [row["n_components"] for row in saved.metadata["table"]] == [1, 2]
 
 
 def test_show_says_what_fit_said(here, folder):
@@ -199,7 +199,7 @@ def test_sweep_from_end_to_end(here):
     options = ("people.csv", "--columns", "height,mass", "-k", "1:2", "--starts", 4)
     said = done("sweep", *options, "--covariance", "VVV", "--criterion", "icl", "--out", "s.npz",
                 "--plot", "s.png")  # fmt: skip
-    assert "Best ICL: K = 2, full covariance, CONVERGED" in said and "4 converged" in said
+    assert "Best ICL: K = 2, full covariance, CONVERGED" in said and "4 CONVERGED" in said
     assert (here / "s.png").read_bytes().startswith(b"\x89PNG")
     sweep = jaxem.load("s.npz")
     assert sweep.criterion == "icl" and len(sweep.rows) == 2

@@ -49,7 +49,7 @@ def test_fits_of_any_axes_come_back(tmp_path, lanes, dtype):
     assert_same(fit, got)
     assert dataclasses.asdict(got.report) == dataclasses.asdict(report)
     assert_same(case.model, model)
-    assert io.read(path).facts == {"columns": ["a", "b"]}
+    assert io.read(path).metadata == {"columns": ["a", "b"]}
 
 
 def test_one_of_many_fits_has_scalars_that_stay_scalars(tmp_path):

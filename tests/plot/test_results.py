@@ -13,7 +13,7 @@ from matplotlib import pyplot
 
 from jaxem.plot.criterion_table import start_values
 from jaxem.plot.model import covariance_type
-from jaxem.plot.parameter_clouds import align
+from jaxem.plot.parameter_clouds import matched
 
 pyplot.switch_backend("Agg")
 
@@ -162,7 +162,7 @@ def _with_axis(params):
 def test_alignment_is_the_assignment_of_least_distance():
     # The nearest component alone would take component 1 twice.
     target = np.array([[0.0], [1.0], [10.0]])
-    assert align(np.array([[[9.0], [0.9], [-5.0]]]), target).tolist() == [[2, 1, 0]]
+    assert matched(np.array([[[9.0], [0.9], [-5.0]]]), target).tolist() == [[2, 1, 0]]
 
 
 def test_parameters_of_one_column_are_drawn_against_the_weights():

@@ -10,7 +10,7 @@ import scipy.stats
 
 import jaxem
 from jaxem import tools
-from jaxem.tools.alignment import _assign
+from jaxem.tools.alignment import _judged
 
 K, D = 2, 3
 WEIGHTS = np.array([0.3, 0.7])
@@ -346,7 +346,7 @@ def test_effective_components():
 def test_the_assignment_and_its_gaps_by_brute_force():
     for seed in range(5):
         cost = np.random.default_rng(seed).uniform(size=(4, 4))
-        best, total, gap, ambiguity = _assign(cost)
+        best, total, gap, ambiguity = _judged(cost)
         totals = {o: cost[range(4), list(o)].sum() for o in itertools.permutations(range(4))}
         assert total == pytest.approx(min(totals.values()))
         for j in range(4):
