@@ -7,7 +7,7 @@ SciPy, and a grid of points with their volumes over which the density must sum t
 import functools
 import itertools
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import jax
@@ -28,6 +28,7 @@ class Case:
     grid: Callable[[], tuple[np.ndarray, np.ndarray]]  # -> points f[m, d], volumes f[m]
     far: float  # a value far out, still inside the support
     given: tuple[str, ...] = ()  # parameters that the family does not estimate
+    settings: dict[str, Any] = field(default_factory=dict)  # keywords of `em` and `fit`
 
     def data(self, n: int, seed: int = 7) -> np.ndarray:
         """n rows from the true parameters, float64."""
@@ -120,8 +121,9 @@ GAMMA = jaxem.NormalInverseGamma(jnp.asarray([1.0, 2.0]), 0.3, 5.0, 2.0)
 
 def case(family, components, log_density, grid, far, given=(), weights=WEIGHTS, **options):
     truth = jaxem.MixtureParams(jnp.asarray(weights), components)
+    settings = {name: options.pop(name) for name in ("assignment", "exponent") if name in options}
     model = jaxem.Mixture(family, n_components=3, **options)
-    return Case(model, truth, log_density, grid, far, given)
+    return Case(model, truth, log_density, grid, far, given, settings)
 
 
 def gaussian(kind, prior=None, **options):

@@ -34,9 +34,9 @@ def platform_of(name):
 
 def force_plan(monkeypatch, **sizes):
     """Every call from here on runs with these sizes, whatever the budget would have chosen."""
-    chosen = {"bucket": 16, "rows": 128, "at_once": 4, "smallest": 16, "stride": 8, "lines": 1}
+    chosen = {"bucket": 16, "rows": 128, "at_once": 4, "smallest": 16, "stride": 8, "threads": 1}
     chosen |= sizes
-    real = planning.plan
+    real = planning.plan_batch
     monkeypatch.setattr(
-        planning, "plan", lambda *args, **kw: dataclasses.replace(real(*args, **kw), **chosen)
+        planning, "plan_batch", lambda *args, **kw: dataclasses.replace(real(*args, **kw), **chosen)
     )

@@ -148,7 +148,7 @@ def _run_bucket(job: Job, tiles: np.ndarray, size: int, refill: bool) -> None:
     groups = placement.shard(batch.groups[slots[:, 0]])
 
     def step(run: Run) -> tuple[Run, np.ndarray]:
-        return lanes.advance(batch.grid, groups, job.control, until, run, mesh=placement.mesh)
+        return lanes.advance(batch.grid, groups, job.control, until, run, placement.mesh)
 
     run, tally = step(placement.shard(at_start))
     ids, source, bucket = slots[taken], np.flatnonzero(taken), Bucket(tiles, size)

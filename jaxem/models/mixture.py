@@ -11,7 +11,7 @@ from jaxem.core.constraints import Constraint, Simplex
 from jaxem.core.model_protocol import BLOCK_ROWS, DEFAULT_COMPUTE, Compute, Cost, Health
 from jaxem.core.protocols import Statistics
 from jaxem.core.pytree import pytree, replace, static
-from jaxem.core.settings import Deprecated
+from jaxem.core.settings import Deprecated, Settings, settings_of
 from jaxem.data.data import Data, as_data
 from jaxem.data.scaling import (
     Scaling,
@@ -198,18 +198,26 @@ class Mixture:
         return log_jacobian(self, scaling)
 
     def e_step(
-        self, params: MixtureParams, data: Any, base: Any = None
+        self,
+        params: MixtureParams,
+        data: Any,
+        base: Any = None,
+        assignment: str | None = None,
+        exponent: Any = None,
     ) -> tuple[Statistics, jax.Array]:
         """Statistics and log-likelihood f[]: sums over rows, linear in the weights.
 
         Features are those of x − base, so that data far from the origin keep their digits; the
         statistics carry the base point, and add where it is the same. None: the mean of the
         mixture, where that is more than eight standard deviations from the origin, else 0.
+        `assignment` and `exponent` as in `jaxem.em`.
         """
-        data = as_data(data)
+        asked = Settings(assignment=assignment, exponent=exponent)
+        self, asked, data = settings_of(self, asked, as_data(data))
         base = None if base is None else jnp.broadcast_to(base, data.x.shape[1:])
         base = base if base is None else base.astype(data.x.dtype)
-        return mixture_steps.e_step(self, params, data, base)
+        hard = asked.assignment == "hard"
+        return mixture_steps.e_step(self, params, data, base, asked.exponent, hard)
 
     def m_step(self, stats: Statistics, params: MixtureParams) -> MixtureParams:
         """The argmax of expected log-likelihood plus log prior; what is off stays off."""

@@ -42,7 +42,7 @@ def params_of(estimator: Any) -> jaxem.MixtureParams:
 
 
 def in_standard_units(model: Any, scaling: Any) -> Any:
-    """The model in standard units; `reg_covar` keeps its absolute meaning as far as rounding allows."""
+    """The model in standard units; `reg_covar` stays absolute as far as rounding allows."""
     inner = standardized_model(model, scaling)
     ridge = np.asarray(inner.family.reg_covar, float)
     ridge = np.where(ridge > 0, np.maximum(ridge, ROUNDING * ridge.size), 0.0)

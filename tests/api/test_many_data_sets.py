@@ -161,9 +161,9 @@ def test_three_hundred_groups():
 def test_other_families(name):
     case = CASES[name]
     sets = [case.data(n, seed) for seed, n in enumerate((128, 100))]
-    fits = jaxem.fit_many(case.model, sets, key=KEY, n_starts=2, init=case.truth)
+    fits = jaxem.fit_many(case.model, sets, key=KEY, n_starts=2, init=case.truth, **case.settings)
     for i, x in enumerate(sets):
-        one = jaxem.fit(case.model, x, key=KEY, n_starts=2, init=case.truth)
+        one = jaxem.fit(case.model, x, key=KEY, n_starts=2, init=case.truth, **case.settings)
         assert_same(fits[i], one, rtol=1e-6)
 
 

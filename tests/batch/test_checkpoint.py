@@ -47,7 +47,7 @@ def test_killed_at_any_look_it_goes_on_to_the_same_bits(every_look, tmp_path, ho
     options = {
         "all": dict(),
         "race": dict(race=True, n_starts=64),
-        "children": dict(generations=2, race=True, n_starts=24),
+        "children": dict(split_merge=2, race=True, n_starts=24),
         "anderson": dict(accelerate="anderson", n_starts=24),
     }[how]
     want = fit(**options)
@@ -180,7 +180,7 @@ def test_kill_9_at_random_moments(every_look, tmp_path):
         dict(init="random"),
         dict(accelerate="anderson"),
         dict(race=True),
-        dict(race=None, generations=1),
+        dict(race=None, split_merge=1),
         dict(sample_weight=np.linspace(1, 2, 400)),
     ],
     ids=lambda other: next(iter(other)),

@@ -9,11 +9,11 @@ from problems import clouds, force_plan, mixture
 
 import jaxem
 from jaxem import Status
-from jaxem.api.one_data_set import start
 from jaxem.batch import packing, scheduler
-from jaxem.batch.problem import many_data_sets, one_data_set, plan_for
+from jaxem.batch.problem import Problem, Resources, batch_of, pose
 from jaxem.core.pytree import replace
 from jaxem.data.scaling import Scaling, scaling_of, scalings_of, standardize
+from jaxem.data.validate import host_data
 from jaxem.engine.steps import Control
 
 KEY = jax.random.key(1)
@@ -39,21 +39,16 @@ def assert_same(a, b, rtol=1e-7):
         np.testing.assert_allclose(one, other, rtol=rtol, atol=rtol)
 
 
-def store_of(n_starts, x=X, control=None):
-    """A seeded store, one data set, before any step."""
-    control = Control(1e-6, 500) if control is None else control
-    scaling = scaling_of(mixture().family, x, None)
-    data = jaxem.Data(jnp.asarray(standardize(x, scaling)), jnp.ones(len(x)))
-    plan = plan_for(mixture(), data, n_starts, None)
-    store = one_data_set(mixture(), data, scaling, n_starts, control, plan)
-    assert store.at_once == plan.at_once
-    start(store, mixture(), x, KEY, "k-means++")
-    return store
+def started(n_starts, x=X):
+    """Runs of one data set at their starts, before any step."""
+    problem = pose(mixture(), host_data(x), x.dtype)
+    batch = batch_of(problem, n_starts, Control(1e-6, 500), Resources())
+    return scheduler.start_random(batch, KEY, "k-means++")
 
 
-def conclude(store):
-    """The fits of a store."""
-    return scheduler.conclude(store)[0]
+def conclude(runs):
+    """The fits of runs."""
+    return scheduler.conclude(runs)[0]
 
 
 @pytest.fixture(autouse=True)
@@ -75,7 +70,7 @@ def test_the_number_of_starts_changes_no_bit(monkeypatch, accelerate):
 
 def test_order_and_neighbours_change_no_bit(monkeypatch):
     force_plan(monkeypatch)
-    first, second, alone = store_of(40), store_of(40), store_of(40)
+    first, second, alone = started(40), started(40), started(40)
     scheduler.advance(first, np.arange(40), 500)
     scheduler.advance(second, np.random.default_rng(0).permutation(40), 500)
     scheduler.advance(alone, np.array([7]), 500)
@@ -122,11 +117,11 @@ def test_starts_and_keys_differ():
 
 def test_a_start_with_nan_beside_it_changes_no_bit(monkeypatch):
     force_plan(monkeypatch)
-    clean, dirty = store_of(16), store_of(16)
-    for leaf in jax.tree.leaves(dirty.runs.point.params):
+    clean, dirty = started(16), started(16)
+    for leaf in jax.tree.leaves(dirty.run.point.params):
         leaf[[3, 4]] = np.nan
-    for store in (clean, dirty):
-        scheduler.advance(store, np.arange(16), 500)
+    for runs in (clean, dirty):
+        scheduler.advance(runs, np.arange(16), 500)
     good = np.delete(np.arange(16), [3, 4])
     assert_same_bits(conclude(dirty)[good], conclude(clean)[good])
     assert set(conclude(dirty).status[[3, 4]]) <= {Status.NONFINITE, Status.SINGULAR}
@@ -137,13 +132,13 @@ def test_a_data_set_with_nan_beside_it_changes_no_bit():
         weight = np.ones(sets.shape[:2])
         scaling = scalings_of(mixture().family, np.nan_to_num(sets), weight)
         data = jaxem.Data(jnp.asarray(standardize(sets, scaling)), jnp.asarray(weight))
-        plan = plan_for(mixture(), data, 4, None, groups=len(sets))
-        numbers, control = np.arange(len(sets)), Control(1e-6, 500)
-        store = many_data_sets(mixture(), data, scaling, 4, control, plan, numbers)
-        assert store.at_once == plan.at_once > 1
-        scheduler.seed(store, KEY, "k-means++")
-        scheduler.advance(store, np.arange(len(store.groups)), 500)
-        return conclude(store)
+        names = np.arange(len(sets))
+        problem = Problem(mixture(), [], data, scaling, names, shared=False)
+        batch = batch_of(problem, 4, Control(1e-6, 500), Resources())
+        assert batch.plan.at_once > 1
+        runs = scheduler.start_random(batch, KEY, "k-means++")
+        scheduler.advance(runs, np.arange(len(batch.groups)), 500)
+        return conclude(runs)
 
     sets = np.stack([clouds(seed=seed) for seed in range(3)])
     want = run(sets)
@@ -214,9 +209,9 @@ def test_one_program_per_bucket_size(monkeypatch):
 
 
 def _watch(run_bucket, seen):
-    def watched(store, ids, size, *rest):
+    def watched(job, ids, size, refill):
         seen.append(size)
-        return run_bucket(store, ids, size, *rest)
+        return run_bucket(job, ids, size, refill)
 
     return watched
 

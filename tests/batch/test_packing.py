@@ -10,7 +10,7 @@ from problems import clouds, force_plan, mixture
 import jaxem
 from jaxem import Status
 from jaxem.batch import lanes, packing, planning
-from jaxem.batch.state import live
+from jaxem.batch.state import unfinished
 
 KEY = jax.random.key(3)
 SETS = [clouds(n, seed) for seed, n in enumerate((90, 120, 101, 77, 130, 95, 110))]
@@ -52,7 +52,7 @@ def test_a_bucket_holds_its_tiles_and_fills_up_with_their_like(count, width, dev
     groups = np.repeat(np.arange(count), width)
     tiles = packing.tiles_of(groups, np.arange(count * width)[:-1] if width > 1 else groups, width)
     size = -(-len(tiles) // devices) + spare
-    bucket, taken = packing.placed(tiles, size, devices)
+    bucket, taken = packing.deal(tiles, size, devices)
     assert bucket.shape == taken.shape == (devices * size, width)
     np.testing.assert_array_equal(np.sort(bucket[taken]), np.sort(tiles[tiles >= 0]))
     assert all(len(set(groups[tile])) == 1 for tile in bucket)
@@ -78,13 +78,13 @@ def test_tiles_that_are_left_lane_by_lane(monkeypatch, n_starts):
     seen, stepped = [], []
     run_bucket, advance = packing._run_bucket, lanes.advance
 
-    def watched(store, tiles, *rest):
-        seen.append((tiles.shape[1], live(store, tiles, 500).sum()))
+    def watched(job, tiles, *rest):
+        seen.append((tiles.shape[1], unfinished(job.runs.run, tiles, 500).sum()))
         stepped.append([])
-        return run_bucket(store, tiles, *rest)
+        return run_bucket(job, tiles, *rest)
 
     def counted(*args):
-        stepped[-1].append(int(np.sum(lanes.is_live(args[6], 500))))
+        stepped[-1].append(int(np.sum(lanes.is_live(args[4], 500))))
         return advance(*args)
 
     monkeypatch.setattr(packing, "_run_bucket", watched)

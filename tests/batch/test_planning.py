@@ -7,7 +7,8 @@ from problems import clouds, mixture
 
 import jaxem
 from jaxem.batch import lanes, packing, planning
-from jaxem.batch.problem import plan_for
+from jaxem.batch.planning import Shape
+from jaxem.core.model_protocol import Cost
 from jaxem.data.scaling import Scaling
 from jaxem.engine.finish import cast
 from jaxem.engine.steps import Control
@@ -21,21 +22,21 @@ def programs(limit, accelerate=None, n=N):
     model = mixture(k=K)
     x = jax.ShapeDtypeStruct((n, D), np.float32)
     data = jaxem.Data(x, jax.ShapeDtypeStruct((n,), np.float32))
-    plan = plan_for(model, data, STARTS, limit)
-    frame = Scaling(np.zeros(D, np.float32), np.ones(D, np.float32))
+    plan = planning.plan_batch(Shape(n, model.cost(D, np.float32), STARTS, 1, 4), limit)
+    scaling = Scaling(np.zeros(D, np.float32), np.ones(D, np.float32))
     model = cast(model, np.float32)
     prepared = jax.eval_shape(lambda data: model.prepare(data, plan.rows), data)
-    grid = lanes.Grid(model, data, prepared, frame, shared=True)
+    grid = lanes.Grid(model, data, prepared, scaling, shared=True)
     number = np.zeros(plan.bucket, int)
     control = Control(1e-6, 500, True, "log_likelihood", accelerate)
-    how = KEY, None, "k-means++", plan.at_once
-    seed = lanes.seed.on("cpu").lower(grid, number, number, number, *how)
-    begin = lanes.begin.on("cpu").lower(grid, number, shapes(seed), control)
+    ids, how = lanes.LaneIds(number, number, number), (KEY, None, "k-means++", plan.at_once)
+    seed = lanes.draw_starts.on("cpu").lower(grid, ids, *how)
+    begin = lanes.start.on("cpu").lower(grid, number, shapes(seed), control)
     runs = shapes(begin)
     return plan, {
-        "advance": lanes.advance.on("cpu").lower(grid, number, control, 500, 0, 64, runs),
+        "advance": lanes.advance.on("cpu").lower(grid, number, control, lanes.Until(500), runs),
         "seed": seed,
-        "conclude": lanes.conclude.on("cpu").lower(grid, number, runs),
+        "conclude": lanes.conclude.on("cpu").lower(grid, number, runs, control),
     }
 
 
@@ -96,7 +97,7 @@ def test_a_limit_too_small_states_the_minimum_which_is_enough():
         jaxem.fit(mixture(), x, key=KEY, n_starts=4, memory_limit=1000)
     least = int(str(error.value).rstrip(".").split()[-1])
     with pytest.raises(ValueError, match="too small"):
-        planning.plan(300, 6, 3, 4, 8, True, least - 1)
+        planning.plan_batch(Shape(300, Cost(3, 6), 4, 1, 8), least - 1)
     fits = jaxem.fit(mixture(), x, key=KEY, n_starts=4, memory_limit=least)
     assert fits.sound.all()
 
@@ -123,7 +124,10 @@ def test_plans_fit(limit, shared):
     for n in (100, 10_000):
         for k, d in ((1, 1), (3, 2), (32, 8)):
             width = 1 + d + d * (d + 1) // 2
-            plan = planning.plan(n, width, k, 1000, 4, shared, limit)
+            plan = planning.plan_batch(
+                Shape(n, Cost(k, width), 1000 if shared else 1, 1 if shared else 1000, 4, shared),
+                limit,
+            )
             assert 1 <= plan.smallest <= plan.bucket <= 1024
             assert 1 <= plan.rows <= n
             assert 1 <= plan.at_once <= plan.bucket
@@ -150,9 +154,11 @@ def test_without_a_limit_it_is_a_share_of_the_machine():
 )
 def test_bucket_sizes_are_as_many_as_pay(n, d, k, lanes, sizes):
     """Each is a program to compile, which takes longer than most fits."""
-    plan = planning.plan(n, 1 + d + d * (d + 1) // 2, k, lanes, 4, True, 1 << 32, platform="cpu")
+    plan = planning.plan_batch(
+        Shape(n, Cost(k, 1 + d + d * (d + 1) // 2), lanes, 1, 4), 1 << 32, "cpu"
+    )
     ladder = [plan.bucket]
     while ladder[-1] // packing.RATIO >= plan.smallest:
         ladder.append(ladder[-1] // packing.RATIO)
     assert len(ladder) == sizes
-    assert min(lanes, planning.NARROW // 2) <= plan.bucket * k
+    assert min(lanes, planning.COLUMNS_NINE_TENTHS // 2) <= plan.bucket * k

@@ -10,7 +10,9 @@ from problems import force_plan, mixture
 
 import jaxem
 from jaxem.batch import lanes, planning, progress
+from jaxem.batch.planning import Shape
 from jaxem.batch.threads import Shared, run_in_threads, split_among
+from jaxem.core.model_protocol import Cost
 from jaxem.core.status import Status
 
 KEY = jax.random.key(0)
@@ -28,9 +30,9 @@ def want():
         return fit_many()
 
 
-@pytest.mark.parametrize("lines", [2, 5])
-def test_lines_change_no_bit(monkeypatch, want, lines):
-    force_plan(monkeypatch, bucket=8, smallest=8, lines=lines)
+@pytest.mark.parametrize("threads", [2, 5])
+def test_lines_change_no_bit(monkeypatch, want, threads):
+    force_plan(monkeypatch, bucket=8, smallest=8, threads=threads)
     seen, real = set(), lanes.advance
 
     def advance(*args):
@@ -39,7 +41,7 @@ def test_lines_change_no_bit(monkeypatch, want, lines):
 
     monkeypatch.setattr(lanes, "advance", advance)
     got = fit_many()
-    assert len(seen) == lines
+    assert len(seen) == threads
     jax.tree.map(
         np.testing.assert_array_equal,
         (got.params, got.status, got.n_iter, got.log_likelihood),
@@ -50,10 +52,10 @@ def test_lines_change_no_bit(monkeypatch, want, lines):
 
 
 def test_only_one_line_compiles(monkeypatch):
-    force_plan(monkeypatch, bucket=16, smallest=16, lines=4)
+    force_plan(monkeypatch, bucket=16, smallest=16, threads=4)
     x = np.random.default_rng(1).normal(size=(64, 41, 2))  # of a length that no other test has
-    traced, real = [], lanes._advance_own
-    monkeypatch.setattr(lanes, "_advance_own", lambda *args: traced.append(1) or real(*args))
+    traced, real = [], lanes._advance
+    monkeypatch.setattr(lanes, "_advance", lambda *args: traced.append(1) or real(*args))
     report = jaxem.fit_many(mixture(k=2), x, key=KEY, n_starts=2).report
     assert 0 < report.programs <= 20
     assert len(traced) == 1
@@ -62,7 +64,7 @@ def test_only_one_line_compiles(monkeypatch):
 
 
 def test_progress_with_lines(monkeypatch, want, capsys):
-    force_plan(monkeypatch, bucket=8, smallest=8, lines=3)
+    force_plan(monkeypatch, bucket=8, smallest=8, threads=3)
     monkeypatch.setattr(progress, "SECONDS", 0.0)
     got = fit_many(progress=True)
     np.testing.assert_array_equal(got.log_likelihood, want.log_likelihood)
@@ -70,7 +72,7 @@ def test_progress_with_lines(monkeypatch, want, capsys):
 
 
 def test_a_checkpoint_has_one_line(monkeypatch, want, tmp_path):
-    force_plan(monkeypatch, bucket=8, smallest=8, lines=3)
+    force_plan(monkeypatch, bucket=8, smallest=8, threads=3)
     seen, real = set(), lanes.advance
 
     def advance(*args):
@@ -84,7 +86,7 @@ def test_a_checkpoint_has_one_line(monkeypatch, want, tmp_path):
 
 
 def test_an_error_of_one_line_ends_the_others(monkeypatch):
-    force_plan(monkeypatch, bucket=8, smallest=8, lines=3, stride=1)
+    force_plan(monkeypatch, bucket=8, smallest=8, threads=3, stride=1)
     calls, real = [], lanes.advance
 
     def advance(*args):
@@ -100,7 +102,7 @@ def test_an_error_of_one_line_ends_the_others(monkeypatch):
 
 
 def test_memory_that_runs_out_in_a_line(monkeypatch, want):
-    force_plan(monkeypatch, bucket=8, smallest=8, lines=3)
+    force_plan(monkeypatch, bucket=8, smallest=8, threads=3)
     real = lanes.advance
 
     def advance(grid, groups, *rest):
@@ -118,7 +120,7 @@ def test_memory_that_runs_out_in_a_line(monkeypatch, want):
 
 
 def test_ctrl_c_ends_all_lines(monkeypatch, no_winners, ctrl_c):
-    force_plan(monkeypatch, bucket=8, smallest=8, lines=3, stride=1)
+    force_plan(monkeypatch, bucket=8, smallest=8, threads=3, stride=1)
     want = fit_many()
     calls, real = [], lanes.advance
 
@@ -155,7 +157,10 @@ def test_lanes_are_dealt_to_lines_that_have_a_bucket_to_fill():
 def test_lines_where_the_system_does_not_tell_its_cores(monkeypatch):
     monkeypatch.delattr(os, "sched_getaffinity", raising=False)
     monkeypatch.setattr(os, "cpu_count", lambda: 3)
-    assert planning.plan(256, 6, 3, 10_000, 4, False, 1 << 32, platform="cpu").lines == 3
+    assert (
+        planning.plan_batch(Shape(256, Cost(3, 6), 1, 10_000, 4, False), 1 << 32, "cpu").threads
+        == 3
+    )
 
 
 @pytest.mark.parametrize(
@@ -170,8 +175,7 @@ def test_lines_where_the_system_does_not_tell_its_cores(monkeypatch):
 )
 def test_lines_are_for_separate_data_on_one_cpu(kind, devices, shared, buckets, many, monkeypatch):
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2, 3}, raising=False)
-    lanes_in_all = 512 * buckets * devices
-    plan = planning.plan(
-        256, 6, 3, lanes_in_all, 4, shared, 1 << 32, platform=kind, devices=devices
-    )
-    assert plan.lines == (4 if many else 1)
+    sets = 512 * buckets * devices
+    shape = Shape(256, Cost(3, 6), sets if shared else 1, 1 if shared else sets, 4, shared)
+    plan = planning.plan_batch(shape, 1 << 32, kind, devices)
+    assert plan.threads == (4 if many else 1)

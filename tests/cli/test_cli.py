@@ -187,7 +187,7 @@ def test_generations_reach_the_fits(here, command):
     if command == "sweep":
         assert (kept.rows[0].fits.parent >= 0).any()
     else:
-        how = dict(key=jax.random.key(0), n_starts=24, max_iter=1000, generations=1)
+        how = dict(key=jax.random.key(0), n_starts=24, max_iter=1000, split_merge=1)
         want = jaxem.sweep(datasets.load("old_faithful"), [4], **how).best.fits
         assert np.shape(kept[1].parent) == () and kept[1].parent in want.parent
         assert float(kept[1].log_likelihood) == float(want.best().log_likelihood)

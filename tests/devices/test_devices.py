@@ -88,7 +88,7 @@ def _balanced(calls):
 
 
 def test_children_over_devices_have_the_bits_of_one_device(small):
-    options = dict(n_starts=40, race=True, generations=2)
+    options = dict(n_starts=40, race=True, split_merge=2)
     want = fit(**options)
     assert (want.parent >= 0).any()
     assert_same_bits(fit(devices="all", **options), want)
@@ -176,7 +176,7 @@ def test_children_of_spread_rows_agree_with_one_device():
         got, want = (one.regroup(key, params, x, weight) for one in (spread, model))
         for a, b in zip(jax.tree.leaves(got), jax.tree.leaves(want), strict=True):
             np.testing.assert_allclose(a, b, rtol=1e-8)
-    fits = jaxem.fit(spread, x, key=jax.random.key(4), n_starts=16, generations=1, max_iter=40)
+    fits = jaxem.fit(spread, x, key=jax.random.key(4), n_starts=16, split_merge=1, max_iter=40)
     assert (fits.parent >= 0).any()
 
 

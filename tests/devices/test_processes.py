@@ -34,7 +34,7 @@ CHILD = """
 
 
 def fit(model=None, x=X, **options):
-    options = dict(n_starts=70, generations=1, accelerate=None, tol=1e-8) | options
+    options = dict(n_starts=70, split_merge=1, accelerate=None, tol=1e-8) | options
     model = model or jaxem.Mixture(jaxem.Poisson(), n_components=3)
     return jaxem.fit(model, x, key=jax.random.key(4), **options)
 
@@ -66,7 +66,7 @@ def split(number, address, folder):
     join(number, address)
     fits = fit(devices="all")
     np.savez(Path(folder) / f"lanes{number}", *jax.tree.leaves(fits))
-    few = dict(n_starts=5, race=False, generations=0, max_iter=12, tol=0.0)
+    few = dict(n_starts=5, race=False, split_merge=0, max_iter=12, tol=0.0)
     spread = jaxem.shard_rows(jaxem.Mixture(jaxem.Poisson(), n_components=3))
     mine = X[MINE[number]]
     np.savez(Path(folder) / f"rows{number}", *jax.tree.leaves(fit(spread, mine, **few)))
@@ -147,7 +147,7 @@ def want():
     """One process's fits."""
     with pytest.MonkeyPatch.context() as patch:
         small(patch)
-        return fit(), fit(n_starts=5, race=False, generations=0, max_iter=12, tol=0.0)
+        return fit(), fit(n_starts=5, race=False, split_merge=0, max_iter=12, tol=0.0)
 
 
 def test_two_processes_share_lanes_and_rows(want, tmp_path):

@@ -116,7 +116,7 @@ def test_a_component_that_dies(name):
     components = {k: v for k, v in vars(far.components).items()}
     components[field] = components[field].at[2].set(1e5)
     start = jaxem.MixtureParams(far.weights, type(far.components)(**components))
-    run = jaxem.em(case.model, start, x)
+    run = jaxem.em(case.model, start, x, **case.settings)
     assert run.status == Status.EMPTY_COMPONENT
     assert np.isfinite(run.log_likelihood) and not run.converged
     chex.assert_tree_all_finite(run.params)
@@ -135,7 +135,9 @@ def test_a_component_switched_off_stays_off_and_is_no_failure():
     case = CASES["full"]
     x = case.data(256)
     weights = jnp.asarray([0.4, 0.0, 0.6])
-    run = jaxem.em(case.model, jaxem.MixtureParams(weights, case.truth.components), x)
+    run = jaxem.em(
+        case.model, jaxem.MixtureParams(weights, case.truth.components), x, **case.settings
+    )
     assert run.status == Status.CONVERGED and run.params.weights[1] == 0
     two = jaxem.Mixture(case.model.family, n_components=2)
     keep = np.array([0, 2])
@@ -204,7 +206,9 @@ def test_nan_and_infinity_never_converge(value, dtype):
     x[3, 0] = value
     for kind in TYPES:
         case = CASES[kind]
-        run = jaxem.em(case.model, jax.tree.map(lambda a: a.astype(dtype), case.truth), x)
+        run = jaxem.em(
+            case.model, jax.tree.map(lambda a: a.astype(dtype), case.truth), x, **case.settings
+        )
         assert run.status == Status.NONFINITE, kind
 
 
@@ -212,9 +216,9 @@ def test_numbers_that_overflow_never_converge():
     case = CASES["full"]
     x = (case.data(256) * 1e25).astype(np.float32)  # squares exceed float32
     start = jax.tree.map(lambda a: a.astype(np.float32), case.truth)
-    assert jaxem.em(case.model, start, x).status not in jaxem.status.SOUND
+    assert jaxem.em(case.model, start, x, **case.settings).status not in jaxem.status.SOUND
     # At the front door data are standardised first: these squares would overflow in their sum.
-    best = _fit(case.model, (case.data(256) * 1e18).astype(np.float32)).best()
+    best = _fit(case.model, (case.data(256) * 1e18).astype(np.float32), **case.settings).best()
     chex.assert_tree_all_finite(best.params)
 
 
@@ -246,7 +250,7 @@ def test_a_variance_is_never_negative(kind):
 def test_max_iter_is_not_convergence():
     # hmmlearn and gmmx report converged when the iterations run out.
     case = CASES["poisson"]
-    run = jaxem.em(case.model, case.truth, case.data(256), tol=0.0, max_iter=2)
+    run = jaxem.em(case.model, case.truth, case.data(256), tol=0.0, max_iter=2, **case.settings)
     assert run.status == Status.MAX_ITER and run.n_iter == 2 and not run.converged
 
 

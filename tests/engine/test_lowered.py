@@ -12,7 +12,6 @@ from problems import platform_of
 
 import jaxem
 from jaxem.batch import lanes
-from jaxem.data.scaling import Frame
 from jaxem.engine import steps
 from jaxem.engine.finish import cast
 from jaxem.engine.loop import with_kernel

@@ -52,7 +52,7 @@ def test_a_change_of_units_changes_nothing_else(kind, a):
     if kind == "known":
         moved = jaxem.Gaussian("known", covariance=a @ COVARIANCES["known"] @ a.T)
         model = dataclasses.replace(model, family=moved)
-    one = em(case.model, start, x, 8, tol=0.0)
+    one = em(case.model, start, x, 8, tol=0.0, **case.settings)
     two = em(model, _mapped(start, a), x @ a.T + SHIFT, 8, tol=0.0)
     assert one.n_iter == two.n_iter == 8
     chex.assert_trees_all_close(two.params, _mapped(one.params, a), rtol=1e-7, atol=1e-9)
@@ -68,8 +68,8 @@ def test_fit_does_not_care_about_units(kind, init):
     a = np.diag([8.0, 8.0]) if kind == "spherical" else np.diag([1024.0, 0.0625])
     x = np.round(case.data(256) * 64) / 64
     options = dict(key=jax.random.key(2), n_starts=3, init=init)
-    one = jaxem.fit(case.model, x, **options)
-    two = jaxem.fit(case.model, x @ a, **options)
+    one = jaxem.fit(case.model, x, **options, **case.settings)
+    two = jaxem.fit(case.model, x @ a, **options, **case.settings)
     np.testing.assert_array_equal(one.n_iter, two.n_iter)
     for lane in range(3):
         want = _mapped(one[lane].params, a, shift=0 * SHIFT)

@@ -4,6 +4,7 @@ Numbers of rows are few (64, 128, 256, 2000) so that programs are compiled once 
 """
 
 import dataclasses
+import functools
 import itertools
 import re
 
@@ -18,7 +19,12 @@ import jaxem
 
 PERMUTATION = np.array([2, 0, 1])
 
-e_step = jax.jit(lambda model, params, data: model.e_step(params, data))
+
+@functools.partial(jax.jit, static_argnames="assignment")
+def e_step(model, params, data, assignment="soft", exponent=None):
+    return model.e_step(params, data, assignment=assignment, exponent=exponent)
+
+
 m_step = jax.jit(lambda model, stats, params: model.m_step(stats, params))
 log_prob = jax.jit(lambda model, params, x: model.log_prob(params, x))
 log_joint = jax.jit(lambda model, params, x: model.log_joint(params, x))
@@ -64,9 +70,11 @@ def case(request) -> Case:
 
 def test_statistics_add_over_rows(case):
     x = case.data(128)
-    parts = [e_step(case.model, case.truth, part) for part in (x[:64], x[64:])]
+    parts = [e_step(case.model, case.truth, part, **case.settings) for part in (x[:64], x[64:])]
     together = jax.tree.map(lambda a, b: a + b, *parts)
-    chex.assert_trees_all_close(together, e_step(case.model, case.truth, x), rtol=1e-12, atol=1e-10)
+    chex.assert_trees_all_close(
+        together, e_step(case.model, case.truth, x, **case.settings), rtol=1e-12, atol=1e-10
+    )
 
 
 def test_weights_are_repeated_rows(case):
@@ -75,8 +83,8 @@ def test_weights_are_repeated_rows(case):
     count[-1] += 128 - count.sum()
     weighted = jaxem.Data(jnp.asarray(x), jnp.asarray(count, float))
     chex.assert_trees_all_close(
-        e_step(case.model, case.truth, weighted),
-        e_step(case.model, case.truth, np.repeat(x, count, axis=0)),
+        e_step(case.model, case.truth, weighted, **case.settings),
+        e_step(case.model, case.truth, np.repeat(x, count, axis=0), **case.settings),
         rtol=1e-12,
         atol=1e-10,
     )
@@ -87,20 +95,20 @@ def test_a_row_of_weight_zero_is_absent_even_far_out(case):
     far, weight[[0, 31, 63]] = x.copy(), 0.0
     far[weight == 0] = case.far
     near, wild = [jaxem.Data(jnp.asarray(rows), jnp.asarray(weight)) for rows in (x, far)]
-    a, b = [e_step(case.model, case.truth, data) for data in (near, wild)]
+    a, b = [e_step(case.model, case.truth, data, **case.settings) for data in (near, wild)]
     chex.assert_tree_all_finite(b)
     chex.assert_trees_all_close(a, b, rtol=1e-13, atol=1e-13)
 
 
 def test_the_m_step_is_the_argmax(case):
-    stats, _ = e_step(case.model, case.truth, case.data(64))
+    stats, _ = e_step(case.model, case.truth, case.data(64), **case.settings)
     best = m_step(case.model, stats, case.truth)
     _check_argmax(case.model, stats, best, case.truth, {*case.model.frozen, *case.given})
     np.testing.assert_allclose(np.sum(best.weights), 1, rtol=1e-14)
 
 
 def test_what_is_frozen_stays_and_the_rest_is_still_the_argmax(case):
-    stats, _ = e_step(case.model, case.truth, case.data(64))
+    stats, _ = e_step(case.model, case.truth, case.data(64), **case.settings)
     for name in ("weights", *vars(case.truth.components)):
         frozen = dataclasses.replace(case.model, frozen=(name,))
         best = m_step(frozen, stats, case.truth)
@@ -124,14 +132,14 @@ def test_the_objective_never_falls_and_belongs_to_the_parameters(case, dtype):
     # Stated tolerance: 16 units in the last place of every row's share of the total.
     x = case.data(256).astype(dtype)
     start = init(case.model, jax.random.key(0), x, "random_from_data")
-    run = em(case.model, start, x, 40, guard=False)
+    run = em(case.model, start, x, 40, guard=False, **case.settings)
     trace = np.asarray(run.trace)[: run.n_iter + 1]
     assert run.log_likelihood.dtype == dtype and np.isfinite(trace).all()
     eps = np.finfo(dtype).eps
     floor = 16 * eps * (len(x) + np.abs(trace).max())
     assert trace[-1] > trace[0] + 1 and np.diff(trace).min() >= -floor
     assert run.status in (jaxem.Status.MAX_ITER, jaxem.Status.STALLED)
-    _, total = e_step(case.model, run.params, x)
+    _, total = e_step(case.model, run.params, x, **case.settings)
     objective = total + case.model.log_prior(run.params)
     np.testing.assert_allclose(run.objective, objective, rtol=50 * eps)
     np.testing.assert_allclose(
@@ -143,7 +151,10 @@ def test_permuting_components_permutes_the_result(case):
     x = case.data(256)
     start = init(case.model, jax.random.key(0), x, "random_from_data")
     flip = lambda params: by_component(lambda leaf: leaf[PERMUTATION], params)  # noqa: E731
-    one, two = em(case.model, start, x, 3), em(case.model, flip(start), x, 3)
+    one, two = (
+        em(case.model, start, x, 3, **case.settings),
+        em(case.model, flip(start), x, 3, **case.settings),
+    )
     chex.assert_trees_all_close(flip(one.params), two.params, rtol=1e-9, atol=1e-11)
     np.testing.assert_allclose(one.objective, two.objective, rtol=1e-12)
 
@@ -170,7 +181,7 @@ def test_a_fit_recovers_the_truth_without_lapack_and_at_full_precision(case, tmp
     x = case.data(2000)
     jax.config.update("jax_dump_ir_to", str(tmp_path))
     try:
-        fits = jaxem.fit(case.model, x, key=jax.random.key(1), n_starts=4)
+        fits = jaxem.fit(case.model, x, key=jax.random.key(1), n_starts=4, **case.settings)
     finally:
         jax.config.update("jax_dump_ir_to", None)
     _check_recovery(case, fits.best())

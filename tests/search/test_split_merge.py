@@ -103,7 +103,7 @@ def test_responsibilities_stay_shares_and_what_is_off_stays_off():
 
 
 def test_most_children_leave_their_race():
-    fits = jaxem.fit(mixture(k=36), GRID, key=KEY, n_starts=64, generations=1)
+    fits = jaxem.fit(mixture(k=36), GRID, key=KEY, n_starts=64, split_merge=1)
     children = fits.parent >= 0
     assert np.sum(children) == 16  # a quarter of the starts
     # By either ranking a quarter of them goes on at most.
@@ -126,7 +126,7 @@ FAMILIES = {
 def test_every_family_has_children(name):
     family, x = FAMILIES[name]
     model = jaxem.Mixture(family, n_components=4)
-    fits = jaxem.fit(model, x.astype(float), key=KEY, n_starts=64, generations=1, max_iter=60)
+    fits = jaxem.fit(model, x.astype(float), key=KEY, n_starts=64, split_merge=1, max_iter=60)
     children = fits.parent >= 0
     assert children.any()
     assert np.isin(fits.status[children], (*SOUND, Status.PRUNED, Status.DEGENERATE)).mean() > 0.7
@@ -144,11 +144,11 @@ def search(**options):
 
 
 def test_children_find_what_no_start_reached():
-    without, found = search(race=False), search(generations=16)
+    without, found = search(race=False), search(split_merge=16)
     assert float(without.best().objective) < GLOBAL - 10
     assert float(found.best().objective) > GLOBAL - 1e-3
     assert found.parent[np.argmax(np.where(found.sound, found.objective, -np.inf))] >= 0
-    again = search(generations=16)
+    again = search(split_merge=16)
     for one, other in zip(jax.tree.leaves(found), jax.tree.leaves(again), strict=True):
         np.testing.assert_array_equal(one, other)
 
@@ -157,7 +157,7 @@ def test_children_take_the_places_of_what_left_the_race():
     x = clouds(400, gap=2.0)
     options = dict(key=KEY, n_starts=128)
     raced = jaxem.fit(mixture(k=5), x, **options)
-    fits = jaxem.fit(mixture(k=5), x, generations=2, **options)
+    fits = jaxem.fit(mixture(k=5), x, split_merge=2, **options)
     child = fits.parent >= 0
     assert 0 < child.sum() <= 2 * 128 * split_merge.SHARE
     assert (raced.status[child] == Status.PRUNED).all()
@@ -175,7 +175,7 @@ def test_children_take_the_places_of_what_left_the_race():
 
 def test_a_child_near_a_spurious_maximum_is_not_sound():
     x = clouds(120, gap=2.0)
-    fits = jaxem.fit(mixture(k=5), x, key=KEY, n_starts=256, generations=3)
+    fits = jaxem.fit(mixture(k=5), x, key=KEY, n_starts=256, split_merge=3)
     child = fits.parent >= 0
     assert (fits.status[child] == Status.DEGENERATE).any()
     rows = fits.params.weights.min(axis=1) * 120
@@ -255,7 +255,7 @@ def interrupts(patch, module, name, calls=1):
 @pytest.mark.parametrize(("module", "name"), [(scheduler, "regroup"), (split_merge, "promote")])
 def test_interrupted_it_goes_on_to_the_same_bits(tmp_path, module, name):
     x, path = clouds(400, gap=2.0), tmp_path / "point"
-    options = dict(key=KEY, n_starts=64, generations=2)
+    options = dict(key=KEY, n_starts=64, split_merge=2)
     want = jaxem.fit(mixture(k=5), x, **options)
     with pytest.MonkeyPatch.context() as patch:
         interrupts(patch, module, name)
@@ -274,7 +274,7 @@ def test_a_data_set_that_is_interrupted_costs_no_other(monkeypatch, call):
     interrupts(monkeypatch, driver, "race_lanes", call)
     with pytest.warns(RuntimeWarning, match="interrupted"):
         many = jaxem.fit_many(
-            mixture(k=4), [clouds(200), clouds(200, 1)], key=KEY, n_starts=64, generations=1
+            mixture(k=4), [clouds(200), clouds(200, 1)], key=KEY, n_starts=64, split_merge=1
         )
     assert (many.status == Status.RUNNING).any(axis=1).tolist() == [call == 1, call == 2]
     assert (many.parent[2 - call] >= 0).any()
@@ -282,7 +282,7 @@ def test_a_data_set_that_is_interrupted_costs_no_other(monkeypatch, call):
 
 def test_the_trace_of_a_child_is_its_own():
     x = clouds(400, gap=2.0)
-    fits = jaxem.fit(mixture(k=5), x, key=KEY, n_starts=64, generations=1, trace=True)
+    fits = jaxem.fit(mixture(k=5), x, key=KEY, n_starts=64, split_merge=1, trace=True)
     for i in np.flatnonzero((fits.parent >= 0) & fits.sound):
         line = fits.trace[i][: fits.n_iter[i] + 1]
         assert np.isfinite(line).all() and np.isnan(fits.trace[i][fits.n_iter[i] + 1 :]).all()
@@ -291,13 +291,13 @@ def test_the_trace_of_a_child_is_its_own():
 
 
 def test_few_starts_have_children_too():
-    fits = jaxem.fit(mixture(k=5), clouds(400, gap=2.0), key=KEY, n_starts=24, generations=2)
+    fits = jaxem.fit(mixture(k=5), clouds(400, gap=2.0), key=KEY, n_starts=24, split_merge=2)
     assert (fits.parent >= 0).any()
 
 
 def test_every_data_set_has_children_of_its_own():
     sets = [clouds(400, seed, gap=2.0) for seed in range(3)]
-    options = dict(key=KEY, n_starts=64, generations=2)
+    options = dict(key=KEY, n_starts=64, split_merge=2)
     many = jaxem.fit_many(mixture(k=4), [*sets, np.zeros((0, 2))], **options)
     assert (many.parent[:3] >= 0).any(axis=1).all() and (many.parent[3] == -1).all()
     assert (many.parent < 64).all()
@@ -311,7 +311,7 @@ def test_every_data_set_has_children_of_its_own():
 
 def test_a_sweep_hands_generations_on():
     x = clouds(400, gap=2.0)
-    table = jaxem.sweep(x, range(1, 5), key=KEY, n_starts=64, generations=1)
+    table = jaxem.sweep(x, range(1, 5), key=KEY, n_starts=64, split_merge=1)
     assert all(np.isfinite(row.criteria.bic) for row in table.rows)
     assert table[2, "full"].fits.parent is None or (table[2, "full"].fits.parent == -1).all()
     assert (table[4, "full"].fits.parent >= 0).any()
@@ -327,8 +327,8 @@ def test_a_sweep_hands_generations_on():
         (dict(labels=np.r_[0, np.full(299, -1)]), "bind them"),
         (dict(init=np.arange(300) % 3), "bind them"),
         (dict(init="kmean"), "init must be one of"),
-        (dict(generations=-1), "generations must be"),
-        (dict(generations=1.5), "generations must be"),
+        (dict(split_merge=-1), "generations must be"),
+        (dict(split_merge=1.5), "generations must be"),
     ],
 )
 def test_what_cannot_have_children_says_so(options, why):
@@ -339,7 +339,7 @@ def test_what_cannot_have_children_says_so(options, why):
 def test_frozen_parameters_have_no_children():
     model = jaxem.Mixture(jaxem.Gaussian("full"), n_components=3, frozen=("weights",))
     with pytest.raises(ValueError, match="bind them"):
-        jaxem.fit_many(model, [clouds()], key=KEY, generations=1)
+        jaxem.fit_many(model, [clouds()], key=KEY, split_merge=1)
 
 
 # Accounts -----------------------------------------------------------------------------------
@@ -374,7 +374,7 @@ def test_accounts_of_fits_with_children():
 
 def test_saved_and_loaded(tmp_path):
     model = mixture(k=5)
-    fits = jaxem.fit(model, clouds(400, gap=2.0), key=KEY, n_starts=64, generations=1)
+    fits = jaxem.fit(model, clouds(400, gap=2.0), key=KEY, n_starts=64, split_merge=1)
     jaxem.save(tmp_path / "fits.npz", (model, fits))
     np.testing.assert_array_equal(jaxem.load(tmp_path / "fits.npz")[1].parent, fits.parent)
     one = fits[int(np.flatnonzero(fits.parent >= 0)[0])]
