@@ -10,7 +10,6 @@ import jaxem
 from bench.harness import peers
 from bench.harness.machine import cores
 from bench.harness.rows import outcome
-from bench.harness.timing import peak_memory
 
 
 def full_mixture(k: int) -> jaxem.Mixture:
@@ -26,23 +25,19 @@ class OwnFits:
         self.call = lambda: call(*arguments, **options)
         self.fits: Any = None
         self.compile_seconds: float | None = None
-        self.peak: int | None = None
 
     def __call__(self) -> float:
         begun = time.perf_counter()
-        with peak_memory() as peak:
-            self.fits = self.call()
+        self.fits = self.call()
         seconds = time.perf_counter() - begun
         if self.compile_seconds is None:
             self.compile_seconds = self.fits.report.compile_seconds
-        self.peak = peak.bytes
         return seconds
 
     def known(self) -> dict[str, Any]:
         """What a row says of the last fits, besides their seconds."""
         return outcome(self.fits) | dict(
             compile_seconds=self.compile_seconds,
-            peak_memory=self.peak,
             threads=cores(),
             waste=self.fits.report.waste,
         )

@@ -9,7 +9,6 @@ from pathlib import Path
 import jax
 
 PACKAGES = ("jaxem", "jax", "jaxlib", "numpy", "scipy", "scikit-learn", "joblib", "gmmx")
-PACKAGES += ("torch", "pomegranate", "torchgmm", "tgmm")
 
 
 @functools.cache

@@ -4,10 +4,8 @@ import resource
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import jax
@@ -80,40 +78,7 @@ def paired_ratio(a: Timing, b: Timing) -> float:
     return statistics.median(x / y for x, y in pairs)
 
 
-@dataclass
-class Peak:
-    """Largest resident memory of this process, in bytes."""
-
-    bytes: int | None = None
-    exact: bool = field(default=True)  # False: since the process began, not since the block did
-
-
-@contextmanager
-def peak_memory() -> Iterator[Peak]:
-    """Peak resident memory inside the block, where the system can reset its mark (Linux)."""
-    peak = Peak(exact=_reset_mark())
-    try:
-        yield peak
-    finally:
-        peak.bytes = _high_water() if peak.exact else process_peak()
-
-
 def process_peak() -> int:
     """Peak resident bytes since the process began."""
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-
-
-def _reset_mark() -> bool:
-    try:
-        Path("/proc/self/clear_refs").write_text("5")
-    except OSError:
-        return False
-    return True
-
-
-def _high_water() -> int:
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) * 1024
-    return process_peak()
