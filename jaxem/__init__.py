@@ -4,8 +4,15 @@ from jaxem import tools as tools
 from jaxem.api.many_data_sets import fit_many as fit_many
 from jaxem.api.many_models import sweep as sweep
 from jaxem.api.one_data_set import fit as fit
+from jaxem.core import constraints as constraints
 from jaxem.core.compilation import enable_compilation_cache as enable_compilation_cache
+from jaxem.core.model_protocol import Compute as Compute
+from jaxem.core.model_protocol import Cost as Cost
+from jaxem.core.model_protocol import Health as Health
+from jaxem.core.model_protocol import Model as Model
 from jaxem.core.protocols import Statistics as Statistics
+from jaxem.core.pytree import pytree as pytree
+from jaxem.core.pytree import static as static
 from jaxem.core.status import Status as Status
 from jaxem.core.version import __version__ as __version__
 from jaxem.data import Data as Data

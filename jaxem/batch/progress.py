@@ -7,14 +7,15 @@ from typing import Any, TextIO
 
 import numpy as np
 
+from jaxem.batch.state import Runs
 from jaxem.core.status import SOUND, Status
 
 #: Work shorter than this shows nothing; then the line is renewed this often.
 SECONDS = 1.0
 
 
-def reporter(progress: bool | None, stream: TextIO | None = None) -> Callable[[Any], None] | None:
-    """A function of the store that renews the line; None where nobody watches.
+def reporter(progress: bool | None, stream: TextIO | None = None) -> Callable[[Runs], None] | None:
+    """A function of the runs that renews the line; None where there is no terminal to watch it.
 
     `progress` None means: only when stderr is a terminal.
     """
@@ -23,13 +24,13 @@ def reporter(progress: bool | None, stream: TextIO | None = None) -> Callable[[A
         return None
     begun = last = time.monotonic()
 
-    def look(store: Any) -> None:
+    def look(runs: Runs) -> None:
         nonlocal last
         now = time.monotonic()
         if now - last < SECONDS:
             return
         last = now
-        out.write("\r" + line(store, now - begun) + "\x1b[K")
+        out.write("\r" + line(runs, now - begun) + "\x1b[K")
         out.flush()
 
     return look
@@ -43,14 +44,14 @@ def clear(look: Any, stream: TextIO | None = None) -> None:
         out.flush()
 
 
-def line(store: Any, seconds: float) -> str:
+def line(runs: Runs, seconds: float) -> str:
     """Fits done and in all, the best mean objective of a sound one, seconds gone and left."""
-    status = store.runs.status
+    status = runs.run.status
     done, total = int(np.sum(status != Status.RUNNING)), status.size
     text = f"jaxem: {done}/{total} fits ended, {seconds:.0f} s"
     sound = np.isin(status, SOUND)
     if sound.any():
-        point = store.runs.point
+        point = runs.run.point
         best = (point.ll_reference + point.ll_offset + point.log_prior)[sound].max()
         text += f", best mean objective {best:.6g}"
     if done:

@@ -44,8 +44,8 @@ def run(
     model: Any, data: Any, scaling: Scaling, rows: int, starts: Any, bound: float, tol, max_iter
 ) -> tuple[Fit, np.ndarray, list[list[float]]]:
     """All starts (parameters in standard units, lane axis leading) to their ends, from a previous
-    lower `bound` on: the `Fit` of each in the units of x, whether it converged b[lanes], and its lower
-    bounds."""
+    lower `bound` on: the `Fit` of each in the units of x, whether it converged b[lanes], and its
+    lower bounds."""
     fixed = model, data, scaling, tol, max_iter
     tracks = _begin(model, data, starts, bound)
     bounds: list[list[float]] = [[] for _ in starts.weights]

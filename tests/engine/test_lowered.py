@@ -12,9 +12,9 @@ from problems import platform_of
 
 import jaxem
 from jaxem.batch import lanes
+from jaxem.data.scaling import Scaling
 from jaxem.engine import steps
 from jaxem.engine.finish import cast
-from jaxem.engine.loop import with_kernel
 from jaxem.engine.steps import Control
 from jaxem.numerics import PRECISIONS, device_einsum, split_products
 
@@ -62,8 +62,8 @@ def test_tiles_of_separate_data_are_lanes_of_one_kernel(platform):
     kind, sets, width = {"cuda": "gpu"}.get(platform, platform), 4, 3
     model = cast(jaxem.Mixture(jaxem.Gaussian("full"), n_components=3), F32)
     data = jaxem.Data(jax.ShapeDtypeStruct((200, 8), F32), jax.ShapeDtypeStruct((200,), F32))
-    model = with_kernel(model, data, sets * width, None, kind)
-    prepared = jax.eval_shape(lambda data: model.prepare(data, 200), data)
+    compute = model.compute_for(data, sets * width, None, None, kind)
+    prepared = jax.eval_shape(lambda data: model.prepare(data, 200, compute), data)
     control = Control(F32(1e-6), 500)
     params = jax.eval_shape(lambda: model.blank(8, F32))
     run = jax.eval_shape(lambda *at: steps.start(model, *at, control), params, prepared)
@@ -72,11 +72,14 @@ def test_tiles_of_separate_data_are_lanes_of_one_kernel(platform):
         struct = lambda leaf: jax.ShapeDtypeStruct((count, *leaf.shape), leaf.dtype)  # noqa: E731
         return jax.tree.map(struct, tree)
 
-    frame = Frame(np.zeros(8, F32), np.ones(8, F32))
-    grid = lanes.Grid(*leading(sets, (model, data, prepared, frame)), shared=False)
+    scaling = Scaling(np.zeros(8, F32), np.ones(8, F32))
+    parts = leading(sets, (model, data, prepared, scaling))
+    grid = lanes.Grid(*parts, shared=False, compute=compute)
     number, runs = np.zeros(sets, np.int32), leading(sets * width, run)
     with platform_of(platform):
-        traced = lanes.advance.on(kind, False).trace(grid, number, control, 500, 0, 64, runs, 1)
+        traced = lanes.advance.on(kind, False).trace(
+            grid, number, control, lanes.Until(500, least=1), runs
+        )
         text = traced.lower(lowering_platforms=(platform,)).as_text()
     assert bool(calls(text)) == (platform == "cuda")
     # Arrays of rows, however padded, are there once for every tile, not for every lane.

@@ -117,7 +117,8 @@ def _distinct(values, weights, quota=10):
     """The lanes that run on, and whom the others follow."""
     values, weights = np.asarray(values, float), np.asarray(weights, float)
     follows = np.full(len(values), -1)
-    chosen = race.distinct(np.arange(len(values)), values, values, weights, quota, follows)
+    standing, marks = race.Standing(values, values), np.sort(weights, axis=1)
+    chosen = race.distinct(np.arange(len(values)), standing, marks, quota, follows)
     return list(chosen), list(follows)
 
 
@@ -141,7 +142,7 @@ def _one_by_one(values, weights, quota):
     chosen, follows = [], np.full(len(values), -1)
     for i in np.argsort(-score, kind="stable"):
         for j in chosen if np.isfinite(values[i]) else []:
-            close = abs(values[i] - values[j]) <= race.SAME * (1 + abs(values[i]))
+            close = abs(values[i] - values[j]) <= race.SAME_OBJECTIVE * (1 + abs(values[i]))
             gap = np.abs(np.sort(weights[i]) - np.sort(weights[j])).max()
             if close and gap < 1e-3:
                 follows[i] = j

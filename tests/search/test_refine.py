@@ -50,7 +50,9 @@ def _fits(objective, status):
 
 
 def _worthwhile(fits, condition, groups=0):
-    return list(refine.worthwhile(fits, condition, np.zeros(fits.status.size, int) + groups))
+    marks = np.sort(fits.params.weights, axis=1)
+    groups = np.zeros(fits.status.size, int) + groups
+    return list(refine.worthwhile(fits, condition, groups, marks))
 
 
 def test_contenders_narrow_and_lost_lanes_go_on():
@@ -96,18 +98,19 @@ def _split(spec, a, b, precision):
     return einsum(spec, a_rest, b) + einsum(spec, a, b_rest) + einsum(spec, a, b)
 
 
-def _seen(model, params, x):
+def _seen(model, compute, params, x):
     """The log-likelihood by the products of a step."""
     scaling = scaling_within(model.family, jnp.asarray(x), jnp.ones(len(x), x.dtype))
     z = (x - scaling.shift[None]) / scaling.scale[None]
-    prepared, here = model.prepare(z), standardized_params(model, params, scaling)
+    prepared = model.prepare(z, compute=compute)
+    here = standardized_params(model, params, scaling)
     return float(model.expect(here, prepared, 0.0)[1] - len(x) * jnp.log(scaling.scale).sum())
 
 
 def test_winners_of_a_fast_precision_report_what_float64_says(monkeypatch):
     monkeypatch.setattr(blocked, "device_einsum", _split)
     x = _narrow(240, 0.3)
-    model = jaxem.Mixture(jaxem.Gaussian("full"), n_components=3, precision="bf16x3")
+    model = jaxem.Mixture(jaxem.Gaussian("full"), n_components=3)
     options = dict(n_starts=16, tol=1e-5, race=False, accelerate=None)
     fits = jaxem.fit(model, x, key=jax.random.key(0), **options)
     best = fits.best()

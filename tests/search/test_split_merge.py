@@ -1,5 +1,6 @@
 """Children of the best: what a split and a merge make of responsibilities, and what they find."""
 
+import dataclasses
 from types import SimpleNamespace
 
 import chex
@@ -16,7 +17,8 @@ from jaxem.core.status import SOUND
 from jaxem.models import proposals
 from jaxem.plot import new_figure, starts
 from jaxem.results.optima import Optima
-from jaxem.search import driver, race, split_merge
+from jaxem.search import race, split_merge
+from jaxem.search.strategy import initial_state
 
 KEY = jax.random.key(4)
 
@@ -55,7 +57,9 @@ def corners(n=60, seed=1):
 
 def child_of(model, params, x, seed, weight=None):
     weight = np.ones(len(x)) if weight is None else weight
-    return model.regroup(jax.random.key(seed), params, jnp.asarray(x), jnp.asarray(weight))
+    return model.propose(
+        jax.random.key(seed), params, jaxem.Data(jnp.asarray(x), jnp.asarray(weight))
+    )
 
 
 @pytest.mark.parametrize("kind", ["full", "tied"])
@@ -107,7 +111,7 @@ def test_most_children_leave_their_race():
     children = fits.parent >= 0
     assert np.sum(children) == 16  # a quarter of the starts
     # By either ranking a quarter of them goes on at most.
-    assert 1 <= np.sum(fits.n_iter[children] > split_merge.LIMIT) <= 8
+    assert 1 <= np.sum(fits.n_iter[children] > split_merge.RACE_ITERATIONS) <= 8
 
 
 FAMILIES = {
@@ -159,7 +163,7 @@ def test_children_take_the_places_of_what_left_the_race():
     raced = jaxem.fit(mixture(k=5), x, **options)
     fits = jaxem.fit(mixture(k=5), x, split_merge=2, **options)
     child = fits.parent >= 0
-    assert 0 < child.sum() <= 2 * 128 * split_merge.SHARE
+    assert 0 < child.sum() <= 2 * 128 * split_merge.MAX_FRACTION
     assert (raced.status[child] == Status.PRUNED).all()
     assert (raced.follows[child] == -1).all() and not np.isin(
         np.flatnonzero(child), raced.follows
@@ -184,45 +188,54 @@ def test_a_child_near_a_spurious_maximum_is_not_sound():
 
 
 def stub(status, follows, parent, value):
-    """A store of one data set, as far as places are looked for in it."""
-    kinds = dict(status=np.array(status))
-    made = dict(
-        follows=np.array(follows), parent=np.array(parent), groups=np.zeros(len(value), int)
+    """Runs of one data set and the state of a search, as far as slots are looked for in them."""
+    batch = SimpleNamespace(groups=np.zeros(len(value), int))
+    runs = SimpleNamespace(run=SimpleNamespace(status=np.array(status)), batch=batch)
+    state = initial_state(batch)
+    own = dataclasses.replace(state.split_merge, parent=np.array(parent))
+    raced = dataclasses.replace(state.race, follows=np.array(follows))
+    value = np.array(value, float)
+    return (
+        runs,
+        dataclasses.replace(state, race=raced, split_merge=own),
+        race.Standing(value, value),
     )
-    return SimpleNamespace(runs=SimpleNamespace(**kinds), **made), np.array(value, float)
 
 
-def test_whose_places_children_take():
+def slots(some, parents=()):
+    return split_merge._slots(*some, np.array(parents, int))
+
+
+def test_whose_slots_proposals_take():
     done, gone, lost = Status.CONVERGED, Status.PRUNED, Status.SINGULAR
-    store, score = stub(
-        [done, gone, gone, gone, lost], [-1, -1, 1, -1, -1], [-1] * 5, [0, -1, -2, -3, -4]
-    )
-    none = np.zeros(0, int)
+    some = stub([done, gone, gone, gone, lost], [-1, -1, 1, -1, -1], [-1] * 5, [0, -1, -2, -3, -4])
     # Not those that others follow or that follow others, and no start that failed.
-    np.testing.assert_array_equal(split_merge._places(store, score, none), [3])
-    near = -race.BEHIND
-    store, score = stub(
+    np.testing.assert_array_equal(slots(some), [3])
+    near = -race.NEAR_SPURIOUS_PENALTY
+    some = stub(
         [done, done, lost, gone, done], [-1, -1, -1, 0, -1], [-1, 0, 0, 0, 0], [0, near, -2, -3, -1]
     )
-    # Of children those that failed, were left behind or are near a spurious maximum.
-    np.testing.assert_array_equal(split_merge._places(store, score, none), [1, 3, 2])
-    np.testing.assert_array_equal(split_merge._places(store, score, np.array([1])), [3, 2])
+    # Of proposals those that failed, were left behind or are near a spurious maximum.
+    np.testing.assert_array_equal(slots(some), [1, 3, 2])
+    np.testing.assert_array_equal(slots(some, [1]), [3, 2])
 
 
 def test_what_is_near_a_spurious_maximum_ranks_behind(monkeypatch):
-    point = dict(level=np.array([-1.0, -2.0]), rest=np.zeros(2), log_prior=np.zeros(2))
-    point |= dict(params=SimpleNamespace(weights=np.array([[0.5, 0.5], [0.3, 0.7]])))
+    zero, gain = np.zeros(2), np.full(2, np.inf)
+    point = SimpleNamespace(
+        ll_reference=np.array([-1.0, -2.0]), ll_offset=zero, log_prior=zero, params=zero
+    )
+    near = np.array([[False, True], [False, False]])
+    monkeypatch.setattr(race.scheduler, "spurious", lambda runs: near)
+    monkeypatch.setattr(race, "signature", lambda model, params: np.array([[0.5], [0.3]]))
     for strict, first in ((False, 0), (True, 1)):
-        gain = np.full(2, np.inf)
-        runs = SimpleNamespace(point=SimpleNamespace(**point), status=np.zeros(2, int))
-        runs.gain = runs.gain_before = gain
-        how = dict(follows=np.full(2, -1), groups=np.zeros(2, int))
-        store = SimpleNamespace(runs=runs, **how)
-        near = np.array([[False, True], [False, False]])
-        monkeypatch.setattr(race.schedule, "spurious", lambda store, near=near: near)
-        stand = race.standing(store, strict)
-        assert list(race.promote(store, np.arange(2), np.array([1]), *stand)) == [first]
-        assert runs.status[1 - first] == Status.PRUNED
+        run = SimpleNamespace(point=point, status=np.zeros(2, int), gain=gain, gain_before=gain)
+        batch = SimpleNamespace(groups=np.zeros(2, int), grid=SimpleNamespace(model=None))
+        runs = SimpleNamespace(run=run, batch=batch)
+        standing = race.Standing.of(runs, strict)
+        follows = np.full(2, -1)
+        promotion = race.promote(runs, np.arange(2), follows, np.array([1]), standing)
+        assert list(promotion.lanes) == [first] and list(promotion.pruned) == [1 - first]
 
 
 def test_a_generation_differs_from_the_one_before():
@@ -231,8 +244,9 @@ def test_a_generation_differs_from_the_one_before():
     data = jaxem.Data(x, jnp.ones(200))
     grid = lanes.Grid(model, data, model.prepare(data), None, shared=True)
     params = jax.tree.map(lambda leaf: leaf[None], model.init(KEY, x))
+    ids = lanes.LaneIds(zero, zero, zero)
     one, two, again = (
-        lanes.regroup(grid, zero, zero, zero, params, KEY, generation, 1).components.means
+        lanes.propose(grid, ids, params, KEY, generation, 1).components.means
         for generation in (0, 1, 0)
     )
     np.testing.assert_array_equal(one, again)
@@ -252,7 +266,7 @@ def interrupts(patch, module, name, calls=1):
     patch.setattr(module, name, call)
 
 
-@pytest.mark.parametrize(("module", "name"), [(scheduler, "regroup"), (split_merge, "promote")])
+@pytest.mark.parametrize(("module", "name"), [(scheduler, "propose"), (split_merge, "promote")])
 def test_interrupted_it_goes_on_to_the_same_bits(tmp_path, module, name):
     x, path = clouds(400, gap=2.0), tmp_path / "point"
     options = dict(key=KEY, n_starts=64, split_merge=2)
@@ -269,15 +283,21 @@ def test_interrupted_it_goes_on_to_the_same_bits(tmp_path, module, name):
 
 
 @pytest.mark.parametrize("call", [1, 2])
-def test_a_data_set_that_is_interrupted_costs_no_other(monkeypatch, call):
+def test_ctrl_c_ends_the_whole_call_and_keeps_what_is_finished(monkeypatch, call):
     monkeypatch.setattr("jaxem.api.many_data_sets.ALONE", 1)
-    interrupts(monkeypatch, driver, "race_lanes", call)
+    interrupts(monkeypatch, split_merge.SplitMerge, "_judge", call)
     with pytest.warns(RuntimeWarning, match="interrupted"):
         many = jaxem.fit_many(
             mixture(k=4), [clouds(200), clouds(200, 1)], key=KEY, n_starts=64, split_merge=1
         )
-    assert (many.status == Status.RUNNING).any(axis=1).tolist() == [call == 1, call == 2]
-    assert (many.parent[2 - call] >= 0).any()
+    assert many.report.interrupted
+    begun = np.isfinite(many.log_likelihood).any(axis=1)
+    assert begun.tolist() == [True, call == 2]
+    assert (many.status[call - 1] == Status.RUNNING).any()
+    if call == 1:
+        assert (many.status[1] == Status.RUNNING).all()
+    else:
+        assert (many.parent[0] >= 0).any() and many[0].best().status == Status.CONVERGED
 
 
 def test_the_trace_of_a_child_is_its_own():

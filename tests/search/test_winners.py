@@ -54,7 +54,7 @@ def test_winners_cost_a_few_lanes(monkeypatch):
     x = clouds(400)
     model = jaxem.Mixture(jaxem.Gaussian("full"), n_components=3)
     fits = jaxem.fit(model, x, key=KEY, n_starts=32, race=False)
-    monkeypatch.setattr(winners, "contenders", lambda store, fits: np.zeros(0, int))
+    monkeypatch.setattr(winners, "contenders", lambda runs, fits: np.zeros(0, int))
     plain = jaxem.fit(model, x, key=KEY, n_starts=32, race=False)
     more = fits.n_iter - plain.n_iter
     assert 0 < np.count_nonzero(more) <= winners.refine.CONTENDERS
