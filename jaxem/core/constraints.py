@@ -1,0 +1,120 @@
+"""What a family's parameters may be: one constraint for each field.
+
+A family declares `constraints()`, in the units of the data. Standard errors move parameters only
+where the constraints let them, an extrapolation is brought back onto them, and given parameters
+that break one are refused by name.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TypeVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxem.core.pytree import replace
+
+#: Sums of shares and the two halves of a matrix may differ by this much, relative to their size.
+SLACK = 1e-3
+
+P = TypeVar("P")
+
+
+@dataclass(frozen=True)
+class Simplex:
+    """Shares along the last axis: none is negative, and they sum to one.
+
+    `sizes` says how many shares there are, one number or one for each entry of the axis before the
+    last; entries beyond are no parameters, and 0. None: the whole axis.
+    """
+
+    sizes: int | tuple[int, ...] | None = None
+    shared: bool = False
+
+    def present(self, shape: tuple[int, ...]) -> np.ndarray:
+        """b[shape]: the entries that are shares."""
+        own = shape[-1] if self.sizes is None else np.asarray(self.sizes)[..., None]
+        return np.broadcast_to(np.arange(shape[-1]) < own, shape)
+
+
+@dataclass(frozen=True)
+class Positive:
+    """Above 0, which no maximum of the likelihood has."""
+
+    shared: bool = False
+
+
+@dataclass(frozen=True)
+class Interval:
+    """From `low` to `high`: a maximum may stand on either end."""
+
+    low: float
+    high: float
+    shared: bool = False
+
+
+@dataclass(frozen=True)
+class SymmetricPD:
+    """Symmetric positive definite matrices along the last two axes."""
+
+    shared: bool = False
+
+
+@dataclass(frozen=True)
+class Free:
+    """Any finite number."""
+
+    shared: bool = False
+
+
+#: `shared`: the field has no component axis, else that is its first.
+Constraint = Simplex | Positive | Interval | SymmetricPD | Free
+
+
+def shared_fields(constraints: Mapping[str, Constraint]) -> tuple[str, ...]:
+    """Fields without a component axis."""
+    return tuple(name for name, one in constraints.items() if one.shared)
+
+
+def retract(constraints: Mapping[str, Constraint], params: P) -> P:
+    """Parameters whose shares sum to exactly 1 again, which rounding in an extrapolation spoils."""
+    moved: dict[str, jax.Array] = {}
+    for name, constraint in constraints.items():
+        if isinstance(constraint, Simplex):
+            value = getattr(params, name)
+            moved[name] = value / jnp.sum(value, axis=-1, keepdims=True)
+    return replace(params, **moved) if moved else params
+
+
+def complaint(constraint: Constraint, value: np.ndarray) -> str:
+    """What a field must be and is not, empty where its numbers keep the constraint (host)."""
+    if not np.isfinite(value).all():
+        return "must be finite"
+    match constraint:
+        case Simplex():
+            own = constraint.present(value.shape)
+            gap = np.sum(np.where(own, value, 0), axis=-1) - 1
+            fine = (value >= 0).all() and (np.abs(gap) < SLACK).all()
+            return "" if fine else "must sum to 1 along the last axis, and not be negative"
+        case Positive():
+            return "" if (value > 0).all() else "must be positive"
+        case Interval(low, high):
+            fine = (value >= low).all() and (value <= high).all()
+            return "" if fine else f"must lie between {low:g} and {high:g}"
+        case SymmetricPD():
+            return "" if _is_positive_definite(value) else "must be symmetric, positive definite"
+        case Free():
+            return ""
+
+
+def _is_positive_definite(value: np.ndarray) -> bool:
+    variances = np.diagonal(value, axis1=-2, axis2=-1)
+    if not (variances > 0).all():
+        return False
+    # Columns of very different units would hide in the rounding of one another.
+    root = np.sqrt(variances)
+    own = value / root[..., :, None] / root[..., None, :]
+    other = own.swapaxes(-1, -2)
+    symmetric = (np.abs(own - other) <= SLACK).all()
+    return bool(symmetric) and bool((np.linalg.eigvalsh((own + other) / 2) > 0).all())
