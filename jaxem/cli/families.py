@@ -7,6 +7,7 @@ import jax
 import numpy as np
 
 import jaxem
+from jaxem.core.constraints import shared_fields
 from jaxem.devices.placement import place_of
 from jaxem.families import levels
 
@@ -105,8 +106,9 @@ def fit_one(
 def heaviest_first(family: Any, params: Any) -> Any:
     """The same mixture with its components in order of falling weight."""
     order = np.argsort(-np.asarray(params.weights), kind="stable")
+    shared = shared_fields(family.constraints())
     parts = {
-        name: value if name in family.shared else value[order]
+        name: value if name in shared else value[order]
         for name, value in vars(params.components).items()
     }
     return replace(

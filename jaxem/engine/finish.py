@@ -5,6 +5,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from jaxem.core.capabilities import offered
+from jaxem.core.protocols import Accurate
 from jaxem.core.pytree import replace
 from jaxem.core.status import SOUND, Status
 from jaxem.data.scaling import (
@@ -45,7 +47,8 @@ def finish(
     total = lambda mean: mean * prepared.weight + prepared.base  # noqa: E731
     likelihood, goal = total(point.level + point.rest), total(steps.objective(point))
     soft = model.assignment == "soft" and model.exponent is None
-    if exact or not soft or getattr(model.family, "residual_form", False):
+    accurate = offered(model.family, Accurate)
+    if exact or not soft or (accurate is not None and accurate.residual_form):
         reported = cast(original_params(model, point.params, frame), dtype or point.rest.dtype)
         own = standardized_params(model, cast(reported, point.rest.dtype), frame)
         likelihood = model.likelihood(own, prepared)

@@ -6,7 +6,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxem.core.protocols import Statistics
+from jaxem.core.capabilities import offered
+from jaxem.core.constraints import complaint
+from jaxem.core.protocols import Accurate, Bounded, Statistics, check_family
 from jaxem.core.status import Status
 from jaxem.core.validation import positive
 from jaxem.models.params import MixtureParams, Prepared
@@ -40,9 +42,9 @@ def degenerate(
     its family fits, or narrower than the pooled components by `NARROWNESS_LIMIT`. `strict`:
     also for what is near one, by `STRICT`."""
     factor, limit = STRICT if strict else (1, NARROWNESS_LIMIT)
-    family = self.family
-    judged = hasattr(family, "min_rows") and family.prior is None and self.assignment == "soft"
-    if not judged or "covariances" in self.frozen:
+    family = offered(self.family, Bounded)
+    judged = self.family.prior is None and self.assignment == "soft"
+    if family is None or not judged or "covariances" in self.frozen:
         return jnp.zeros((), bool)
     active = params.weights > 0
     rows = stats.moments[:, 0] * prepared.rows / prepared.weight
@@ -55,8 +57,9 @@ def condition(self: Any, params: MixtureParams) -> jax.Array:
     """How many roundings of float32 the logits can lose f[]: 0 for families without squares,
     unless a fast precision loses more."""
     lost = jnp.zeros((), params.weights.dtype)
-    if hasattr(self.family, "condition"):
-        own = self.family.condition(params.components)
+    accurate = offered(self.family, Accurate)
+    if accurate is not None:
+        own = accurate.condition(params.components)
         lost = jnp.max(jnp.where(params.weights > 0, own, 0))
     unit = ROUNDOFF[self.precision]
     # Where nothing cancels, the terms of a logit are still of this size.
@@ -65,6 +68,7 @@ def condition(self: Any, params: MixtureParams) -> jax.Array:
 
 def validate_settings(self: Any, d: int) -> None:
     """Refuse, on the host, settings that no data f[n, d] could make sense of."""
+    check_family(type(self.family))
     if self.assignment not in ("soft", "hard"):
         raise ValueError(f"assignment must be 'soft' or 'hard'; got {self.assignment!r}.")
     check_precision(self.precision)
@@ -74,6 +78,12 @@ def validate_settings(self: Any, d: int) -> None:
         positive("weight_prior", self.weight_prior)
     blank = jax.eval_shape(lambda: self.family.blank(self.n_components, d, np.float32))
     names = ("weights", *vars(blank))
+    constrained = self.constraints()
+    if set(constrained) != set(names):
+        raise ValueError(
+            f"{type(self.family).__name__}.constraints must name {', '.join(vars(blank))}; it "
+            f"names {', '.join(self.family.constraints())}."
+        )
     unknown = set(self.frozen) - set(names)
     if unknown:
         raise ValueError(
@@ -85,3 +95,15 @@ def usable(self: Any, params: MixtureParams) -> jax.Array:
     """b[]: the parameters define a density (weights on the simplex, healthy components)."""
     on_simplex = jnp.all(params.weights >= 0) & (jnp.abs(jnp.sum(params.weights) - 1) < 1e-3)
     return on_simplex & jnp.all(self.family.usable(params.components) | (params.weights <= 0))
+
+
+def complaints(self: Any, params: MixtureParams) -> str:
+    """The fields that break their constraints, and how (host); empty where none does. What a
+    component that is off has there does not matter."""
+    active = np.asarray(params.weights) > 0
+    found = []
+    for name, constraint in self.constraints().items():
+        value = np.asarray(getattr(params, name), float)
+        why = complaint(constraint, value if constraint.shared else value[active])
+        found += [f"{name} {why}"] if why else []
+    return "; ".join(found)

@@ -1,12 +1,23 @@
 """A finite mixture of any family: the E-step is a softmax between two matrix products."""
 
+from dataclasses import is_dataclass
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxem.core.protocols import Statistics
+from jaxem.core.capabilities import offered, provides
+from jaxem.core.constraints import Constraint, Simplex, retract
+from jaxem.core.protocols import (
+    CommonFeatures,
+    Family,
+    Products,
+    Rescalable,
+    Ridged,
+    Statistics,
+    check_family,
+)
 from jaxem.core.pytree import pytree, replace, static
 from jaxem.data.data import Data, as_data
 from jaxem.data.scaling import original_params
@@ -49,7 +60,7 @@ class Mixture:
     np.int64(272)
     """
 
-    family: Any
+    family: Family
     n_components: int = static()
     assignment: str = static(default="soft")
     exponent: Any = None
@@ -59,10 +70,19 @@ class Mixture:
     precision: str = static(default="float32")
     mesh: Any = static(default=None)
 
+    def __post_init__(self):
+        # JAX puts placeholders in the place of a family; a family itself is a dataclass.
+        if is_dataclass(self.family):
+            check_family(type(self.family))
+
     @property
     def family_is_scaled(self) -> bool:
         """Whether the family maps its parameters under a change of units of x."""
-        return getattr(self.family, "scale_kind", "none") != "none"
+        return provides(type(self.family), Rescalable)
+
+    def constraints(self) -> dict[str, Constraint]:
+        """What the weights and the fields of the components may be."""
+        return {"weights": Simplex(shared=True), **self.family.constraints()}
 
     def prepare(self, data: Any, rows: int = mixture_steps.BLOCK_ROWS) -> Prepared:
         """Blocks of at most `rows` rows, and the sums that do not change between iterations."""
@@ -95,21 +115,24 @@ class Mixture:
 
     def keep_features(self, prepared: Prepared) -> Prepared:
         """`prepared` with φ of every row kept: for rows that only few lanes share."""
-        if self.kernel == "fused" and hasattr(self.family, "products"):
+        if self.kernel == "fused" and provides(type(self.family), Products):
             return prepared  # The kernel makes φ on chip.
         return replace(prepared, blocks=with_features(self.family.features, prepared.blocks))
 
-    def _products(self, d: int):
-        return self.family.products(d) if hasattr(self.family, "products") else None
+    def _products(self, d: int) -> tuple[tuple[int, int], ...] | None:
+        own = offered(self.family, Products)
+        return None if own is None else own.products(d)
 
     def common_features(self, x: jax.Array) -> jax.Array:
         """ψ f[c, n], the features all components share; none for most families."""
-        return self.family.common_features(x) if _has_common(self.family) else x.T[:0]
+        own = offered(self.family, CommonFeatures)
+        return x.T[:0] if own is None else own.common_features(x)
 
-    def _common_coefficients(self, params):
-        if _has_common(self.family):
-            return self.family.common_coefficients(params.components)
-        return jnp.zeros((0,), params.weights.dtype)
+    def _common_coefficients(self, params: MixtureParams) -> jax.Array:
+        own = offered(self.family, CommonFeatures)
+        if own is None:
+            return jnp.zeros((0,), params.weights.dtype)
+        return own.common_coefficients(params.components)
 
     def coefficients(self, params: MixtureParams) -> jax.Array:
         """β f[k, p]: the family's coefficients with log π_k added to the constant."""
@@ -146,7 +169,8 @@ class Mixture:
 
     def climbs(self) -> jax.Array:
         """Whether no step of plain EM lowers the objective b[]: not where `reg_covar` is added."""
-        return jnp.all(jnp.asarray(getattr(self.family, "reg_covar", 0.0)) <= 0)
+        own = offered(self.family, Ridged)
+        return jnp.all(jnp.asarray(0.0 if own is None else own.reg_covar) <= 0)
 
     def reported(self, params: MixtureParams, prepared: Prepared) -> MixtureParams:
         """Parameters in the units of the data, but for where these have their origin."""
@@ -174,8 +198,8 @@ class Mixture:
         inner, own, here, frame = mixture_steps.about(self, stats, params)
         moved = inner.family.maximize(own, here.components, self.frozen)
         if frame is not None:
-            moved = self.family.unstandardize(moved, frame.shift, frame.scale)
-            moved = kept(self, params.components, moved)
+            moved = original_params(self, replace(here, components=moved), frame).components
+            moved = mixture_steps.kept(self, params.components, moved)
         if "weights" in self.frozen:
             return MixtureParams(params.weights, moved)
         count = stats.moments[:, 0]
@@ -210,8 +234,8 @@ class Mixture:
 
     def normalized(self, params: MixtureParams) -> MixtureParams:
         """The same with sums of exactly 1 again, which rounding in a long extrapolation spoils."""
-        own = getattr(self.family, "normalized", lambda components: components)
-        return MixtureParams(params.weights / jnp.sum(params.weights), own(params.components))
+        weights = params.weights / jnp.sum(params.weights)
+        return MixtureParams(weights, retract(self.family.constraints(), params.components))
 
     def seed(self, data: Any, resp: jax.Array) -> MixtureParams:
         """Parameters by one M-step on starting responsibilities f[n, k]."""
@@ -232,6 +256,7 @@ class Mixture:
     condition = health.condition
     validate_settings = health.validate_settings
     usable = health.usable
+    complaints = health.complaints
 
     def log_joint(self, params: MixtureParams, x: Any) -> jax.Array:
         """log π_k p(x|k) f[n, k], computed in blocks of rows."""
@@ -280,15 +305,3 @@ class Mixture:
         """Refuse, on the host, data or settings this model cannot take."""
         self.family.validate(x)
         self.validate_settings(x.shape[1])
-
-
-def kept(model: Any, given: Any, moved: Any) -> Any:
-    """`moved` with what is frozen exactly as in `given`, and what is known exactly as the family
-    has it: a way through other units rounds."""
-    names = [name for name in model.frozen if name != "weights"]
-    moved = replace(moved, **{name: getattr(given, name) for name in names})
-    return model.family.exact(moved) if hasattr(model.family, "exact") else moved
-
-
-def _has_common(family: Any) -> bool:
-    return hasattr(family, "common_features")

@@ -8,6 +8,7 @@ import numpy as np
 
 from jaxem.batch import scheduler
 from jaxem.batch.state import Store
+from jaxem.core.constraints import shared_fields
 from jaxem.core.pytree import replace
 from jaxem.core.validation import whole
 from jaxem.data.scaling import standardized_params
@@ -64,7 +65,7 @@ def padded(model: Mixture, init: Any, pad_to: int | None) -> Mixture:
     if pad_to is None or pad_to == model.n_components:
         return model
     whole("pad_to", pad_to, model.n_components)
-    if model.weight_prior is not None or getattr(model.family, "prior", None) is not None:
+    if model.weight_prior is not None or model.family.prior is not None:
         raise ValueError("pad_to needs a model without priors: a component that is off has none.")
     if not init_name(init) or init == "random":
         raise ValueError(f"pad_to needs an initialiser that picks centres; got init={init!r}.")
@@ -77,7 +78,7 @@ def unpadded(model: Mixture, fits: Fit) -> Fit:
     if params.weights.shape[1] == k:
         return fits
     kept = {
-        name: value if name in model.family.shared else value[:, :k]
+        name: value if name in shared_fields(model.family.constraints()) else value[:, :k]
         for name, value in vars(params.components).items()
     }
     components = type(params.components)(**kept)
@@ -117,10 +118,10 @@ def given_params(model: Mixture, params: MixtureParams, x: np.ndarray) -> Mixtur
     """The given start in x's dtype; ValueError when it does not fit the model or the data."""
     check_shapes(model, params, x.shape[1])
     params = jax.tree.map(lambda leaf: jnp.asarray(leaf, x.dtype), params)
-    if not bool(model.usable(params)):
+    broken = model.complaints(params)
+    if broken or not bool(model.usable(params)):
         raise ValueError(
-            "init is not a mixture: weights must sum to 1 and every component must be proper "
-            "(finite, a positive definite covariance, probabilities in [0, 1], positive rates)."
+            f"init is not a mixture: {broken or 'every component must have a proper density'}."
         )
     return params
 

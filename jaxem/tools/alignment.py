@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxem.core.constraints import shared_fields
 from jaxem.core.precision import precision_of
 from jaxem.core.pytree import replace
 from jaxem.data.data import as_data
@@ -76,7 +77,7 @@ def reorder(model: Mixture, params: MixtureParams, permutation: Any) -> MixtureP
         library: Any = jnp if isinstance(leaf, jax.Array) else np
         return library.take_along_axis(leaf, index, axis=lanes)
 
-    shared = model.family.shared
+    shared = shared_fields(model.family.constraints())
     own = {k: v for k, v in vars(params.components).items() if k not in shared}
     moved = {name: take(leaf) for name, leaf in own.items()}
     return MixtureParams(take(params.weights), replace(params.components, **moved))
