@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import jaxem
-from jaxem.inference import errors
+from jaxem.inference import uncertainty
 
 RNG = np.random.default_rng(0)
 N = 120
@@ -113,7 +113,7 @@ def test_weights_are_repeated_rows_and_blocks_do_not_matter(poisson_pair, monkey
     model, params, found = poisson_pair
     half = jaxem.standard_errors(model, params, TWO, np.full(len(TWO), 4.0))
     close(half.rates, found.rates / 2)
-    monkeypatch.setattr(errors, "ENTRIES", 200)
+    monkeypatch.setattr(uncertainty, "ENTRIES", 200)
     close(jaxem.standard_errors(model, params, TWO).rates, found.rates, rtol=1e-9)
 
 
