@@ -94,7 +94,7 @@ def padding(make, grid, rows, options) -> dict[tuple[int, str], int]:
     for kind in {kind for _, kind in grid}:
         sizes = sorted({k for k, other in grid if other == kind})
         model = make(sizes[-1], kind)
-        if model.weight_prior is not None or getattr(model.family, "prior", None) is not None:
+        if model.weight_prior is not None or model.family.prior is not None:
             continue
         group: list[int] = []
         for i, k in enumerate(sizes):

@@ -48,7 +48,11 @@ def _show_gaussians(model: Any, params: Any, names: list[str]) -> None:
     ]
     _components("mean ± sd", params.weights, cells, names)
     if np.ndim(params.covariances) >= 2 and covariance_kind(model) not in ("diag", "spherical"):
-        _show_covariances("covariances" in model.family.shared, matrices, names)
+        _show_covariances(_shared(model, "covariances"), matrices, names)
+
+
+def _shared(model: Any, name: str) -> bool:
+    return model.constraints()[name].shared
 
 
 def covariance_kind(model: Any) -> str:
@@ -87,7 +91,7 @@ def _show_cells(params: Any, values: np.ndarray, what: str, names: list[str]) ->
 def _show_others(model: Any, params: Any) -> None:
     """A family whose parameters have names of their own: shared ones once, the others each."""
     own = {name: np.asarray(value) for name, value in vars(params.components).items()}
-    each = {name: value for name, value in own.items() if name not in model.family.shared}
+    each = {name: value for name, value in own.items() if not _shared(model, name)}
     table = Table("component", "weight", *each)
     for k, weight in enumerate(np.asarray(params.weights)):
         table.add_row(str(k + 1), f"{weight:.4f}", *[short(value[k]) for value in each.values()])

@@ -9,6 +9,9 @@ from collections.abc import Iterable
 from dataclasses import fields, is_dataclass
 from difflib import get_close_matches
 from functools import cache
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
 @cache
@@ -43,6 +46,11 @@ def provides(kind: type, protocol: type) -> bool:
             f"{', '.join(sorted(members(protocol) - missing))}."
         )
     return True
+
+
+def offered(value: object, protocol: type[T]) -> T | None:
+    """The value as one of the protocol, None where its class provides none of it."""
+    return value if provides(type(value), protocol) else None  # type: ignore[return-value]
 
 
 def check(kind: type, required: type, optional: Iterable[type] = ()) -> None:

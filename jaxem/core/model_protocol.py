@@ -231,6 +231,27 @@ class Paddable(Protocol):
         ...
 
 
+class Switchable(Protocol):
+    """A model of which latent values can be off, whose parameters then do not matter."""
+
+    def complaints(self, params: Any) -> str:
+        """The fields that break their constraints, and how; empty where none does. Parameters with
+        any leading axes, on the host."""
+        ...
+
+    def active(self, params: Any) -> Any:
+        """b[k]: the latent values that are on, on the host."""
+        ...
+
+
+class Labelled(Protocol):
+    """A model whose latent value may be known for some units."""
+
+    def log_joint(self, params: Any, x: Any) -> jax.Array:
+        """log p(unit, latent value) f[n, k]."""
+        ...
+
+
 class Initialised(Protocol):
     """A model with named initialisers, or that reads arrays as starts."""
 
@@ -267,6 +288,8 @@ CAPABILITIES = (
     Identified,
     Proposing,
     Paddable,
+    Switchable,
+    Labelled,
     Initialised,
     Kernelled,
     Freezable,

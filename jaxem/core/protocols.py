@@ -1,10 +1,16 @@
-"""What a family is, and the statistics that pass between the E-step and the M-step."""
+"""What a family is and may be, and the statistics between the E-step and the M-step.
+
+`Family` holds what every family has. The protocols after it are capabilities: a family has all
+members of one, or none (`jaxem.core.capabilities`).
+"""
 
 from typing import Any, Protocol
 
 import jax
 import numpy as np
 
+from jaxem.core.capabilities import check
+from jaxem.core.constraints import Constraint
 from jaxem.core.pytree import pytree
 
 
@@ -30,24 +36,15 @@ class Statistics:
 
 
 class Family(Protocol):
-    """Components of one kind: log p(x|k) = β_k · φ(x) + log h(x). All methods are pure.
-
-    A family that is not an exponential family in φ alone, but in φ and features ψ whose
-    coefficients all components share (a tied covariance), adds `common_features(x) f[c, n]` and
-    `common_coefficients(params) f[c]`. One that maps its parameters under a change of units adds
-    `scale_kind`, `standardized`, `standardize` and `unstandardize` (see `DiagGaussian`), and, of
-    kind "counts", `base_of` and `far_below` (see `Poisson`); one whose sums lose digits far from
-    the origin adds `base_point(params, weights) f[d]`; one with a more accurate log density than
-    β · φ adds `log_density(params, x) f[n, k]`, `condition(params) f[k]`, the roundings that β · φ
-    can lose, and `residual_form` = True where that density costs little more than β · φ; one whose
-    likelihood has spurious maxima adds `min_rows(d)` and `narrowness(params, weights) f[k]`; one
-    whose features are products of two of the atoms [1, x_1, .., x_d] adds their pairs,
-    `products(d) ((i, j), ...)`, from which the fused kernel makes φ on chip.
-    """
+    """Components of one kind: log p(x|k) = β_k · φ(x) + log h(x). All methods are pure."""
 
     @property
-    def shared(self) -> tuple[str, ...]:
-        """Parameter fields without a component axis."""
+    def prior(self) -> Any:
+        """The prior of the parameters, None for maximum likelihood."""
+        ...
+
+    def constraints(self) -> dict[str, Constraint]:
+        """What the fields of the parameters may be, in their order, in the units of the data."""
         ...
 
     def validate(self, x: np.ndarray) -> None:
@@ -96,3 +93,134 @@ class Family(Protocol):
     def healthy(self, params: Any, stats: Statistics) -> jax.Array:
         """b[k]: usable, and above what rounding makes of the statistics."""
         ...
+
+
+class Rescalable(Protocol):
+    """Parameters follow a change of units, so that fits are made in standard units.
+
+    `scale_kind` says which: "feature" (mean 0 and variance 1 of each column), "scalar" (one scale
+    for all columns), "positive" (mean 1, not moved) or "counts" (moved, not scaled: `CountBase`).
+    """
+
+    @property
+    def scale_kind(self) -> str:
+        """One of the four kinds."""
+        ...
+
+    def standardized(self, shift: jax.Array, scale: jax.Array) -> "Family":
+        """The family, with its priors and given parameters, of z = (x − shift) / scale, f[d]."""
+        ...
+
+    def standardize(self, params: Any, shift: jax.Array, scale: jax.Array) -> Any:
+        """Parameters of z for those of x."""
+        ...
+
+    def unstandardize(self, params: Any, shift: jax.Array, scale: jax.Array) -> Any:
+        """Parameters of x for those of z."""
+        ...
+
+
+class CountBase(Protocol):
+    """Counts are taken about a base point; for a `Rescalable` family of kind "counts"."""
+
+    def base_of(self, mean: Any) -> Any:
+        """The base point f[..., d] of columns of these means, 0: none; NumPy or JAX arrays."""
+        ...
+
+    def far_below(self, x: Any, base: Any) -> Any:
+        """b[..., d]: counts so far from the base point that an expansion about it loses digits."""
+        ...
+
+
+class CommonFeatures(Protocol):
+    """log p(x|k) has a part γ · ψ(x) whose coefficients all components share."""
+
+    def common_features(self, x: jax.Array) -> jax.Array:
+        """ψ f[c, n]; the first is 1."""
+        ...
+
+    def common_coefficients(self, params: Any) -> jax.Array:
+        """γ f[c]."""
+        ...
+
+
+class BasePoint(Protocol):
+    """Sums over rows lose digits where the data lie far from the origin."""
+
+    def base_point(self, params: Any, weights: jax.Array) -> jax.Array:
+        """The point f[d] about which sums lose none, for components of weights f[k]."""
+        ...
+
+
+class Accurate(Protocol):
+    """The log density is known in a form that loses fewer digits than β · φ."""
+
+    @property
+    def residual_form(self) -> bool:
+        """Whether that form costs little more than β · φ."""
+        ...
+
+    def log_density(self, params: Any, x: jax.Array) -> jax.Array:
+        """log p(x|k) f[n, k], the base measure included."""
+        ...
+
+    def condition(self, params: Any) -> jax.Array:
+        """How many roundings β · φ can lose f[k]."""
+        ...
+
+
+class Bounded(Protocol):
+    """The likelihood has spurious maxima, which these bounds tell from others."""
+
+    def min_rows(self, d: int) -> int:
+        """The number of rows that any component fits, however spurious."""
+        ...
+
+    def narrowness(self, params: Any, weights: jax.Array) -> jax.Array:
+        """How much narrower than the pooled components a component is f[k], in variance."""
+        ...
+
+
+class Products(Protocol):
+    """Features are products of two of the atoms [1, x_1, .., x_d]: a kernel makes them on chip."""
+
+    def products(self, d: int) -> tuple[tuple[int, int], ...]:
+        """The pairs of atoms, one for each feature."""
+        ...
+
+
+class Given(Protocol):
+    """Some parameters are given, and no change of units may round them."""
+
+    def exact(self, params: Any) -> Any:
+        """The parameters with the given ones exactly as given."""
+        ...
+
+
+class Ridged(Protocol):
+    """The M-step adds to the variances what is no part of the objective, which it may lower."""
+
+    @property
+    def reg_covar(self) -> Any:
+        """What is added, f[] or f[d]."""
+        ...
+
+
+#: All that a family may be beside a `Family`.
+CAPABILITIES = (
+    Rescalable,
+    CountBase,
+    CommonFeatures,
+    BasePoint,
+    Accurate,
+    Bounded,
+    Products,
+    Given,
+    Ridged,
+)
+
+
+def check_family(kind: type) -> None:
+    """ValueError, naming the member, for a class that is no family, provides a capability in part
+    or misspells a name."""
+    check(kind, Family, CAPABILITIES)

@@ -11,6 +11,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxem.core.capabilities import offered
+from jaxem.core.protocols import CountBase, Family, Rescalable
 from jaxem.core.pytree import pytree, replace
 
 #: Values taken at a time on the host: few enough that a float64 copy of them stays in a core's
@@ -19,10 +21,6 @@ BLOCK = 1 << 16
 
 #: Rows that NumPy takes as one: its inner loop runs along a row, and few columns make it short.
 TOGETHER = 64
-
-
-#: A count below this share of its base point keeps its column where it is.
-FAR_BELOW = 1 / 16
 
 
 @pytree
@@ -38,7 +36,7 @@ Total = Callable[[np.ndarray], np.ndarray]
 
 
 def scaling_of(
-    family: Any, x: np.ndarray, weight: np.ndarray | None, total: Total | None = None
+    family: Family, x: np.ndarray, weight: np.ndarray | None, total: Total | None = None
 ) -> Scaling:
     """The scaling of x f[n, d], computed in float64 on the host; identity for unscaled families."""
     weight = np.ones(len(x)) if weight is None else np.asarray(weight)
@@ -47,57 +45,54 @@ def scaling_of(
 
 
 def scalings_of(
-    family: Any, x: np.ndarray, weight: np.ndarray, total: Total | None = None
+    family: Family, x: np.ndarray, weight: np.ndarray, total: Total | None = None
 ) -> Scaling:
-    """Frames f[s, d] of data sets x f[s, n, d], padded with rows of weight 0 in weight f[s, n]."""
+    """Scalings f[s, d] of data sets x f[s, n, d], padded with rows of weight 0 in weight."""
     s, _, d = x.shape
-    kind = getattr(family, "scale_kind", "none")
-    if kind == "none":
+    scaled, counts = offered(family, Rescalable), offered(family, CountBase)
+    if scaled is None:
         return Scaling(np.zeros((s, d), x.dtype), np.ones((s, d), x.dtype))
     parts = [_moments(x[own], weight[own], total) for own in _blocks(x)]
     mean, square = (np.concatenate(part) for part in zip(*parts, strict=True))
-    if kind == "counts":
-        base = np.asarray(family.base_of(mean), x.dtype)
+    if counts is not None:
+        base = np.asarray(counts.base_of(mean), x.dtype)
         far = np.zeros((s, d))
         if base.any():
             present = weight[:, :, None] > 0
-            far += np.sum(_far_below(family, x, base[:, None]) & present, axis=1)
+            far += np.sum(counts.far_below(x, base[:, None]) & present, axis=1)
         far = far if total is None else total(far)
         return Scaling(np.where(far == 0, base, 0), np.ones_like(base))
-    return _scaling(np, kind, mean, square)
+    return _scaling(np, scaled.scale_kind, mean, square)
 
 
-def scaling_within(family: Any, x: jax.Array, weight: jax.Array) -> Scaling:
+def scaling_within(family: Family, x: jax.Array, weight: jax.Array) -> Scaling:
     """The scaling of x f[n, d] as a part of a program; no derivative goes through it, since what
     comes out does not depend on it."""
-    kind = getattr(family, "scale_kind", "none")
-    if kind == "none":
+    scaled, counts = offered(family, Rescalable), offered(family, CountBase)
+    if scaled is None:
         return Scaling(jnp.zeros_like(x[0]), jnp.ones_like(x[0]))
     x, weight = jax.lax.stop_gradient((x, weight))
     w = (weight / jnp.sum(weight))[:, None]
     # Twice: the differences from a mean that rounding has spoilt are exact.
     mean = jnp.sum(w * x, axis=0)
     mean = mean + jnp.sum(w * (x - mean[None, :]), axis=0)
-    if kind == "counts":
-        base = family.base_of(mean)
-        far = jnp.any(_far_below(family, x, base[None, :]) & (weight > 0)[:, None], axis=0)
+    if counts is not None:
+        base = counts.base_of(mean)
+        far = jnp.any(counts.far_below(x, base[None, :]) & (weight > 0)[:, None], axis=0)
         return Scaling(jnp.where(far | ~jnp.isfinite(base), 0, base), jnp.ones_like(base))
-    scaling = _scaling(jnp, kind, mean[None], jnp.sum(w * (x - mean[None, :]) ** 2, axis=0)[None])
+    square = jnp.sum(w * (x - mean[None, :]) ** 2, axis=0)
+    scaling = _scaling(jnp, scaled.scale_kind, mean[None], square[None])
     shift, scale = scaling.shift[0], scaling.scale[0]
     # A column that is not finite fails in the units that it has.
     sane = jnp.isfinite(shift) & jnp.isfinite(scale)
     return Scaling(jnp.where(sane, shift, 0), jnp.where(sane, scale, 1))
 
 
-def _far_below(family: Any, x: Any, base: Any) -> Any:
-    """b[..., d]: counts so far below the base point (of trials, or above) that a rate might be."""
-    far, trials = x < FAR_BELOW * base, getattr(family, "n_trials", None)
-    return far if trials is None else far | (trials - x < FAR_BELOW * (trials - base))
-
-
 def _scaling(xp: Any, kind: str, mean: Any, square: Any) -> Scaling:
     """Frames f[s, d] by kind of means and mean squares, of NumPy or `jax.numpy` (xp). A constant
     column keeps its units: its fits end SINGULAR, as they should."""
+    if kind not in ("feature", "scalar", "positive"):
+        raise ValueError(f"scale_kind {kind!r} is none, or its family provides no CountBase.")
     if kind == "positive":
         return Scaling(xp.zeros_like(mean), xp.where(mean > 0, mean, 1))
     if kind == "scalar":

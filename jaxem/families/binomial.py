@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxem.core.constraints import Constraint, Interval
 from jaxem.core.pytree import pytree
 from jaxem.core.validation import integer
 from jaxem.families import counts
@@ -50,13 +51,17 @@ class Binomial:
     n_trials: Any
     prior: Beta | None = None
     base: Any = 0.0  # f[d] or 0
-    shared: ClassVar[tuple[str, ...]] = ()
     scale_kind: ClassVar[str] = "counts"
+    residual_form: ClassVar[bool] = False
 
     standardized = counts.standardized
     embed = counts.embed
     log_base = counts.binomial_log_base
     log_density = counts.binomial_log_density
+
+    def constraints(self) -> dict[str, Constraint]:
+        """Probabilities may be exactly 0 or 1."""
+        return {"probabilities": Interval(0.0, 1.0)}
 
     def validate(self, x: np.ndarray) -> None:
         """Whole numbers from 0 to n_trials."""
@@ -74,6 +79,11 @@ class Binomial:
     def base_of(self, mean):
         """The base point of columns of these means f[..., d]: whole, and 0 for small ones."""
         return counts.base_point(mean) * (counts.base_point(self.n_trials - mean) > 0)
+
+    def far_below(self, x, base):
+        """Successes or failures so far below the base point that the expansion loses digits."""
+        trials = self.n_trials
+        return counts.far_below(x, base) | counts.far_below(trials - x, trials - base)
 
     def standardize(self, params, shift, scale):
         """Probabilities as differences from shift / n_trials f[d]."""

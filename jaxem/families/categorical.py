@@ -1,11 +1,12 @@
 """Categorical components (latent class analysis): φ(x) = [1, one-hot of each feature]."""
 
-from typing import Any, ClassVar
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxem.core.constraints import Constraint, Simplex
 from jaxem.core.pytree import pytree, static
 from jaxem.families import levels
 from jaxem.families.priors import Dirichlet
@@ -37,7 +38,6 @@ class Categorical:
 
     n_categories: int | tuple[int, ...] = static()
     prior: Dirichlet | None = None
-    shared: ClassVar[tuple[str, ...]] = ()
 
     def __post_init__(self):
         object.__setattr__(self, "n_categories", levels.hashable(self.n_categories))
@@ -45,6 +45,10 @@ class Categorical:
     def levels(self, d: int) -> tuple[int, ...]:
         """The number of categories of each of d columns; ValueError for a sequence of others."""
         return levels.of_columns(self.n_categories, d)
+
+    def constraints(self) -> dict[str, Constraint]:
+        """Probabilities of the categories that each column has sum to one."""
+        return {"probabilities": Simplex(self.n_categories)}
 
     def validate(self, x: np.ndarray) -> None:
         """Whole numbers below n_categories, the column's own."""
@@ -86,11 +90,6 @@ class Categorical:
             counts = levels.only_present(counts, self.levels(counts.shape[1]))
         total = jnp.sum(counts, axis=2, keepdims=True)
         return CategoricalParams(safe_divide(counts, total, params.probabilities))
-
-    def normalized(self, params):
-        """Probabilities that sum to 1 again, after rounding."""
-        p = params.probabilities
-        return CategoricalParams(p / jnp.sum(p, axis=2, keepdims=True))
 
     def log_prior(self, params):
         """Dirichlet log density, summed over components and features."""

@@ -17,6 +17,9 @@ from jaxem.numerics import count_part, deviance, safe_log, safe_log1p
 #: Means from which counts are expanded about a base point.
 LARGE = 8
 
+#: A count below this share of its base point keeps its column where it is.
+FAR_BELOW = 1 / 16
+
 #: Condition of a component per unit of its largest term. Rounding of a coefficient is the same for
 #: all rows, so it does not average out; this puts the limit of `jaxem.search.refine` at terms of
 #: some 300.
@@ -27,6 +30,11 @@ def base_point(mean: Any) -> Any:
     """Whole numbers near the means f[..., d], so that differences of counts from them are exact;
     0 where the mean is small. NumPy and JAX arrays alike."""
     return mean.round() * (mean >= LARGE)
+
+
+def far_below(x: Any, base: Any) -> Any:
+    """b[..., d]: counts so far below the base point that a rate might be. NumPy and JAX alike."""
+    return x < FAR_BELOW * base
 
 
 def condition(terms: jax.Array) -> jax.Array:

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxem.core.constraints import Constraint, Positive
 from jaxem.core.pytree import pytree, replace
 from jaxem.families.priors import Gamma
 from jaxem.numerics import einsum, safe_divide, safe_log, stack_rows
@@ -31,8 +32,12 @@ class Exponential:
     """
 
     prior: Gamma | None = None
-    shared: ClassVar[tuple[str, ...]] = ()
     scale_kind: ClassVar[str] = "positive"
+    residual_form: ClassVar[bool] = False
+
+    def constraints(self) -> dict[str, Constraint]:
+        """Rates are positive."""
+        return {"rates": Positive()}
 
     def validate(self, x: np.ndarray) -> None:
         """Numbers that are not negative."""
@@ -78,6 +83,10 @@ class Exponential:
         """log p(x|k) f[n, k]."""
         total = einsum("nj,kj->nk", x, params.rates)
         return jnp.sum(safe_log(params.rates), axis=1)[None, :] - total
+
+    def condition(self, params):
+        """Roundings that β · φ can lose f[k]: none, nothing large cancels."""
+        return jnp.zeros(params.rates.shape[:1], params.rates.dtype)
 
     def blank(self, k, d, dtype):
         """Parameters of the right shapes, to be overwritten by an M-step."""

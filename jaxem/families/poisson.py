@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxem.core.constraints import Constraint, Interval
 from jaxem.core.pytree import pytree
 from jaxem.families import counts
 from jaxem.families.priors import Gamma
@@ -45,13 +46,17 @@ class Poisson:
 
     prior: Gamma | None = None
     base: Any = 0.0  # f[d] or 0
-    shared: ClassVar[tuple[str, ...]] = ()
     scale_kind: ClassVar[str] = "counts"
+    residual_form: ClassVar[bool] = False
 
     standardized = counts.standardized
     embed = counts.embed
     log_base = counts.poisson_log_base
     log_density = counts.poisson_log_density
+
+    def constraints(self) -> dict[str, Constraint]:
+        """Rates may be 0, where nothing was counted."""
+        return {"rates": Interval(0.0, float("inf"))}
 
     def validate(self, x: np.ndarray) -> None:
         """Whole numbers, not negative."""
@@ -65,6 +70,10 @@ class Poisson:
     def base_of(self, mean):
         """The base point of columns of these means f[..., d]: whole, and 0 for small ones."""
         return counts.base_point(mean)
+
+    def far_below(self, x, base):
+        """Where rates may lie so far below the base point that the expansion loses digits."""
+        return counts.far_below(x, base)
 
     def standardize(self, params, shift, scale):
         """Rates as differences from `shift` f[d]."""

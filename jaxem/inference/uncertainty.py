@@ -13,13 +13,14 @@ import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 
+from jaxem.core.capabilities import provides
 from jaxem.core.compiled import jitted
+from jaxem.core.model_protocol import Labelled, Model
 from jaxem.core.precision import precision_of
 from jaxem.core.program_memory import make_room
 from jaxem.core.settings import Settings, settings_of
 from jaxem.data.validate import host_data
 from jaxem.inference.parameter_space import FIXED, FREE, directions
-from jaxem.models import Mixture, MixtureParams
 from jaxem.numerics import einsum
 
 #: Entries of one array of derivatives: how many rows are differentiated at once follows from it.
@@ -30,8 +31,8 @@ SINGULAR = 1e-8
 
 
 def standard_errors(
-    model: Mixture, params: MixtureParams, x: Any, sample_weight: Any = None, labels: Any = None
-) -> MixtureParams:
+    model: Model, params: Any, x: Any, sample_weight: Any = None, labels: Any = None
+) -> Any:
     """The standard error of every parameter, in the shape of the parameters (host, float64).
 
     `params` are those of one fit that has converged on x f[n, d]; weights count as repeated rows.
@@ -51,12 +52,16 @@ def standard_errors(
     model, asked, data = settings_of(model, Settings(), data)
     model.validate(data)
     array, weight = np.asarray(data.x), np.asarray(data.weight, float)
-    label = np.full(len(array), -1) if data.label is None else np.asarray(data.label, np.int32)
-    if np.ndim(params.weights) != 1:
+    label = None if data.label is None else np.asarray(data.label, np.int32)
+    blank = jax.eval_shape(lambda: model.blank(array.shape[1], np.float32))
+    want, got = (jax.tree.map(np.shape, tree) for tree in (blank, params))
+    if got != want:
         raise ValueError(
-            "standard_errors takes the parameters of one fit; got weights of shape "
-            f"{np.shape(params.weights)}. Take one, as in fits.best().params."
+            f"standard_errors takes the parameters of one fit, of shapes {want}; got {got}. Take "
+            "one, as in fits.best().params."
         )
+    if label is not None and not provides(type(model), Labelled):
+        raise ValueError(f"labels need a model with log_joint: {type(model).__name__} has none.")
     if (asked.assignment or "soft") != "soft" or asked.exponent is not None:
         raise ValueError(
             "standard errors are those of a maximum of the likelihood: they need "
@@ -79,7 +84,7 @@ def standard_errors(
 def _information_of(model, params, basis: np.ndarray, rows: tuple) -> np.ndarray:
     """Minus the second derivatives of log-likelihood and log prior f[p, p], by blocks of rows."""
     x, weight, label = rows
-    width = len(basis) * model.n_components * x.shape[1]
+    width = len(basis) * model.cost(x.shape[1], float).per_unit * x.shape[1]
     size = int(np.clip(ENTRIES // width, 8, len(x)))
     missing = -len(x) % size
     index = np.concatenate([np.arange(len(x)), np.zeros(missing, int)])
@@ -88,7 +93,7 @@ def _information_of(model, params, basis: np.ndarray, rows: tuple) -> np.ndarray
         blocks = (
             jnp.asarray(x[index].reshape(-1, size, x.shape[1])),
             jnp.asarray(weight.reshape(-1, size)),
-            jnp.asarray(label[index].reshape(-1, size)),
+            None if label is None else jnp.asarray(label[index].reshape(-1, size)),
         )
         model = jax.tree.map(lambda leaf: jnp.asarray(leaf, float), model)
         return -np.asarray(_curvature(model, params, jnp.asarray(basis), blocks))
@@ -102,6 +107,8 @@ def _curvature(model, params, basis, blocks):
         return unravel(flat + einsum("p,pm->m", t, basis))
 
     def level(t, x, weight, label):
+        if label is None:
+            return jnp.sum(weight * model.log_prob(at(t), x))
         joint = model.log_joint(at(t), x)
         known = jnp.take_along_axis(joint, jnp.maximum(label, 0)[:, None], axis=1)[:, 0]
         rows = jnp.where(label >= 0, known, jax.nn.logsumexp(joint, axis=1))
@@ -112,7 +119,8 @@ def _curvature(model, params, basis, blocks):
     def add(total, block):
         return total + jax.hessian(level)(here, *block), None
 
-    start = jax.hessian(lambda t: model.log_prior(at(t)))(here)
+    # A model without a prior may answer with a number that does not depend on t.
+    start = jax.hessian(lambda t: model.log_prior(at(t)) + 0 * jnp.sum(t))(here)
     return jax.lax.scan(add, start, blocks)[0]
 
 

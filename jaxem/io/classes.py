@@ -13,6 +13,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from jaxem.core.protocols import Family
 from jaxem.families import (
     Binomial,
     BinomialParams,
@@ -104,6 +105,8 @@ def matches(value: Any, hint: Any) -> bool:
         )
     if hint is jax.Array:
         return isinstance(value, np.ndarray | np.generic)
+    if hint is Family:  # by what it provides: the mixture judges that
+        return dataclasses.is_dataclass(value)
     if hint in _NUMBERS:
         return isinstance(value, _NUMBERS[hint]) and not isinstance(value, bool)
     # A caller's class may take the place of a class of jaxem: a prior, for example.

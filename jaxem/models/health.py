@@ -6,8 +6,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxem.core.capabilities import offered
+from jaxem.core.constraints import complaint
 from jaxem.core.model_protocol import Health
-from jaxem.core.protocols import Statistics
+from jaxem.core.protocols import Accurate, Bounded, Ridged, Statistics, check_family
 from jaxem.core.status import Status
 from jaxem.core.validation import positive
 from jaxem.data.data import Data
@@ -25,13 +27,14 @@ STRICT = (3, 1e3)
 
 def judge(model: Any, params: MixtureParams, stats: Statistics, prepared: Prepared) -> Health:
     """What is to be said of parameters and statistics."""
+    ridged = offered(model.family, Ridged)
     return Health(
         _status(model, params, stats, prepared),
         _degenerate(model, params, stats, prepared, 1, NARROWNESS_LIMIT),
         _degenerate(model, params, stats, prepared, *STRICT),
         _condition(model, params, prepared.compute.precision),
         # `reg_covar` is added after a maximisation, which is then none.
-        jnp.all(jnp.asarray(getattr(model.family, "reg_covar", 0.0)) <= 0),
+        jnp.all(jnp.asarray(0.0 if ridged is None else ridged.reg_covar) <= 0),
     )
 
 
@@ -58,8 +61,8 @@ def _degenerate(
 ) -> jax.Array:
     """True for a spurious maximum: a component on fewer rows than `factor` times those that any
     component of its family fits, or narrower than the pooled components by `narrowness`."""
-    family = model.family
-    if not hasattr(family, "min_rows") or family.prior is not None or "covariances" in model.frozen:
+    family = offered(model.family, Bounded)
+    if family is None or model.family.prior is not None or "covariances" in model.frozen:
         return jnp.zeros((), bool)
     active = params.weights > 0
     rows = stats.moments[:, 0] * prepared.rows / prepared.weight
@@ -72,8 +75,9 @@ def _condition(model: Any, params: MixtureParams, precision: str) -> jax.Array:
     """How many roundings of float32 the logits can lose f[]: 0 for families without squares,
     unless a fast precision loses more."""
     lost = jnp.zeros((), params.weights.dtype)
-    if hasattr(model.family, "condition"):
-        own = model.family.condition(params.components)
+    accurate = offered(model.family, Accurate)
+    if accurate is not None:
+        own = accurate.condition(params.components)
         lost = jnp.max(jnp.where(params.weights > 0, own, 0))
     unit = ROUNDOFF[precision]
     # Where nothing cancels, the terms of a logit are still of this size.
@@ -92,10 +96,16 @@ def validate(model: Any, data: Data) -> None:
 
 def validate_settings(model: Any, d: int) -> None:
     """Refuse, on the host, settings that no data f[n, d] could make sense of."""
+    check_family(type(model.family))
     if model.weight_prior is not None:
         positive("weight_prior", model.weight_prior)
     blank = jax.eval_shape(lambda: model.family.blank(model.n_components, d, np.float32))
     names = ("weights", *vars(blank))
+    if set(model.constraints()) != set(names):
+        raise ValueError(
+            f"{type(model.family).__name__}.constraints must name {', '.join(vars(blank))}; it "
+            f"names {', '.join(model.family.constraints())}."
+        )
     unknown = set(model.frozen) - set(names)
     if unknown:
         raise ValueError(
@@ -107,3 +117,15 @@ def usable(self: Any, params: MixtureParams) -> jax.Array:
     """b[]: the parameters define a density (weights on the simplex, healthy components)."""
     on_simplex = jnp.all(params.weights >= 0) & (jnp.abs(jnp.sum(params.weights) - 1) < 1e-3)
     return on_simplex & jnp.all(self.family.usable(params.components) | (params.weights <= 0))
+
+
+def complaints(self: Any, params: MixtureParams) -> str:
+    """The fields that break their constraints, and how (host); empty where none does. What a
+    component that is off has there does not matter."""
+    active = np.asarray(params.weights) > 0
+    found = []
+    for name, constraint in self.constraints().items():
+        value = np.asarray(getattr(params, name), float)
+        why = complaint(constraint, value if constraint.shared else value[active])
+        found += [f"{name} {why}"] if why else []
+    return "; ".join(found)

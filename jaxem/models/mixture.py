@@ -1,15 +1,24 @@
 """A finite mixture of any family: the E-step is a softmax between two matrix products."""
 
-from dataclasses import InitVar
+from dataclasses import InitVar, is_dataclass
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxem.core.constraints import Constraint, Simplex
+from jaxem.core.capabilities import offered, provides
+from jaxem.core.constraints import Constraint, Simplex, retract, shared_fields
 from jaxem.core.model_protocol import BLOCK_ROWS, DEFAULT_COMPUTE, Compute, Cost, Health
-from jaxem.core.protocols import Statistics
+from jaxem.core.protocols import (
+    Accurate,
+    CommonFeatures,
+    Family,
+    Products,
+    Rescalable,
+    Statistics,
+    check_family,
+)
 from jaxem.core.pytree import pytree, replace, static
 from jaxem.core.settings import Deprecated, Settings, settings_of
 from jaxem.data.data import Data, as_data
@@ -58,7 +67,7 @@ class Mixture:
     np.int64(272)
     """
 
-    family: Any
+    family: Family
     n_components: int = static()
     weight_prior: Any = None
     frozen: tuple[str, ...] = static(default=())
@@ -74,11 +83,18 @@ class Mixture:
         old = Deprecated.of(**given, mesh=mesh)
         if old is not None:
             object.__setattr__(self, "deprecated", old.merged(self.deprecated))
+        # JAX puts placeholders in the place of a family; a family itself is a dataclass.
+        if is_dataclass(self.family):
+            check_family(type(self.family))
 
     @property
     def family_is_scaled(self) -> bool:
         """Whether the family maps its parameters under a change of units of x."""
-        return getattr(self.family, "scale_kind", "none") != "none"
+        return provides(type(self.family), Rescalable)
+
+    def constraints(self) -> dict[str, Constraint]:
+        """What the weights and the fields of the components may be."""
+        return {"weights": Simplex(shared=True), **self.family.constraints()}
 
     def prepare(
         self, data: Any, rows: int = BLOCK_ROWS, compute: Compute = DEFAULT_COMPUTE
@@ -113,21 +129,24 @@ class Mixture:
 
     def cached(self, prepared: Prepared) -> Prepared:
         """`prepared` with φ of every row kept: for rows that only few lanes share."""
-        if prepared.compute.kernel == "fused" and hasattr(self.family, "products"):
+        if prepared.compute.kernel == "fused" and provides(type(self.family), Products):
             return prepared  # The kernel makes φ on chip.
         return replace(prepared, blocks=with_features(self.family.features, prepared.blocks))
 
-    def _products(self, d: int):
-        return self.family.products(d) if hasattr(self.family, "products") else None
+    def _products(self, d: int) -> tuple[tuple[int, int], ...] | None:
+        own = offered(self.family, Products)
+        return None if own is None else own.products(d)
 
     def common_features(self, x: jax.Array) -> jax.Array:
         """ψ f[c, n], the features all components share; none for most families."""
-        return self.family.common_features(x) if _has_common(self.family) else x.T[:0]
+        own = offered(self.family, CommonFeatures)
+        return x.T[:0] if own is None else own.common_features(x)
 
-    def _common_coefficients(self, params):
-        if _has_common(self.family):
-            return self.family.common_coefficients(params.components)
-        return jnp.zeros((0,), params.weights.dtype)
+    def _common_coefficients(self, params: MixtureParams) -> jax.Array:
+        own = offered(self.family, CommonFeatures)
+        if own is None:
+            return jnp.zeros((0,), params.weights.dtype)
+        return own.common_coefficients(params.components)
 
     def coefficients(self, params: MixtureParams) -> jax.Array:
         """β f[k, p]: the family's coefficients with log π_k added to the constant."""
@@ -171,7 +190,8 @@ class Mixture:
 
     def exact_is_cheap(self) -> bool:
         """Whether `log_likelihood` costs little more than a step."""
-        return getattr(self.family, "residual_form", False)
+        accurate = offered(self.family, Accurate)
+        return accurate is not None and accurate.residual_form
 
     def scaling(self, x: jax.Array, weight: jax.Array) -> Scaling:
         """The scaling of x f[n, d], traced."""
@@ -224,8 +244,8 @@ class Mixture:
         inner, own, here, scaling = mixture_steps.about(self, stats, params)
         moved = inner.family.maximize(own, here.components, self.frozen)
         if scaling is not None:
-            moved = self.family.unstandardize(moved, scaling.shift, scaling.scale)
-            moved = _kept(self, params.components, moved)
+            moved = original_params(self, replace(here, components=moved), scaling).components
+            moved = mixture_steps.kept(self, params.components, moved)
         if "weights" in self.frozen:
             return MixtureParams(params.weights, moved)
         count = stats.moments[:, 0]
@@ -260,17 +280,13 @@ class Mixture:
 
     def retract(self, params: MixtureParams) -> MixtureParams:
         """The same with sums of exactly 1 again, which rounding in a long extrapolation spoils."""
-        own = getattr(self.family, "normalized", lambda components: components)
-        return MixtureParams(params.weights / jnp.sum(params.weights), own(params.components))
+        weights = params.weights / jnp.sum(params.weights)
+        return MixtureParams(weights, retract(self.family.constraints(), params.components))
 
     def seed(self, data: Any, resp: jax.Array) -> MixtureParams:
         """Parameters by one M-step on starting responsibilities f[n, k]."""
         data = as_data(data)
         return mixture_steps.seed(self, data, jnp.asarray(resp, data.x.dtype))
-
-    def constraints(self) -> dict[str, Constraint]:
-        """Weights are shares; the family says what its own parameters are."""
-        return {"weights": Simplex()}
 
     def blank(self, d: int, dtype: Any) -> MixtureParams:
         """Placeholder parameters of the right shapes: equal weights, the family's blank."""
@@ -282,6 +298,14 @@ class Mixture:
         return judgement.judge(self, params, stats, prepared)
 
     usable = judgement.usable
+
+    def complaints(self, params: MixtureParams) -> str:
+        """The fields that break their constraints, and how; parameters with any leading axes."""
+        return judgement.complaints(self, params)
+
+    def active(self, params: MixtureParams) -> np.ndarray:
+        """b[k]: components that have weight."""
+        return np.asarray(params.weights) > 0
 
     def log_joint(self, params: MixtureParams, x: Any) -> jax.Array:
         """log π_k p(x|k) f[n, k], computed in blocks of rows."""
@@ -343,13 +367,13 @@ class Mixture:
 
     def padded(self, size: int) -> "Mixture":
         """The model with components added, to be switched off. ValueError where priors forbid."""
-        if self.weight_prior is not None or getattr(self.family, "prior", None) is not None:
+        if self.weight_prior is not None or self.family.prior is not None:
             raise ValueError("pad_to needs a model without priors: a component off has none.")
         return replace(self, n_components=size)
 
     def unpadded(self, params: MixtureParams, like: "Mixture") -> MixtureParams:
         """Parameters f[lanes, ...] with the components of the model `like` alone."""
-        return params.take(np.arange(like.n_components), self.family.shared)
+        return params.take(np.arange(like.n_components), shared_fields(self.family.constraints()))
 
     def size(self) -> int:
         """The number of components."""
@@ -381,17 +405,5 @@ class Mixture:
 
     def kept(self, given: MixtureParams, moved: MixtureParams) -> MixtureParams:
         """`moved` with what is frozen exactly as in `given`."""
-        components = _kept(self, given.components, moved.components)
+        components = mixture_steps.kept(self, given.components, moved.components)
         return replace(moved, components=components)
-
-
-def _kept(model: Any, given: Any, moved: Any) -> Any:
-    """`moved` with what is frozen exactly as in `given`, and what is known exactly as the family
-    has it: a way through other units rounds."""
-    names = [name for name in model.frozen if name != "weights"]
-    moved = replace(moved, **{name: getattr(given, name) for name in names})
-    return model.family.exact(moved) if hasattr(model.family, "exact") else moved
-
-
-def _has_common(family: Any) -> bool:
-    return hasattr(family, "common_features")

@@ -2,14 +2,17 @@
 too."""
 
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 
+from jaxem.core.capabilities import offered
 from jaxem.core.compiled import jitted
+from jaxem.core.constraints import shared_fields
 from jaxem.core.model_protocol import BLOCK_ROWS, Compute
 from jaxem.core.program_memory import make_room, roomy
-from jaxem.core.protocols import Statistics
+from jaxem.core.protocols import Accurate, BasePoint, Given, Statistics
 from jaxem.core.pytree import replace
 from jaxem.data.scaling import (
     Scaling,
@@ -28,8 +31,9 @@ from jaxem.numerics import einsum, safe_log
 @partial(jitted, static_argnames="hard")
 def e_step(model, params, data, base, exponent=None, hard=False):
     """Statistics about a base point, and the log-likelihood, of data that are not prepared yet."""
-    if base is None and hasattr(model.family, "base_point"):
-        base = jax.lax.stop_gradient(model.family.base_point(params.components, params.weights))
+    pointed = offered(model.family, BasePoint)
+    if base is None and pointed is not None:
+        base = jax.lax.stop_gradient(pointed.base_point(params.components, params.weights))
     x, weight, label = data.x, data.weight, data.label
     if data.mesh is not None:
         x, weight, label = filled(data.mesh, x, weight, label)
@@ -79,6 +83,9 @@ def about(model, stats, params):
     and that scaling; as they are where it is the origin already."""
     if stats.base is None:
         return model, stats, params, None
+    if not model.family_is_scaled:
+        name = type(model.family).__name__
+        raise ValueError(f"{name} has no base point: its parameters follow no change of units.")
     total = jnp.sum(stats.moments[:, 0])
     base = jax.lax.stop_gradient(stats.base / jnp.where(total > 0, total, 1))
     scaling = Scaling(base, jnp.ones_like(base))
@@ -173,7 +180,7 @@ def propose(model, key, params, data):
     def value(moments):
         stats, count = Statistics(moments, common), moments[:, 0]
         # What all components share stays: merged and split ones do not add up to all rows.
-        best = family.maximize(stats, params.components, family.shared)
+        best = family.maximize(stats, params.components, shared_fields(family.constraints()))
         return jnp.sum(moments * family.coefficients(best), axis=1) + count * safe_log(count)
 
     resp, active = model.predict_proba(params, data.x), params.weights > 0
@@ -194,8 +201,9 @@ def log_joint(model, params, x):
 def log_joint_of(model, params, x):
     """log π_k p(x|k) f[n, k] of a block of rows."""
     family = model.family
-    if hasattr(family, "log_density"):
-        return family.log_density(params.components, x) + safe_log(params.weights)[None, :]
+    accurate = offered(family, Accurate)
+    if accurate is not None:
+        return accurate.log_density(params.components, x) + safe_log(params.weights)[None, :]
     logits = einsum("kp,pn->nk", model.coefficients(params), family.features(x))
     return logits + family.log_base(x)[:, None]
 
@@ -211,3 +219,12 @@ def draw_labels(key, weights, n):
     """The components that n rows come from i[n]."""
     make_room()
     return jax.random.categorical(key, safe_log(weights), shape=(n,))
+
+
+def kept(model: Any, given: Any, moved: Any) -> Any:
+    """`moved` with what is frozen exactly as in `given`, and what is known exactly as the family
+    has it: a way through other units rounds."""
+    names = [name for name in model.frozen if name != "weights"]
+    moved = replace(moved, **{name: getattr(given, name) for name in names})
+    given_here = offered(model.family, Given)
+    return moved if given_here is None else given_here.exact(moved)

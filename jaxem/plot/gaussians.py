@@ -14,7 +14,7 @@ def covariance_matrices(model: Any, params: Any) -> np.ndarray:
     """Covariances of any type as matrices f[k, d, d]."""
     k, d = np.shape(params.means)
     c = np.asarray(params.covariances)
-    if "covariances" in model.family.shared:
+    if model.constraints()["covariances"].shared:
         return np.broadcast_to(c, (k, d, d))
     if c.ndim == 3:
         return c

@@ -11,7 +11,7 @@ from jaxem.batch.state import Batch, Runs
 from jaxem.core.capabilities import provides
 from jaxem.core.compiled import jitted
 from jaxem.core.constraints import complaint
-from jaxem.core.model_protocol import Initialised, Model
+from jaxem.core.model_protocol import Initialised, Model, Switchable
 from jaxem.data.scaling import Scaling
 from jaxem.devices.rows import spread
 from jaxem.engine.finish import to_scaled
@@ -92,7 +92,7 @@ def _given(batch: Batch, problem: Problem, init: Any) -> Any:
     """Given parameters of every lane, f[lanes, ...], in standard units."""
     dtype = problem.data.x.dtype
     lead = _leading(problem.model, init, problem.data.x.shape[-1])
-    check_params(problem.model, init, len(lead))
+    check_params(problem.model, init)
     init = jax.tree.map(lambda leaf: np.asarray(leaf, dtype), init)
     sets, starts = len(problem.names), len(batch.starts) // len(problem.names)
     if len(lead) == 2:
@@ -126,10 +126,16 @@ def _to_scaled_each(model: Model, params: Any, scaling: Scaling) -> Any:
     return jax.vmap(of_set)(params, scaling)
 
 
-def check_params(model: Model, params: Any, leading: int) -> None:
-    """ValueError, naming the field, for parameters that break the model's constraints; they have
-    that many leading axes."""
-    for name, constraint in model.constraints().items():
-        wrong = complaint(constraint, np.asarray(getattr(params, name)))
-        if wrong:
-            raise ValueError(f"init is not a start: {name} {wrong}.")
+def check_params(model: Model, params: Any) -> None:
+    """ValueError, naming the field, for parameters (any leading axes) that break the model's
+    constraints."""
+    if provides(type(model), Switchable):
+        wrong = model.complaints(params)
+    else:
+        found = {
+            name: complaint(constraint, np.asarray(getattr(params, name)))
+            for name, constraint in model.constraints().items()
+        }
+        wrong = "; ".join(f"{name} {what}" for name, what in found.items() if what)
+    if wrong:
+        raise ValueError(f"init is not a start of {type(model).__name__}: {wrong}.")

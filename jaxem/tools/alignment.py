@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxem.core.constraints import shared_fields
 from jaxem.core.precision import precision_of
 from jaxem.data.data import as_data
 from jaxem.models import Mixture, MixtureParams
@@ -69,7 +70,7 @@ def align(
 
 def reorder(model: Mixture, params: MixtureParams, permutation: Any) -> MixtureParams:
     """The same mixture with component permutation[..., j] in place j; lane axes as in params."""
-    return params.take(permutation, model.family.shared)
+    return params.take(permutation, shared_fields(model.family.constraints()))
 
 
 def _distances(

@@ -5,6 +5,7 @@ import dataclasses
 import json
 import os
 import zipfile
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -16,6 +17,7 @@ from helpers import assert_same, fit_of, sweep_of
 import jaxem
 from jaxem import io
 from jaxem.core import npz
+from jaxem.core.constraints import Free
 from jaxem.core.pytree import pytree, static
 
 
@@ -154,13 +156,22 @@ class LevelParams:
 @pytree
 class Levels:
     width: float = static(default=1.0)
-    shared = ()
+    prior: ClassVar[None] = None
+
+    def constraints(self):
+        return {"level": Free()}
 
     def validate(self, x):
         """Anything goes."""
 
     def blank(self, k, d, dtype):
         return LevelParams(jnp.zeros((k, d), dtype))
+
+    def never(self, *_):
+        """What no file asks for."""
+
+    features = log_base = embed = coefficients = maximize = log_prior = sample = never
+    n_parameters = usable = healthy = never
 
 
 def test_your_own_family_is_named_to_load(tmp_path):
@@ -174,7 +185,7 @@ def test_your_own_family_is_named_to_load(tmp_path):
     assert_same((model, params), (again, got))
     with pytest.raises(ValueError, match=r"must hold classes made by .*; got 3"):
         jaxem.load(path, families=[3])
-    impostor = dataclasses.make_dataclass("Poisson", [])
+    impostor = dataclasses.make_dataclass("Poisson", [], bases=(Levels,), frozen=True)
     with pytest.raises(ValueError, match="Poisson is the name of a class of jaxem"):
         jaxem.load(path, families=[impostor])
     with pytest.raises(ValueError, match="your class Poisson has the name of one of jaxem's"):

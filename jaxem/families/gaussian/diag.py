@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 import jax
 import jax.numpy as jnp
 
+from jaxem.core.constraints import Constraint, Free, Positive
 from jaxem.core.pytree import pytree, replace
 from jaxem.families.gaussian.params import (
     LOG_2PI,
@@ -30,6 +31,11 @@ def _wide(params: GaussianParams) -> jax.Array:
     if variances.ndim == 2:
         return variances
     return jnp.broadcast_to(variances[:, None], params.means.shape)
+
+
+def _constraints(self: Any) -> dict[str, Constraint]:
+    """Means are free, variances positive."""
+    return {"means": Free(), "covariances": Positive()}
 
 
 def _precisions(params: GaussianParams) -> tuple[jax.Array, jax.Array]:
@@ -125,10 +131,10 @@ class DiagGaussian:
     reg_covar: Any = 0.0
     prior: NormalInverseGamma | None = None
     covariance_type: ClassVar[str] = "diag"
-    shared: ClassVar[tuple[str, ...]] = ()
     scale_kind: ClassVar[str] = "feature"
     residual_form: ClassVar[bool] = True
 
+    constraints = _constraints
     validate = check_settings
     log_base = no_log_base
     __repr__ = show
@@ -199,10 +205,10 @@ class SphericalGaussian:
     reg_covar: Any = 0.0
     prior: NormalInverseGamma | None = None
     covariance_type: ClassVar[str] = "spherical"
-    shared: ClassVar[tuple[str, ...]] = ()
     scale_kind: ClassVar[str] = "scalar"
     residual_form: ClassVar[bool] = True
 
+    constraints = _constraints
     validate = check_settings
     log_base = no_log_base
     __repr__ = show

@@ -4,6 +4,7 @@ from typing import Any, ClassVar
 
 import jax.numpy as jnp
 
+from jaxem.core.constraints import Constraint, Free, SymmetricPD
 from jaxem.core.pytree import pytree
 from jaxem.families.gaussian import matrices, quadratic_form
 from jaxem.families.gaussian.params import (
@@ -32,7 +33,6 @@ class FullGaussian:
     reg_covar: Any = 0.0
     prior: NormalInverseWishart | None = None
     covariance_type: ClassVar[str] = "full"
-    shared: ClassVar[tuple[str, ...]] = ()
     scale_kind: ClassVar[str] = "feature"
     residual_form: ClassVar[bool] = True
 
@@ -50,6 +50,10 @@ class FullGaussian:
     sample = matrices.sample
     usable = matrices.usable
     healthy = matrices.healthy
+
+    def constraints(self) -> dict[str, Constraint]:
+        """Means are free, each covariance is a matrix."""
+        return {"means": Free(), "covariances": SymmetricPD()}
 
     def features(self, x):
         """φ f[1 + d + d(d+1)/2, n]."""

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxem.core.constraints import Constraint, Free, SymmetricPD
 from jaxem.core.pytree import pytree, replace
 from jaxem.families.gaussian import matrices, quadratic_form
 from jaxem.families.gaussian.params import (
@@ -29,6 +30,11 @@ from jaxem.families.gaussian.params import (
 )
 from jaxem.families.gaussian.priors import NormalInverseWishart
 from jaxem.numerics import einsum, inverse_factor, safe_divide, stack_rows
+
+
+def _constraints(self: Any) -> dict[str, Constraint]:
+    """Means are free, the covariance is one matrix for all components."""
+    return {"means": Free(), "covariances": SymmetricPD(shared=True)}
 
 
 def _features(self: Any, x: jax.Array) -> jax.Array:
@@ -62,7 +68,6 @@ class TiedGaussian:
     reg_covar: Any = 0.0
     prior: NormalInverseWishart | None = None
     covariance_type: ClassVar[str] = "tied"
-    shared: ClassVar[tuple[str, ...]] = ("covariances",)
     scale_kind: ClassVar[str] = "feature"
     residual_form: ClassVar[bool] = True
 
@@ -78,6 +83,7 @@ class TiedGaussian:
     condition = matrices.condition
     base_point = matrices.base_point
     sample = matrices.sample
+    constraints = _constraints
     features = _features
     products = _products
     coefficients = _coefficients
@@ -136,7 +142,6 @@ class KnownGaussian:
 
     covariance: Any
     covariance_type: ClassVar[str] = "known"
-    shared: ClassVar[tuple[str, ...]] = ("covariances",)
     scale_kind: ClassVar[str] = "feature"
     residual_form: ClassVar[bool] = True
     prior: ClassVar[None] = None
@@ -150,6 +155,7 @@ class KnownGaussian:
     condition = matrices.condition
     base_point = matrices.base_point
     sample = matrices.sample
+    constraints = _constraints
     features = _features
     products = _products
     coefficients = _coefficients
