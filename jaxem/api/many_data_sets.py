@@ -89,13 +89,13 @@ def fit_many(
     >>> many.best().log_likelihood.round(1)
     array([-416.4, -702.6])
     """
-    check_model(model)
     sets = ragged.as_list(x, sample_weight, groups, lengths, labels)
     asked = Settings(kernel, precision, assignment, exponent)
     model, asked, first = settings_of(model, asked, sets[0])
     if first.mesh is not None:
         raise ValueError("fit_many spreads fits, not rows: give devices= and plain arrays.")
     d = max(one.x.shape[1] for one in sets)
+    check_model(model, d)
     model.validate_settings(d)
     given = dict(
         key=key,

@@ -108,12 +108,13 @@ def fit(
     >>> np.sort(fits.best().params.weights).round(2)
     array([0.36, 0.64])
     """
-    check_model(model)
     data = host_data(x, sample_weight, labels)
     asked = Settings(kernel, precision, assignment, exponent)
     model, asked, data = settings_of(model, asked, data)
     placement = whereabouts(devices, mesh, data.mesh)
     check_alike(data.mesh, data.x)
+    check_model(model, data.x.shape[-1])
+    model.validate_settings(data.x.shape[-1])
     model.validate(data)
     given = dict(
         key=key,

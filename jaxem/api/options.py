@@ -3,12 +3,25 @@
 from dataclasses import dataclass
 from typing import Any
 
+import jax
+import jax.numpy as jnp
+import numpy as np
+
 from jaxem.batch.problem import Resources
 from jaxem.core.capabilities import check, provides
 from jaxem.core.keys import as_key
-from jaxem.core.model_protocol import CAPABILITIES, Initialised, Model, Paddable, Proposing
+from jaxem.core.model_protocol import (
+    BLOCK_ROWS,
+    CAPABILITIES,
+    DEFAULT_COMPUTE,
+    Initialised,
+    Model,
+    Paddable,
+    Proposing,
+)
 from jaxem.core.settings import Settings
 from jaxem.core.validation import integer
+from jaxem.data.data import Data
 from jaxem.devices.placement import Placement
 from jaxem.engine.loop import check_control
 from jaxem.engine.steps import Control
@@ -30,10 +43,42 @@ class Options:
     progress: bool | None = None
 
 
-def check_model(model: Model) -> None:
-    """ValueError, naming the method, for a model that lacks one, has a capability in part, or has a
-    name that looks like a misspelt one."""
+#: Structures of models, and columns, whose statistics were seen to be sums.
+_SUMS: set[Any] = set()
+
+
+def check_model(model: Model, d: int) -> None:
+    """ValueError, naming the method, for a model that lacks one, has a capability in part, has a
+    name that looks like a misspelt one, or whose statistics of d columns do not add up."""
     check(type(model), Model, CAPABILITIES)
+    known = jax.tree.structure(model), d
+    if known not in _SUMS:
+        check_statistics(model, d)
+        _SUMS.add(known)
+
+
+def check_statistics(model: Model, d: int) -> None:
+    """ValueError, naming the leaf, where the model's statistics are no sums over units: where their
+    shapes depend on how many there are. Nothing is compiled."""
+
+    def shapes(n: int) -> Any:
+        data = Data(
+            jax.ShapeDtypeStruct((n, d), np.float32), jax.ShapeDtypeStruct((n,), np.float32)
+        )
+
+        def statistics(data: Data) -> Any:
+            prepared = model.prepare(data, BLOCK_ROWS, DEFAULT_COMPUTE)
+            return model.expect(model.blank(d, np.float32), prepared, jnp.zeros((), np.float32))[0]
+
+        return jax.tree_util.tree_leaves_with_path(jax.eval_shape(statistics, data))
+
+    for (path, few), (_, many) in zip(shapes(3), shapes(5), strict=True):
+        if few.shape != many.shape:
+            raise ValueError(
+                f"{type(model).__name__} is no Model: its statistics{jax.tree_util.keystr(path)} "
+                f"have shape {few.shape} for 3 units and {many.shape} for 5; they must be sums "
+                "over units, of one shape."
+            )
 
 
 def options_of(

@@ -227,7 +227,8 @@ def draw_starts(grid: Grid, ids: LaneIds, key, active, init, at_once: int, mesh=
 
         def of_lane(lane):
             row = grid.of(lane.groups)
-            return row.model.start(lane.key(key), row.data, init, active)
+            drawn = row.model.start(lane.key(key), row.data, init, active)
+            return steps.narrowed(drawn, row.data.x.dtype)
 
         return jax.lax.map(of_lane, ids, batch_size=at_once)
 

@@ -75,9 +75,21 @@ class Run:
 def expect(model, control: Control, params, prepared, reference):
     """The model's E-step, hard or tempered where the control says so."""
     if control.soft:
-        return model.expect(params, prepared, reference)
-    hard = control.assignment == "hard"
-    return model.expect_assigned(params, prepared, reference, hard, control.exponent)
+        found = model.expect(params, prepared, reference)
+    else:
+        hard = control.assignment == "hard"
+        found = model.expect_assigned(params, prepared, reference, hard, control.exponent)
+    return narrowed(found, reference.dtype)
+
+
+def narrowed(tree: Any, dtype: Any) -> Any:
+    """Floats of another width in this dtype: a constant of a model must not widen a fit."""
+
+    def one(leaf: Any) -> jax.Array:
+        leaf = jnp.asarray(leaf)
+        return leaf.astype(dtype) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf
+
+    return jax.tree.map(one, tree)
 
 
 def evaluate(model, control: Control, params, prepared, reference) -> Point:
@@ -127,7 +139,8 @@ def step(model, prepared, control: Control, run: Run) -> Run:
     accelerator is no failure: the next step is the plain one from the same point.
     """
     old, fresh = run.point, run.n_iter < 0
-    plain = select(fresh, old.params, model.m_step(old.stats, old.params))
+    moved = narrowed(model.m_step(old.stats, old.params), old.ll_offset.dtype)
+    plain = select(fresh, old.params, moved)
     params, bold, memory = _propose(model, control, run, plain)
     reference = select(fresh, old.ll_reference, old.ll_reference + old.ll_offset)
     new = evaluate(model, control, params, prepared, reference)

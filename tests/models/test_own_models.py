@@ -1,4 +1,4 @@
-"""Models of a user's own go every way that mixtures go: no line of the engine is written for them."""
+"""Models of a user's own go every way that mixtures go; the engine has no line for them."""
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +11,7 @@ from jaxem import Status
 from jaxem.core.pytree import pytree
 
 KEY = jax.random.key(0)
-ROWS = np.random.default_rng(0).normal(size=(60, 2)) + [3.0, -1.0]
+ROWS = np.random.default_rng(0).normal([3.0, -1.0], size=(60, 2))
 PHENOTYPES, COUNTS = np.arange(4.0)[:, None], np.array([186.0, 38.0, 13.0, 284.0])
 
 #: model, data, weights, the maximum of the likelihood.
@@ -39,7 +39,7 @@ def test_fit_and_em_from_its_start(case):
     assert (fits.status == Status.CONVERGED).all() and fits.optima().best_count == 6
     best = fits.best()
     total = np.asarray(model.log_prob(best.params, x)) @ (
-        np.ones(len(x)) if top is None and weight is None else weight
+        np.ones(len(x)) if weight is None else weight
     )
     np.testing.assert_allclose(best.log_likelihood, total, rtol=1e-10)
     if top is not None:
@@ -53,14 +53,14 @@ def test_fit_and_em_from_its_start(case):
 
 
 def test_the_gene_frequencies_are_those_of_the_textbook():
-    """Counts and frequencies of Lange (2010, Numerical Analysis for Statisticians, §13.4)... for
-    186 A, 38 B, 13 AB, 284 O."""
+    """186 A, 38 B, 13 AB and 284 O, as Lange (2010, Numerical Analysis for Statisticians) has
+    them."""
     best = fit(CASES["blood"]).best()
     np.testing.assert_allclose(best.params.frequencies, [0.2136, 0.0501, 0.7363], atol=1e-4)
 
 
-def test_item_parameters_are_those_of_two_other_packages():
-    """Slopes and intercepts of LSAT 7 as mirt 1.41 and ltm 1.2 print them."""
+def test_item_parameters_are_those_of_another_package():
+    """Slopes and intercepts of LSAT 7 as mirt prints them for its 2PL."""
     best = fit(CASES["items"]).best()
     np.testing.assert_allclose(best.params.slopes, [0.988, 1.081, 1.706, 0.765, 0.736], atol=2e-3)
     want = [1.856, 0.808, 1.804, 0.486, 1.855]
@@ -174,7 +174,9 @@ def test_a_capability_in_part():
 
 def test_a_misspelt_method():
     odd = pytree(type("Odd", (), {**_body(), "signatur": lambda self, params: params.mean}))()
-    with pytest.raises(ValueError, match="Odd.signatur is not a name that is asked for: signature"):
+    with pytest.raises(
+        ValueError, match=r"Odd\.signatur is not a name that is asked for: signature"
+    ):
         jaxem.fit_many(odd, [ROWS], key=0)
 
 

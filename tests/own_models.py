@@ -72,10 +72,10 @@ class NormalMean:
         return Health()
 
     def log_prob(self, params, x):
-        return -0.5 * jnp.sum((x - params.mean) ** 2 + jnp.log(2 * jnp.pi), axis=1)
+        return -0.5 * jnp.sum((x - params.mean[None]) ** 2 + jnp.log(2 * jnp.pi), axis=1)
 
     def sample(self, key, params, n):
-        return params.mean + jax.random.normal(key, (n, params.mean.size)), jnp.zeros(n)
+        return params.mean[None] + jax.random.normal(key, (n, params.mean.size)), jnp.zeros(n)
 
     def n_parameters(self, d):
         return d
@@ -124,11 +124,11 @@ class BloodGroups:
 
     def genotypes(self, params, x):
         """log p(genotype, phenotype) f[n, 6]."""
-        p = params.frequencies
-        both = jnp.prod(jnp.where(ALLELES > 0, p, 1) ** ALLELES, axis=1)
+        p = params.frequencies[None]
+        both = jnp.prod(jnp.where(ALLELES > 0, p, 1) ** ALLELES, axis=1)[None]
         ways = np.where(ALLELES.max(axis=1) == 2, 1.0, 2.0)
-        fits = x[:, :1] == PHENOTYPE
-        return jnp.where(fits, jnp.log(jnp.maximum(ways * both, 1e-30)), -1e30)
+        fits = x[:, :1] == PHENOTYPE[None]
+        return jnp.where(fits, jnp.log(jnp.maximum(ways[None] * both, 1e-30)), -1e30)
 
     def expect(self, params, prepared, reference):
         joint = self.genotypes(params, prepared.x)
@@ -210,9 +210,9 @@ class TwoParameterLogistic:
     def joint(self, params, x):
         """log p(x, node) f[n, q]."""
         theta, log_weight = self.quadrature(x.dtype)
-        logit = params.slopes[:, None] * theta + params.intercepts[:, None]
+        logit = params.slopes[:, None] * theta[None] + params.intercepts[:, None]
         yes, no = jax.nn.log_sigmoid(logit), jax.nn.log_sigmoid(-logit)
-        return x @ yes + (1 - x) @ no + log_weight
+        return x @ yes + (1 - x) @ no + log_weight[None]
 
     def expect(self, params, prepared, reference):
         joint = self.joint(params, prepared.x)
@@ -228,7 +228,7 @@ class TwoParameterLogistic:
         def item(ab, yes):
             p = jax.nn.sigmoid(ab @ design)
             slope = design @ (yes - stats["persons"] * p)
-            curve = (design * (stats["persons"] * p * (1 - p))) @ design.T
+            curve = (design * (stats["persons"] * p * (1 - p))[None]) @ design.T
             return ab + jnp.linalg.solve(curve + 1e-6 * jnp.eye(2, dtype=ab.dtype), slope)
 
         ab = jax.vmap(item)(jnp.stack([params.slopes, params.intercepts], axis=1), stats["yes"])
@@ -249,7 +249,7 @@ class TwoParameterLogistic:
     def sample(self, key, params, n):
         who, what = jax.random.split(key)
         theta = jax.random.normal(who, (n, 1), params.slopes.dtype)
-        p = jax.nn.sigmoid(theta * params.slopes + params.intercepts)
+        p = jax.nn.sigmoid(theta * params.slopes[None] + params.intercepts[None])
         return jax.random.bernoulli(what, p).astype(p.dtype), theta
 
     def n_parameters(self, d):
@@ -261,35 +261,7 @@ class TwoParameterLogistic:
 LSAT7 = (
     np.array([[(i >> 4 - j) & 1 for j in range(5)] for i in range(32)], float),
     np.array(
-        [
-            12,
-            19,
-            1,
-            7,
-            3,
-            19,
-            3,
-            17,
-            10,
-            5,
-            3,
-            7,
-            7,
-            23,
-            8,
-            28,
-            7,
-            39,
-            11,
-            34,
-            14,
-            51,
-            15,
-            90,
-            6,
-            25,
-        ]
-        + [7, 35, 18, 136, 32, 308],
+        "12 19 1 7 3 19 3 17 10 5 3 7 7 23 8 28 7 39 11 34 14 51 15 90 6 25 7 35 18 136 32 308".split(),
         float,
     ),
 )
