@@ -261,7 +261,8 @@ class TwoParameterLogistic:
 LSAT7 = (
     np.array([[(i >> 4 - j) & 1 for j in range(5)] for i in range(32)], float),
     np.array(
-        "12 19 1 7 3 19 3 17 10 5 3 7 7 23 8 28 7 39 11 34 14 51 15 90 6 25 7 35 18 136 32 308".split(),
+        "12 19 1 7 3 19 3 17 10 5 3 7 7 23 8 28 7 39 11 34 14 51 15 90 6 25 7 35 18 136 32 "
+        "308".split(),
         float,
     ),
 )
