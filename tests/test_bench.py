@@ -125,6 +125,7 @@ def test_an_isolated_process_that_has_ended_says_why():
             one.then(sleeps)
 
 
+@pytest.mark.implementation
 def test_the_compiled_kernel_is_read_without_a_gpu():
     pytest.importorskip("jaxlib.triton")
     kernel, tile = lowered_kernel(500, 2, 3, 8, "float32")

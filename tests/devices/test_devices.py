@@ -55,7 +55,15 @@ def one():
 # Lanes over devices ---------------------------------------------------------------------------
 
 
-def test_lanes_over_devices_have_the_bits_of_one_device(small, one, monkeypatch):
+def test_lanes_over_devices_have_the_bits_of_one_device(small, one):
+    eight = fit(devices="all")
+    assert len(np.unique(one.n_iter)) > 5 and (one.status == Status.PRUNED).any()
+    assert_same_bits(eight, one)
+    assert eight.report.needed == one.report.needed
+
+
+@pytest.mark.implementation
+def test_devices_have_the_same_number_of_live_lanes_and_wait_for_nobody(small, monkeypatch):
     calls, real = [], lanes.advance
 
     def advance(*args):
@@ -63,10 +71,7 @@ def test_lanes_over_devices_have_the_bits_of_one_device(small, one, monkeypatch)
         return real(*args)
 
     monkeypatch.setattr(lanes, "advance", advance)
-    eight = fit(devices="all")
-    assert len(np.unique(one.n_iter)) > 5 and (one.status == Status.PRUNED).any()
-    assert_same_bits(eight, one)
-    assert eight.report.needed == one.report.needed
+    fit(devices="all")
     _balanced([args for args in calls if args[-1].size == 8])
     program = real.on("cpu").lower(*calls[0][:-1], mesh=calls[0][-1])
     text = program.compile().as_text()

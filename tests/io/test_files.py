@@ -19,6 +19,7 @@ from jaxem.core import npz
 from jaxem.core.pytree import pytree, static
 
 
+@pytest.mark.laws
 @pytest.mark.parametrize("case", CASES)
 def test_every_model_and_its_parameters_come_back(tmp_path, case):
     model, params = CASES[case].model, CASES[case].truth
@@ -30,6 +31,7 @@ def test_every_model_and_its_parameters_come_back(tmp_path, case):
     assert repr(again) == repr(jax.tree.map(np.asarray, model))
 
 
+@pytest.mark.laws
 @pytest.mark.parametrize("lanes", [(), (5,), (3, 2)], ids=["em", "fit", "fit_many"])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_fits_of_any_axes_come_back(tmp_path, lanes, dtype):
@@ -60,6 +62,7 @@ def test_one_of_many_fits_has_scalars_that_stay_scalars(tmp_path):
     assert_same(one, jaxem.load(tmp_path / "one.npz")[1])
 
 
+@pytest.mark.laws
 def test_a_sweep_comes_back(tmp_path):
     sweep = sweep_of("full", "diag-map")
     jaxem.save(tmp_path / "sweep.npz", sweep)

@@ -1,7 +1,5 @@
 """Children of the best: what a split and a merge make of responsibilities, and what they find."""
 
-from types import SimpleNamespace
-
 import chex
 import jax
 import jax.numpy as jnp
@@ -16,7 +14,7 @@ from jaxem.core.status import SOUND
 from jaxem.models import proposals
 from jaxem.plot import new_figure, starts
 from jaxem.results.optima import Optima
-from jaxem.search import driver, race, split_merge
+from jaxem.search import driver, split_merge
 
 KEY = jax.random.key(4)
 
@@ -110,23 +108,20 @@ def test_most_children_leave_their_race():
     assert 1 <= np.sum(fits.n_iter[children] > split_merge.LIMIT) <= 8
 
 
+# A split and a merge are of responsibilities, which know no family; what they are ranked by is of
+# its statistics: about a base point, in parts, with pooled covariances.
 FAMILIES = {
-    "full": (jaxem.Gaussian("full"), clouds()),
-    "diag": (jaxem.Gaussian("diag"), clouds()),
-    "spherical": (jaxem.Gaussian("spherical"), clouds()),
     "tied": (jaxem.Gaussian("tied"), clouds()),
-    "known": (jaxem.Gaussian("known", covariance=np.eye(2)), clouds()),
     "poisson": (jaxem.Poisson(), np.random.default_rng(0).poisson([[3.0]] * 100 + [[20.0]] * 100)),
     "exponential": (jaxem.Exponential(), np.random.default_rng(0).exponential(2.0, (200, 1))),
-    "binomial": (jaxem.Binomial(10), np.random.default_rng(0).binomial(10, 0.3, (200, 1))),
 }
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-def test_every_family_has_children(name):
+def test_families_have_children(name):
     family, x = FAMILIES[name]
     model = jaxem.Mixture(family, n_components=4)
-    fits = jaxem.fit(model, x.astype(float), key=KEY, n_starts=64, generations=1, max_iter=60)
+    fits = jaxem.fit(model, x.astype(float), key=KEY, n_starts=32, generations=1, max_iter=60)
     children = fits.parent >= 0
     assert children.any()
     assert np.isin(fits.status[children], (*SOUND, Status.PRUNED, Status.DEGENERATE)).mean() > 0.7
@@ -181,48 +176,6 @@ def test_a_child_near_a_spurious_maximum_is_not_sound():
     rows = fits.params.weights.min(axis=1) * 120
     assert (rows[child & fits.sound] >= 3 * 3).all()
     assert (rows[~child & fits.sound] < 3 * 3).any()  # starts are judged as they always are
-
-
-def stub(status, follows, parent, value):
-    """A store of one data set, as far as places are looked for in it."""
-    kinds = dict(status=np.array(status))
-    made = dict(
-        follows=np.array(follows), parent=np.array(parent), groups=np.zeros(len(value), int)
-    )
-    return SimpleNamespace(runs=SimpleNamespace(**kinds), **made), np.array(value, float)
-
-
-def test_whose_places_children_take():
-    done, gone, lost = Status.CONVERGED, Status.PRUNED, Status.SINGULAR
-    store, score = stub(
-        [done, gone, gone, gone, lost], [-1, -1, 1, -1, -1], [-1] * 5, [0, -1, -2, -3, -4]
-    )
-    none = np.zeros(0, int)
-    # Not those that others follow or that follow others, and no start that failed.
-    np.testing.assert_array_equal(split_merge._places(store, score, none), [3])
-    near = -race.BEHIND
-    store, score = stub(
-        [done, done, lost, gone, done], [-1, -1, -1, 0, -1], [-1, 0, 0, 0, 0], [0, near, -2, -3, -1]
-    )
-    # Of children those that failed, were left behind or are near a spurious maximum.
-    np.testing.assert_array_equal(split_merge._places(store, score, none), [1, 3, 2])
-    np.testing.assert_array_equal(split_merge._places(store, score, np.array([1])), [3, 2])
-
-
-def test_what_is_near_a_spurious_maximum_ranks_behind(monkeypatch):
-    point = dict(level=np.array([-1.0, -2.0]), rest=np.zeros(2), log_prior=np.zeros(2))
-    point |= dict(params=SimpleNamespace(weights=np.array([[0.5, 0.5], [0.3, 0.7]])))
-    for strict, first in ((False, 0), (True, 1)):
-        gain = np.full(2, np.inf)
-        runs = SimpleNamespace(point=SimpleNamespace(**point), status=np.zeros(2, int))
-        runs.gain = runs.gain_before = gain
-        how = dict(follows=np.full(2, -1), groups=np.zeros(2, int))
-        store = SimpleNamespace(runs=runs, **how)
-        near = np.array([[False, True], [False, False]])
-        monkeypatch.setattr(race.schedule, "spurious", lambda store, near=near: near)
-        stand = race.standing(store, strict)
-        assert list(race.promote(store, np.arange(2), np.array([1]), *stand)) == [first]
-        assert runs.status[1 - first] == Status.PRUNED
 
 
 def test_a_generation_differs_from_the_one_before():
