@@ -102,7 +102,10 @@ def test_an_estimator_scores_what_its_parameters_say(name, dtype):
 
 @pytest.mark.parametrize(
     "name, dtype",
-    [*both(CASES, quick=["full"])[: len(CASES)], *((name, np.float32) for name in KINDS)],
+    [
+        *both(CASES, quick=["full", "poisson"])[: len(CASES)],
+        *((name, np.float32) for name in KINDS),
+    ],
 )
 def test_doors_agree_from_the_same_start(name, dtype):
     """`em`, and `fit` and `fit_many` with this start alone: the same iterations to the same end,
