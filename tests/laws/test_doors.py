@@ -58,11 +58,11 @@ DOORS = {"em": through_em, "fit": through_fit, "many": through_fit_many, "sweep"
 SOME = ("full", "tied-map", "spherical", "poisson-map", "exponential")
 
 
-def both(names, quick=()):
-    """Cases in float64, which some have in the first tier, and in float32."""
+def both(names, quick=(), single=None):
+    """Cases in float64, some of them laws of the first tier, and these or others in float32."""
     mark = lambda name: [pytest.mark.laws] if name in quick else []  # noqa: E731
     double = [pytest.param(name, np.float64, marks=mark(name)) for name in names]
-    return [*double, *((name, np.float32) for name in names)]
+    return [*double, *((name, np.float32) for name in (names if single is None else single))]
 
 
 @pytest.mark.parametrize("name, dtype", both(SOME, quick=["spherical"]))
@@ -100,13 +100,7 @@ def test_an_estimator_scores_what_its_parameters_say(name, dtype):
     assert abs(float(estimator.restarts_.best().log_likelihood) - want) <= tolerance(want, dtype)
 
 
-@pytest.mark.parametrize(
-    "name, dtype",
-    [
-        *both(CASES, quick=["full", "poisson"])[: len(CASES)],
-        *((name, np.float32) for name in KINDS),
-    ],
-)
+@pytest.mark.parametrize("name, dtype", both(CASES, quick=["full", "poisson"], single=KINDS))
 def test_doors_agree_from_the_same_start(name, dtype):
     """`em`, and `fit` and `fit_many` with this start alone: the same iterations to the same end,
     each with the likelihood of its own parameters."""
