@@ -19,6 +19,8 @@ if jaxlib.version.__version_info__ < (0, 11):
     _FLAGS.append("--xla_cpu_use_fusion_emitters=false")
 os.environ.setdefault("XLA_FLAGS", " ".join(_FLAGS))
 
+pytest.register_assert_rewrite("helpers", "problems")
+
 jax.config.update("jax_num_cpu_devices", 8)
 jax.config.update("jax_enable_x64", os.environ.get("JAXEM_TEST_X64", "1") == "1")
 jax.config.update("jax_numpy_rank_promotion", "raise")
@@ -64,6 +66,14 @@ def _group(nodeid: str) -> str:
     name = rest.partition("[")[2].removesuffix("]")
     known = [case for case in CASES if name == case or name.startswith(f"{case}-")]
     return max(known, key=len, default=file)
+
+
+def pytest_collection_modifyitems(items):
+    """Tests of a group follow one another in one process too: what they share is still compiled."""
+    first: dict[str, int] = {}
+    for item in items:
+        first.setdefault(_group(item.nodeid), len(first))
+    items.sort(key=lambda item: first[_group(item.nodeid)])
 
 
 def pytest_xdist_make_scheduler(config, log):

@@ -4,15 +4,16 @@ import dataclasses
 
 import jax
 import numpy as np
-from cases import CASES
 
 import jaxem
 from jaxem import Status
 from jaxem.batch import checkpoint
 from jaxem.results.sweep import Row
 
+# The same, from the strictest on ------------------------------------------------------------------
 
-def assert_same(a, b):
+
+def assert_identical(a, b):
     """Equal classes, static fields, and leaves: bits, dtypes and shapes."""
     assert jax.tree.structure(a) == jax.tree.structure(b)
     for one, other in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True):
@@ -23,6 +24,34 @@ def assert_same(a, b):
         assert np.asarray(one).tobytes() == np.asarray(other).tobytes()
         assert not isinstance(other, jax.Array)
         assert isinstance(one, np.generic) == isinstance(other, np.generic)  # fit[i] has scalars
+
+
+def assert_same_bits(a, b):
+    """Every leaf, bit for bit (NaN equals NaN)."""
+    for one, other in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def assert_leaves_close(a, b, rtol):
+    """Every leaf to rounding."""
+    for one, other in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True):
+        np.testing.assert_allclose(one, other, rtol=rtol, atol=rtol)
+
+
+def assert_same(a, b, rtol=1e-7):
+    """Fits of the same statuses, and everything else to rounding."""
+    np.testing.assert_array_equal(a.status, b.status)
+    assert_leaves_close(a, b, rtol)
+
+
+def assert_same_ends(a, b, rtol=1e-6):
+    """Fits that end alike at the same parameters, to rounding."""
+    np.testing.assert_array_equal(a.status, b.status)
+    assert_leaves_close(a.params, b.params, rtol)
+    np.testing.assert_allclose(a.log_likelihood, b.log_likelihood, rtol=1e-9)
+
+
+# Made up ------------------------------------------------------------------------------------------
 
 
 def fit_of(params, lanes=(), dtype=np.float64, **changes):
@@ -41,6 +70,11 @@ def fit_of(params, lanes=(), dtype=np.float64, **changes):
 
 
 def sweep_of(*kinds):
+    """A made-up sweep over these cases."""
+    from cases import (
+        CASES,  # it computes, which processes of a run must not before they have joined
+    )
+
     rows = []
     for kind in kinds:
         case = CASES[kind]
@@ -51,9 +85,7 @@ def sweep_of(*kinds):
     return jaxem.Sweep(tuple(rows), "icl", jaxem.Report(needed=3))
 
 
-def assert_same_bits(a, b):
-    for one, other in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True):
-        np.testing.assert_array_equal(one, other)
+# Killed -------------------------------------------------------------------------------------------
 
 
 class Killed(BaseException):

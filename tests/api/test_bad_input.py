@@ -11,6 +11,7 @@ import jaxem
 
 X = np.random.default_rng(0).normal(size=(12, 2))
 KEY = jax.random.key(0)
+pytestmark = pytest.mark.laws
 
 
 def _mixture(k=2, family=None, **options):

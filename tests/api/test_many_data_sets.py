@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from cases import CASES
+from helpers import assert_same
 from problems import clouds, mixture
 
 import jaxem
@@ -24,13 +25,6 @@ def fit_many(x, n_starts=4, **options):
 @pytest.fixture(scope="module")
 def many():
     return fit_many(SETS)
-
-
-def assert_same(a, b, rtol=1e-7):
-    """The same statuses, and everything else to rounding."""
-    np.testing.assert_array_equal(a.status, b.status)
-    for one, other in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True):
-        np.testing.assert_allclose(one, other, rtol=rtol, atol=rtol)
 
 
 # Shapes and order -----------------------------------------------------------------------------

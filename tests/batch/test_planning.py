@@ -6,7 +6,7 @@ import pytest
 from problems import clouds, mixture
 
 import jaxem
-from jaxem.batch import lanes, packing, planning
+from jaxem.batch import lanes, planning
 from jaxem.batch.planning import Shape
 from jaxem.core.model_protocol import Cost
 from jaxem.data.scaling import Scaling
@@ -140,25 +140,3 @@ def test_plans_fit(limit, shared):
 
 def test_without_a_limit_it_is_a_share_of_the_machine():
     assert 1 << 26 < planning.memory() < 1 << 50
-
-
-@pytest.mark.parametrize(
-    ("n", "d", "k", "lanes", "sizes"),
-    [
-        (300, 2, 3, 20, 1),
-        (1000, 8, 8, 100, 1),  # all its steps take a tenth of the time to compile one program
-        (1000, 2, 5, 1000, 2),  # the last of a thousand starts should not wait for one another
-        (5000, 4, 8, 1000, 2),
-        (100_000, 4, 8, 1000, 3),  # minutes
-    ],
-)
-def test_bucket_sizes_are_as_many_as_pay(n, d, k, lanes, sizes):
-    """Each is a program to compile, which takes longer than most fits."""
-    plan = planning.plan_batch(
-        Shape(n, Cost(k, 1 + d + d * (d + 1) // 2), lanes, 1, 4), 1 << 32, "cpu"
-    )
-    ladder = [plan.bucket]
-    while ladder[-1] // packing.RATIO >= plan.smallest:
-        ladder.append(ladder[-1] // packing.RATIO)
-    assert len(ladder) == sizes
-    assert min(lanes, planning.COLUMNS_NINE_TENTHS // 2) <= plan.bucket * k

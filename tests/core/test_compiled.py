@@ -27,6 +27,7 @@ def afresh():
     compiled._options.cache_clear()
 
 
+@pytest.mark.implementation
 def test_options_that_xla_does_not_know_are_left_out(monkeypatch):
     unknown = {"xla_no_such_option": True}
     monkeypatch.setattr(compiled, "SHARED", {**unknown, **compiled.WIDE})
@@ -38,6 +39,7 @@ def test_options_that_xla_does_not_know_are_left_out(monkeypatch):
         np.testing.assert_array_equal(double(Grid(jnp.arange(3.0), shared)), [0, 2, 4])
 
 
+@pytest.mark.implementation
 def test_separate_data_keep_the_newer_generator_and_other_platforms_their_defaults():
     asked = compiled.SHARED if jaxlib.version.__version_info__ < (0, 11) else compiled.WIDE
     assert compiled._options("cpu", True) == asked
@@ -45,6 +47,7 @@ def test_separate_data_keep_the_newer_generator_and_other_platforms_their_defaul
     assert compiled._options("gpu", True) is None
 
 
+@pytest.mark.implementation
 def test_a_program_asks_its_grid(monkeypatch):
     asked = []
 

@@ -59,9 +59,9 @@ before = {name: bits(call(20)) for name, call in calls.items()}
 again = sum(compiled(lambda: call(20)) for call in calls.values())
 few = keeper.drops
 
-keeper.limit, keeper.every = program_memory.maps_in_use() + 4000, 8
+keeper.limit, keeper.every = program_memory.maps_in_use() + 2000, 8
 drops, most = dict.fromkeys(calls, 0), 0
-count = dict(fit=40, many=90, em=40, log_prob=40, e_step=90)  # more of what compiles sooner
+count = dict(fit=20, many=45, em=20, log_prob=20, e_step=45)  # more of what compiles sooner
 for name, call in calls.items():
     for n in range(30, 30 + count[name]):
         was = keeper.drops
@@ -110,8 +110,8 @@ def _run(program):
 
 
 @linux
-@pytest.mark.timeout(1000)  # it compiles thousands of programs, in a process of its own
-def test_three_hundred_shapes():
+@pytest.mark.timeout(600)  # it compiles a thousand programs, in a process of its own
+def test_a_hundred_and_fifty_shapes():
     again, few, drops, most, kept, same = _run(MANY)
     assert again == 0, "the second call of a shape compiles"
     assert few == 0, "few programs were dropped"
@@ -214,7 +214,7 @@ def test_every_program_that_is_compiled_counts():
 def test_every_function_of_the_package_can_be_dropped():
     for path in Path(jaxem.__file__).parent.rglob("*.py"):
         names = [node for node in ast.walk(ast.parse(path.read_text())) if _is_jit(node)]
-        assert not names or path.name == "compiler.py", f"{path}: jitted, not jax.jit"
+        assert not names or path.name == "compiled.py", f"{path}: jitted, not jax.jit"
 
 
 def _is_jit(node):

@@ -12,6 +12,7 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
+from helpers import assert_leaves_close
 from problems import force_plan
 
 import jaxem
@@ -54,8 +55,7 @@ def join(number, address):
 def assert_saved(path, want, rtol=0.0):
     """A file of leaves holds these, to rounding or to the bit."""
     with np.load(path) as file:
-        for name, leaf in zip(file.files, jax.tree.leaves(want), strict=True):
-            np.testing.assert_allclose(file[name], leaf, rtol=rtol, atol=rtol)
+        assert_leaves_close([file[name] for name in file.files], want, rtol)
 
 
 # What the children do ---------------------------------------------------------------------------

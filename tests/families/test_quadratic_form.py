@@ -103,6 +103,7 @@ def test_lanes_join_the_batch():
     assert shapes[-1] == ((4, 30), (30,))
 
 
+@pytest.mark.implementation
 @pytest.mark.parametrize("d, loops", [(8, 1), (20, 2)])
 def test_a_step_eliminates_once(d, loops):
     """The E-step asks for the inverse, the diagnosis for the pivots: one loop for each block of the

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 from cases import CASES
-from helpers import assert_same, fit_of, sweep_of
+from helpers import assert_identical, fit_of, sweep_of
 
 import jaxem
 from jaxem.core import npz
@@ -93,7 +93,7 @@ def test_the_forger_forges_good_files(tmp_path, good):
     path = tmp_path / "fit.npz"
     path.write_bytes(forged(good))
     model, fit = jaxem.load(path)
-    assert_same(CASES["full-map"].model, model)
+    assert_identical(CASES["full-map"].model, model)
     assert fit.optima().starts == 4
 
 
@@ -121,7 +121,7 @@ def test_a_flipped_byte_is_found_or_harmless(tmp_path, good):
             assert "fit.npz cannot be loaded: " in str(error)
             found += 1
         else:  # a date, or a space in front of an array
-            assert_same(want, got)
+            assert_identical(want, got)
     assert found > 40
 
 

@@ -3,6 +3,7 @@
 import jax
 import numpy as np
 import pytest
+from helpers import assert_same_ends
 from problems import clouds, mixture
 
 import jaxem
@@ -12,20 +13,14 @@ X = clouds(90)
 OPTIONS = dict(key=KEY, n_starts=3, max_iter=30, accelerate=None)
 
 
-def assert_same(fused, blocked):
-    assert (np.asarray(fused.status) == np.asarray(blocked.status)).all()
-    np.testing.assert_array_equal(fused.n_iter, blocked.n_iter)
-    np.testing.assert_allclose(fused.objective, blocked.objective, rtol=1e-9)
-    np.testing.assert_allclose(fused.params.means, blocked.params.means, rtol=1e-6, atol=1e-8)
-
-
 @pytest.mark.parametrize("kind", ["full", "spherical"])
 def test_fit(kind):
     fused, blocked = (
         jaxem.fit(mixture(kind), X, kernel=name, **OPTIONS) for name in ("fused", "blocked")
     )
     assert (fused.report.kernel, blocked.report.kernel) == ("fused", "blocked")
-    assert_same(fused, blocked)
+    assert_same_ends(fused, blocked)
+    np.testing.assert_array_equal(fused.n_iter, blocked.n_iter)
 
 
 def test_fit_many():
@@ -33,7 +28,8 @@ def test_fit_many():
     fused, blocked = (
         jaxem.fit_many(mixture(), sets, kernel=name, **OPTIONS) for name in ("fused", "blocked")
     )
-    assert_same(fused, blocked)
+    assert_same_ends(fused, blocked)
+    np.testing.assert_array_equal(fused.n_iter, blocked.n_iter)
 
 
 def test_em():
@@ -41,7 +37,8 @@ def test_em():
     fused, blocked = (
         jaxem.em(mixture(), params, X, max_iter=30, kernel=name) for name in ("fused", None)
     )
-    assert_same(fused, blocked)
+    assert_same_ends(fused, blocked)
+    np.testing.assert_array_equal(fused.n_iter, blocked.n_iter)
 
 
 def test_a_kernel_that_does_not_exist():

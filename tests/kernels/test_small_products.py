@@ -64,6 +64,7 @@ def _dots(platform, function, *shapes):
     return sum(not re.search(r"tensor<\d+xf32>", line) for line in found)
 
 
+@pytest.mark.implementation
 @pytest.mark.parametrize(
     "platform, k, p, m, dots",
     [
@@ -82,6 +83,7 @@ def test_where_sums_are_written_out(platform, k, p, m, dots):
     assert _dots(platform, both, (k, p), (k, m), (p, m)) == dots
 
 
+@pytest.mark.implementation
 @pytest.mark.parametrize("keep, dots", [(False, 2), (True, 0)])
 def test_rows_that_lanes_share_keep_their_products(keep, dots):
     def step(x, beta):

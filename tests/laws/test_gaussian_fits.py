@@ -27,6 +27,7 @@ def _blobs(n=300, seed=0):
     )
 
 
+@pytest.mark.laws
 @pytest.mark.parametrize("covariance_type", TYPES)
 @pytest.mark.parametrize("n_iter", [1, 2, 7])
 def test_em_equals_sklearn_iteration_by_iteration(covariance_type, n_iter):

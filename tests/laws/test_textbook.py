@@ -13,6 +13,7 @@ import jaxem
 from jaxem.demo import coins, gaussians_1d, gaussians_2d, three_coins
 from jaxem.demo.example import iterations
 
+pytestmark = pytest.mark.laws
 e_step = jax.jit(jaxem.Mixture.e_step)
 
 

@@ -1,7 +1,6 @@
 """Children of the best: what a split and a merge make of responsibilities, and what they find."""
 
-import dataclasses
-from types import SimpleNamespace
+import functools
 
 import chex
 import jax
@@ -17,8 +16,7 @@ from jaxem.core.status import SOUND
 from jaxem.models import proposals
 from jaxem.plot import new_figure, starts
 from jaxem.results.optima import Optima
-from jaxem.search import race, split_merge
-from jaxem.search.strategy import initial_state
+from jaxem.search import split_merge
 
 KEY = jax.random.key(4)
 
@@ -31,12 +29,14 @@ def grid(side, rows, spread=0.12, seed=0):
 
 
 GRID = grid(6, 30)
-#: All 36 clusters found.
-GLOBAL = float(
-    jaxem.fit(mixture(k=36), GRID, key=KEY, n_starts=1, init=np.repeat(np.arange(36), 30))
-    .best()
-    .log_likelihood
-)
+
+
+@functools.cache
+def all_found():
+    """The log-likelihood with all 36 clusters found."""
+    label = np.repeat(np.arange(36), 30)
+    fits = jaxem.fit(mixture(k=36), GRID, key=KEY, n_starts=1, init=label)
+    return float(fits.best().log_likelihood)
 
 
 # One move -----------------------------------------------------------------------------------
@@ -92,11 +92,10 @@ def test_responsibilities_stay_shares_and_what_is_off_stays_off():
         own = count[:, 0] * (jnp.log(count[:, 0]) - 0.5 * jnp.sum(jnp.log(variance), axis=1))
         return jnp.where(m[:, 0] > 0, own, 0)
 
+    rows = jnp.asarray(x), jnp.asarray(weight), jnp.asarray(resp)
+    move = jax.jit(lambda key: proposals.split_and_merge(key, *rows, active, moments, value))
     for seed in range(30):
-        out = proposals.split_and_merge(
-            jax.random.key(seed), jnp.asarray(x), jnp.asarray(weight), jnp.asarray(resp), active,
-            moments, value,
-        )  # fmt: skip
+        out = move(jax.random.key(seed))
         chex.assert_shape(out, resp.shape)
         np.testing.assert_allclose(np.sum(out, axis=1), 1, atol=1e-12)
         assert (np.asarray(out) >= -1e-12).all()
@@ -114,23 +113,20 @@ def test_most_children_leave_their_race():
     assert 1 <= np.sum(fits.n_iter[children] > split_merge.RACE_ITERATIONS) <= 8
 
 
+# A split and a merge are of responsibilities, which know no family; what they are ranked by is of
+# its statistics: about a base point, in parts, with pooled covariances.
 FAMILIES = {
-    "full": (jaxem.Gaussian("full"), clouds()),
-    "diag": (jaxem.Gaussian("diag"), clouds()),
-    "spherical": (jaxem.Gaussian("spherical"), clouds()),
     "tied": (jaxem.Gaussian("tied"), clouds()),
-    "known": (jaxem.Gaussian("known", covariance=np.eye(2)), clouds()),
     "poisson": (jaxem.Poisson(), np.random.default_rng(0).poisson([[3.0]] * 100 + [[20.0]] * 100)),
     "exponential": (jaxem.Exponential(), np.random.default_rng(0).exponential(2.0, (200, 1))),
-    "binomial": (jaxem.Binomial(10), np.random.default_rng(0).binomial(10, 0.3, (200, 1))),
 }
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-def test_every_family_has_children(name):
+def test_families_have_children(name):
     family, x = FAMILIES[name]
     model = jaxem.Mixture(family, n_components=4)
-    fits = jaxem.fit(model, x.astype(float), key=KEY, n_starts=64, split_merge=1, max_iter=60)
+    fits = jaxem.fit(model, x.astype(float), key=KEY, n_starts=32, split_merge=1, max_iter=60)
     children = fits.parent >= 0
     assert children.any()
     assert np.isin(fits.status[children], (*SOUND, Status.PRUNED, Status.DEGENERATE)).mean() > 0.7
@@ -149,8 +145,8 @@ def search(**options):
 
 def test_children_find_what_no_start_reached():
     without, found = search(race=False), search(split_merge=16)
-    assert float(without.best().objective) < GLOBAL - 10
-    assert float(found.best().objective) > GLOBAL - 1e-3
+    assert float(without.best().objective) < all_found() - 10
+    assert float(found.best().objective) > all_found() - 1e-3
     assert found.parent[np.argmax(np.where(found.sound, found.objective, -np.inf))] >= 0
     again = search(split_merge=16)
     for one, other in zip(jax.tree.leaves(found), jax.tree.leaves(again), strict=True):
@@ -185,57 +181,6 @@ def test_a_child_near_a_spurious_maximum_is_not_sound():
     rows = fits.params.weights.min(axis=1) * 120
     assert (rows[child & fits.sound] >= 3 * 3).all()
     assert (rows[~child & fits.sound] < 3 * 3).any()  # starts are judged as they always are
-
-
-def stub(status, follows, parent, value):
-    """Runs of one data set and the state of a search, as far as slots are looked for in them."""
-    batch = SimpleNamespace(groups=np.zeros(len(value), int))
-    runs = SimpleNamespace(run=SimpleNamespace(status=np.array(status)), batch=batch)
-    state = initial_state(batch)
-    own = dataclasses.replace(state.split_merge, parent=np.array(parent))
-    raced = dataclasses.replace(state.race, follows=np.array(follows))
-    value = np.array(value, float)
-    return (
-        runs,
-        dataclasses.replace(state, race=raced, split_merge=own),
-        race.Standing(value, value),
-    )
-
-
-def slots(some, parents=()):
-    return split_merge._slots(*some, np.array(parents, int))
-
-
-def test_whose_slots_proposals_take():
-    done, gone, lost = Status.CONVERGED, Status.PRUNED, Status.SINGULAR
-    some = stub([done, gone, gone, gone, lost], [-1, -1, 1, -1, -1], [-1] * 5, [0, -1, -2, -3, -4])
-    # Not those that others follow or that follow others, and no start that failed.
-    np.testing.assert_array_equal(slots(some), [3])
-    near = -race.NEAR_SPURIOUS_PENALTY
-    some = stub(
-        [done, done, lost, gone, done], [-1, -1, -1, 0, -1], [-1, 0, 0, 0, 0], [0, near, -2, -3, -1]
-    )
-    # Of proposals those that failed, were left behind or are near a spurious maximum.
-    np.testing.assert_array_equal(slots(some), [1, 3, 2])
-    np.testing.assert_array_equal(slots(some, [1]), [3, 2])
-
-
-def test_what_is_near_a_spurious_maximum_ranks_behind(monkeypatch):
-    zero, gain = np.zeros(2), np.full(2, np.inf)
-    point = SimpleNamespace(
-        ll_reference=np.array([-1.0, -2.0]), ll_offset=zero, log_prior=zero, params=zero
-    )
-    near = np.array([[False, True], [False, False]])
-    monkeypatch.setattr(race.scheduler, "spurious", lambda runs: near)
-    monkeypatch.setattr(race, "signature", lambda model, params: np.array([[0.5], [0.3]]))
-    for strict, first in ((False, 0), (True, 1)):
-        run = SimpleNamespace(point=point, status=np.zeros(2, int), gain=gain, gain_before=gain)
-        batch = SimpleNamespace(groups=np.zeros(2, int), grid=SimpleNamespace(model=None))
-        runs = SimpleNamespace(run=run, batch=batch)
-        standing = race.Standing.of(runs, strict)
-        follows = np.full(2, -1)
-        promotion = race.promote(runs, np.arange(2), follows, np.array([1]), standing)
-        assert list(promotion.lanes) == [first] and list(promotion.pruned) == [1 - first]
 
 
 def test_a_generation_differs_from_the_one_before():
