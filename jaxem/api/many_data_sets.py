@@ -13,6 +13,7 @@ from jaxem.batch import scheduler
 from jaxem.batch.problem import many_data_sets, one_data_set, plan_for, replace_sets
 from jaxem.core.compilation import compilations
 from jaxem.core.compiled import jitted
+from jaxem.core.keys import as_key
 from jaxem.core.precision import precision_of
 from jaxem.core.program_memory import make_room
 from jaxem.core.pytree import replace
@@ -46,7 +47,7 @@ def fit_many(
     model: Mixture,
     x: Any,
     *,
-    key: jax.Array,
+    key: jax.Array | int,
     n_starts: int = 10,
     groups: Any = None,
     lengths: Any = None,
@@ -85,6 +86,7 @@ def fit_many(
     >>> many.best().log_likelihood.round(1)
     array([-416.4, -702.6])
     """
+    key = as_key(key)
     check_starts(n_starts)
     control = control_for(model, init, tol, max_iter, stop, accelerate)
     check_generations(model, init, None, generations, race)

@@ -9,6 +9,7 @@ import numpy as np
 
 from jaxem.api.one_data_set import fit
 from jaxem.core.compiled import jitted
+from jaxem.core.keys import as_key
 from jaxem.core.precision import precision_of
 from jaxem.data.data import as_data
 from jaxem.data.ragged import COMPILE, EXPECTED
@@ -25,7 +26,7 @@ def sweep(
     n_components: Iterable[int] = range(1, 10),
     covariance_type: str | Sequence[str] = "full",
     *,
-    key: jax.Array,
+    key: jax.Array | int,
     n_starts: int = 50,
     criterion: str = "bic",
     folds: int = 0,
@@ -56,6 +57,7 @@ def sweep(
         )
     if folds == 1 or folds < 0:
         raise ValueError(f"folds must be 0 (no cross-validation) or at least 2; got {folds}.")
+    key = as_key(key)
     types = (covariance_type,) if isinstance(covariance_type, str) else tuple(covariance_type)
     make = models or (lambda k, kind: Mixture(Gaussian(kind), n_components=k))
     grid = [(int(k), kind) for kind in types for k in n_components]

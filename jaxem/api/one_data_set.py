@@ -10,6 +10,7 @@ import numpy as np
 from jaxem.batch.checkpoint import fingerprint
 from jaxem.batch.problem import framed, one_data_set, plan_for
 from jaxem.core.compilation import compilations
+from jaxem.core.keys import as_key
 from jaxem.core.precision import precision_of
 from jaxem.core.program_memory import make_room
 from jaxem.core.pytree import replace
@@ -40,7 +41,7 @@ def fit(
     model: Mixture,
     x: Any,
     *,
-    key: jax.Array,
+    key: jax.Array | int,
     n_starts: int = 32,
     init: Any = "k-means++",
     sample_weight: Any = None,
@@ -62,6 +63,7 @@ def fit(
 ) -> Fit:
     """Fit `model` from `n_starts` starts at once; returns a `Fit` with axis [starts].
 
+    `key` is a random key, or an integer s for `jax.random.key(s)`.
     `init` is "k-means++", "kmeans", "random", "random_from_data", a callable
     `(key, x, weight, k) -> f[n, k]`, or one start given as parameters, labels i[n] or
     responsibilities f[n, k]. The data are standardised once, and parameters and likelihood mapped
@@ -96,7 +98,7 @@ def fit(
     >>> np.sort(fits.best().params.weights).round(2)
     array([0.36, 0.64])
     """
-    place = whereabouts(model, devices, mesh)
+    key, place = as_key(key), whereabouts(model, devices, mesh)
     array = check_data(x, sample_weight, labels, 1 if place.in_step else model.n_components)
     check_alike(model.mesh, array)
     check_enough(model.mesh, array, sample_weight, model.n_components)

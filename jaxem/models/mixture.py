@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxem.core.keys import as_key
 from jaxem.core.protocols import Statistics
 from jaxem.core.pytree import pytree, replace, static
 from jaxem.data.data import Data, as_data
@@ -249,9 +250,11 @@ class Mixture:
         """The most probable component of each row i[n]."""
         return jnp.argmax(self.log_joint(params, x), axis=1)
 
-    def sample(self, key: jax.Array, params: MixtureParams, n: int) -> tuple[jax.Array, jax.Array]:
-        """n rows f[n, d] and the component each came from i[n]."""
-        which, draw = jax.random.split(key)
+    def sample(
+        self, key: jax.Array | int, params: MixtureParams, n: int
+    ) -> tuple[jax.Array, jax.Array]:
+        """n rows f[n, d] and the component each came from i[n]; `key` may be an integer."""
+        which, draw = jax.random.split(as_key(key))
         label = mixture_steps.draw_labels(which, params.weights, n)
         return self.family.sample(draw, params.components, label), label
 
@@ -262,8 +265,9 @@ class Mixture:
 
     def init(self, key, x: Any, init: Any = "k-means++", weight: Any = None, active: Any = None):
         """Starting parameters by the named initialiser (see `jaxem.models.initializers`), which
-        measures distances in the data's frame; components from `active` on are switched off."""
-        return mixture_steps.init(self, key, as_data(x, weight), init, active)
+        measures distances in the data's frame; components from `active` on are switched off. `key`
+        may be an integer."""
+        return mixture_steps.init(self, as_key(key), as_data(x, weight), init, active)
 
     def init_within(self, key, data, init: Any, active: Any = None) -> MixtureParams:
         """As `init`, of data that are in their frame already."""
@@ -274,7 +278,7 @@ class Mixture:
     def regroup(self, key, params: MixtureParams, x: Any, weight: Any = None) -> MixtureParams:
         """Starting parameters that differ from `params` by a split and a merge (see
         `jaxem.models.proposals`); three components at least must have weight."""
-        return mixture_steps.regroup(self, key, params, as_data(x, weight))
+        return mixture_steps.regroup(self, as_key(key), params, as_data(x, weight))
 
     def validate(self, x: np.ndarray) -> None:
         """Refuse, on the host, data or settings this model cannot take."""

@@ -1,0 +1,25 @@
+"""Random keys as callers give them: a JAX key, or an integer as its seed."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+
+def as_key(key: object) -> jax.Array:
+    """The key of a call: an integer s stands for `jax.random.key(s)`; a typed key and a raw key of
+    an old style, uint32[2] (uint32[4] of the "rbg" kinds), stay. ValueError for anything else.
+    """
+    if isinstance(key, int | np.integer) and not isinstance(key, bool):
+        try:
+            return jax.random.key(int(key))
+        except OverflowError:
+            raise ValueError(f"key must fit in 64 bits; got {key}. Write key=0.") from None
+    dtype, shape = getattr(key, "dtype", None), getattr(key, "shape", None)
+    typed = dtype is not None and jnp.issubdtype(dtype, jax.dtypes.prng_key) and shape == ()
+    raw = dtype == np.uint32 and shape in ((2,), (4,))
+    if typed or raw:
+        return key  # type: ignore[return-value]
+    got = type(key).__name__ if dtype is None else f"{dtype}{list(shape or ())}"
+    raise ValueError(
+        f"key must be one random key or an integer, key=jax.random.key(0) or key=0; got {got}."
+    )
