@@ -3,7 +3,6 @@
 import datetime
 import json
 import math
-from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -70,10 +69,9 @@ def row(
 
 def outcome(fits: jaxem.Fit) -> dict[str, Any]:
     """Statuses, best log-likelihood and mean E-steps per lane of finished fits."""
-    counts = Counter(jaxem.Status(int(code)).name for code in np.ravel(fits.status))
     values = np.asarray(fits.log_likelihood)[fits.sound]
     return {
-        "statuses": dict(counts),
+        "statuses": fits.status_counts(),
         "best_log_likelihood": float(values.max()) if values.size else None,
         "iterations": float(np.mean(np.asarray(fits.n_iter) + 1)),
     }

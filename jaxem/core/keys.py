@@ -1,21 +1,25 @@
-"""Random keys as users give them."""
-
-from typing import Any
+"""Random keys as callers give them: a JAX key, or an integer as its seed."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 
-def as_key(key: Any) -> jax.Array:
-    """A JAX random key: a typed or an old-style one as it is, a whole number n as
-    `jax.random.key(n)`. ValueError for anything else."""
+def as_key(key: object) -> jax.Array:
+    """The key of a call: an integer s stands for `jax.random.key(s)`; a typed key and a raw key of
+    an old style, uint32[2] (uint32[4] of the "rbg" kinds), stay. ValueError for anything else.
+    """
     if isinstance(key, int | np.integer) and not isinstance(key, bool):
-        return jax.random.key(int(key))
-    if isinstance(key, jax.Array | np.ndarray):
-        typed = jnp.issubdtype(key.dtype, jax.dtypes.prng_key)
-        if (typed and key.shape == ()) or (key.dtype == np.uint32 and key.shape == (2,)):
-            return key  # type: ignore[return-value]
+        try:
+            return jax.random.key(int(key))
+        except OverflowError:
+            raise ValueError(f"key must fit in 64 bits; got {key}. Write key=0.") from None
+    dtype, shape = getattr(key, "dtype", None), getattr(key, "shape", None)
+    typed = dtype is not None and jnp.issubdtype(dtype, jax.dtypes.prng_key) and shape == ()
+    raw = dtype == np.uint32 and shape in ((2,), (4,))
+    if typed or raw:
+        return key  # type: ignore[return-value]
+    got = type(key).__name__ if dtype is None else f"{dtype}{list(shape or ())}"
     raise ValueError(
-        f"key must be a whole number or one JAX random key, such as jax.random.key(0); got {key!r}."
+        f"key must be one random key or an integer, key=jax.random.key(0) or key=0; got {got}."
     )

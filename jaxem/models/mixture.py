@@ -9,6 +9,7 @@ import numpy as np
 
 from jaxem.core.capabilities import offered, provides
 from jaxem.core.constraints import Constraint, Simplex, retract, shared_fields
+from jaxem.core.keys import as_key
 from jaxem.core.model_protocol import BLOCK_ROWS, DEFAULT_COMPUTE, Compute, Cost, Health
 from jaxem.core.protocols import (
     Accurate,
@@ -323,9 +324,11 @@ class Mixture:
         """The most probable component of each row i[n]."""
         return jnp.argmax(self.log_joint(params, x), axis=1)
 
-    def sample(self, key: jax.Array, params: MixtureParams, n: int) -> tuple[jax.Array, jax.Array]:
-        """n rows f[n, d] and the component each came from i[n]."""
-        which, draw = jax.random.split(key)
+    def sample(
+        self, key: jax.Array | int, params: MixtureParams, n: int
+    ) -> tuple[jax.Array, jax.Array]:
+        """n rows f[n, d] and the component each came from i[n]; `key` may be an integer."""
+        which, draw = jax.random.split(as_key(key))
         label = mixture_steps.draw_labels(which, params.weights, n)
         return self.family.sample(draw, params.components, label), label
 
@@ -336,8 +339,9 @@ class Mixture:
 
     def init(self, key, x: Any, init: Any = "k-means++", weight: Any = None, active: Any = None):
         """Starting parameters by the named initialiser (see `jaxem.models.initializers`), which
-        measures distances in standard units; components from `active` on are switched off."""
-        return mixture_steps.init(self, key, as_data(x, weight), init, active)
+        measures distances in standard units; components from `active` on are switched off. `key`
+        may be an integer."""
+        return mixture_steps.init(self, as_key(key), as_data(x, weight), init, active)
 
     def read_init(self, init: Any, n: int) -> Any:
         """A name or callable as it is, labels and responsibilities as responsibilities f[n, k].

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxem.core.compiled import jitted
+from jaxem.core.keys import as_key
 from jaxem.core.validation import integer
 from jaxem.families.gaussian.params import LOG_2PI
 from jaxem.models import Mixture, MixtureParams
@@ -43,7 +44,7 @@ def kl_divergence(
     model_q: Mixture,
     q: MixtureParams,
     *,
-    key: jax.Array,
+    key: jax.Array | int,
     n: int = 10_000,
 ) -> Estimate:
     """KL(p || q) = E_p[log p − log q] from n rows of p: value and standard error.
@@ -52,6 +53,7 @@ def kl_divergence(
     mixtures over different columns.
     """
     integer("n", n, 2)
+    key = as_key(key)
     one_fit(p, "kl_divergence")
     one_fit(q, "kl_divergence")
     x = jax.eval_shape(lambda p, key: model_p.sample(key, p, n)[0], p, key)

@@ -12,8 +12,10 @@ from threadpoolctl import threadpool_limits
 
 from jaxem.sklearn import GaussianMixture
 
-# scikit-learn's tests state themselves which warnings they expect.
-pytestmark = pytest.mark.filterwarnings("default")
+# Many of scikit-learn's tests end after few iterations; those about that warning ask for it.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::sklearn.exceptions.ConvergenceWarning", "default:.*SCIPY_ARRAY_API.*"
+)
 
 FREE = "calls scikit-learn's private functions only, never the class"
 ARRAYS = "array API: ours takes NumPy arrays"
