@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from jaxem.core.pytree import pytree, replace, static
+from jaxem.core.validation import positive
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,16 @@ class Deprecated:
             stacklevel=5,
         )
         return cls(**given)
+
+    def check(self) -> None:
+        """ValueError for a setting that does not exist."""
+        if self.assignment not in (None, "soft", "hard"):
+            raise ValueError(f"assignment must be 'soft' or 'hard'; got {self.assignment!r}.")
+        for name in ("kernel", "precision"):
+            if not isinstance(getattr(self, name), str | None):
+                raise ValueError(f"{name} must be a name; got {getattr(self, name)!r}.")
+        if self.exponent is not None:
+            positive("exponent", self.exponent)
 
     def merged(self, other: "Deprecated | None") -> "Deprecated":
         """These settings, and those of `other` where they are None."""

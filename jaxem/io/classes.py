@@ -14,6 +14,7 @@ import jax
 import numpy as np
 
 from jaxem.core.protocols import Family
+from jaxem.core.settings import Deprecated
 from jaxem.families import (
     Binomial,
     BinomialParams,
@@ -45,7 +46,7 @@ MODELS = (Mixture,)
 PARAMS = (MixtureParams,)
 
 _CLASSES = (
-    *MODELS, *PARAMS, Fit, Report, Sweep, Row, Criteria,
+    *MODELS, *PARAMS, Deprecated, Fit, Report, Sweep, Row, Criteria,
     FullGaussian, TiedGaussian, DiagGaussian, SphericalGaussian, KnownGaussian, GaussianParams,
     Binomial, BinomialParams, Poisson, PoissonParams, Exponential, ExponentialParams,
     Categorical, CategoricalParams,

@@ -145,6 +145,6 @@ def _check_settings(model: Any, d: int) -> None:
     if any(type(leaf) is int and abs(leaf) >= 2**31 for leaf in jax.tree.leaves(model)):
         raise ValueError("the model makes no sense (a setting of more than 32 bits)")
     try:
-        model.validate(np.empty((0, d)))
+        model.validate_settings(d)
     except _NONSENSE as error:
         raise ValueError(f"the model makes no sense ({error})") from error

@@ -20,6 +20,7 @@ import numpy as np
 
 from jaxem.io.classes import KNOWN, build
 from jaxem.io.older import renewed
+from jaxem.results.known_model import KnownModel
 
 #: Levels left out of the names of arrays: "means" is handier than "fit.params.components.means".
 _SILENT = {"fit", "params", "components", "sweep", "rows", "fits"}
@@ -54,6 +55,8 @@ def _encode_class(value: Any, arrays: dict[str, np.ndarray], path: tuple[str, ..
     if KNOWN.get(name, type(value)) is not type(value):
         raise ValueError(f"your class {name} has the name of one of jaxem's: rename it to save it.")
     fields = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+    # The model of a fit is a part of the file of its own.
+    fields = {key: part for key, part in fields.items() if not isinstance(part, KnownModel)}
     parts = {key: encode(part, arrays, (*path, key)) for key, part in fields.items()}
     return {"class": name, "fields": parts}
 

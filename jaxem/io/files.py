@@ -85,7 +85,8 @@ def load(path: str | PathLike[str], families: Iterable[type] = ()) -> Any:
     """
     file = read(path, families)
     pair = file.model is not None and file.kind != "model"
-    return (file.model, file.value) if pair else file.value
+    value = file.value.of(file.model) if pair and isinstance(file.value, Fit) else file.value
+    return (file.model, value) if pair else value
 
 
 def write(

@@ -4,6 +4,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from jaxem.core.settings import Deprecated
+from jaxem.models import Mixture
 from jaxem.results.information_criteria import Criteria
 from jaxem.results.sweep import Row, Sweep
 
@@ -12,13 +14,28 @@ def renewed(cls: type, fields: Mapping[str, Any]) -> Mapping[str, Any]:
     """The fields of a value as this version would write them.
 
     `Criteria.icl` of earlier versions is `icl_entropy` today; a sweep judged by the one is judged
-    by the other.
+    by the other. Settings that a mixture had before they were arguments of `fit` stay with it
+    where they are no defaults, as `Deprecated`.
     """
+    if cls is Mixture:
+        return _without_settings(fields)
     if cls is Criteria and "icl" in fields and "icl_entropy" not in fields:
         return {**fields, "icl": math.nan, "icl_entropy": fields["icl"]}
     if cls is Sweep and fields.get("criterion") == "icl" and _by_entropy(fields.get("rows")):
         return {**fields, "criterion": "icl_entropy"}
     return fields
+
+
+#: Settings that a mixture had, and their defaults.
+_SETTINGS = dict(assignment="soft", exponent=None, kernel="blocked", precision="float32", mesh=None)
+
+
+def _without_settings(fields: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The fields of a mixture, its old settings judged and put into one field."""
+    given = {name: fields[name] for name in _SETTINGS if name in fields}
+    fields = {name: value for name, value in fields.items() if name not in given}
+    chosen = {name: value for name, value in given.items() if value != _SETTINGS[name]}
+    return {**fields, "deprecated": Deprecated(**chosen)} if chosen else fields
 
 
 def _by_entropy(rows: object) -> bool:

@@ -97,6 +97,9 @@ def validate(model: Any, data: Data) -> None:
 def validate_settings(model: Any, d: int) -> None:
     """Refuse, on the host, settings that no data f[n, d] could make sense of."""
     check_family(type(model.family))
+    model.family.validate(np.empty((0, d)))
+    if model.deprecated is not None:
+        model.deprecated.check()
     if model.weight_prior is not None:
         positive("weight_prior", model.weight_prior)
     blank = jax.eval_shape(lambda: model.family.blank(model.n_components, d, np.float32))

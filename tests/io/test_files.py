@@ -114,10 +114,35 @@ def test_without_its_model_a_thing_comes_back_alone(tmp_path, what):
 
 def test_where_the_rows_lay_is_not_stored(tmp_path):
     case = CASES["full"]
-    model = jaxem.shard_rows(case.model, jax.devices()[:2])
+    with pytest.warns(FutureWarning, match="mesh="):
+        model = jaxem.shard_rows(case.model, jax.devices()[:2])
     jaxem.save(tmp_path / "model.npz", (model, case.truth))
-    assert model.mesh is not None
-    assert jaxem.load(tmp_path / "model.npz")[0].mesh is None
+    assert model.deprecated.mesh is not None
+    assert jaxem.load(tmp_path / "model.npz")[0].deprecated.mesh is None
+
+
+def test_a_loaded_fit_knows_its_model(tmp_path):
+    case, x = CASES["full"], CASES["full"].data(30)
+    fits = jaxem.fit(case.model, x, key=0, n_starts=2)
+    jaxem.save(tmp_path / "fit.npz", (case.model, fits))
+    model, loaded = jaxem.load(tmp_path / "fit.npz")
+    assert loaded.model is model
+    np.testing.assert_array_equal(loaded[0].predict(x), fits[0].predict(x))
+
+
+def test_settings_that_a_mixture_had_in_older_files(tmp_path):
+    case = CASES["poisson"]
+    jaxem.save(tmp_path / "now.npz", (case.model, case.truth))
+    header, arrays = npz.read(tmp_path / "now.npz")
+    old = dict(assignment="hard", exponent=None, kernel="blocked", precision="float32", mesh=None)
+    header["model"]["fields"].pop("deprecated")
+    header["model"]["fields"].update(old)
+    npz.write(tmp_path / "old.npz", header, arrays)
+    model, _ = jaxem.load(tmp_path / "old.npz")
+    assert model.deprecated.assignment == "hard" and model.deprecated.kernel is None
+    x = case.data(60)
+    hard = jaxem.fit(case.model, x, key=0, n_starts=2, assignment="hard")
+    np.testing.assert_array_equal(jaxem.fit(model, x, key=0, n_starts=2).objective, hard.objective)
 
 
 def test_float64_comes_back_where_jax_knows_float32_only(tmp_path):
@@ -212,7 +237,7 @@ def refused():
         "covariances": ((diag, fit), "not those of Mixture"),
         "lanes": ((model, odd), r"n_iter int64\[3\] is not of fits \[2\]"),
         "half precision": ((model, half), "weights has dtype bfloat16"),
-        "settings": ((jaxem.Mixture(jaxem.Gaussian(), 3, assignment="firm"), fit), "firm"),
+        "settings": ((jaxem.Mixture(jaxem.Gaussian(), 3, weight_prior=-1.0), fit), "weight_prior"),
         "a function": (jaxem.Mixture(print, n_components=3), "model.family is a builtin"),
     }
 
