@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from jaxem.api.one_data_set import starts_of
-from jaxem.api.options import Options, check_model, options_of
+from jaxem.api.options import Options, check_model, check_sums, options_of
 from jaxem.api.renamed import renamed
 from jaxem.api.solve import Timer, solve, tell_interrupted, timed, whereabouts
 from jaxem.batch.problem import Problem, pose_many
@@ -95,8 +95,9 @@ def fit_many(
     if first.mesh is not None:
         raise ValueError("fit_many spreads fits, not rows: give devices= and plain arrays.")
     d = max(one.x.shape[1] for one in sets)
-    check_model(model, d)
+    check_model(model)
     model.validate_settings(d)
+    check_sums(model, d)
     given = dict(
         key=key,
         n_starts=starts_of(model, init, n_starts, d, len(sets), DEFAULT_STARTS),

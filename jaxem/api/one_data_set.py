@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxem.api.options import DEFAULT_STARTS, check_model, options_of
+from jaxem.api.options import DEFAULT_STARTS, check_model, check_sums, options_of
 from jaxem.api.renamed import renamed
 from jaxem.api.solve import Timer, solve, tell_interrupted, timed, whereabouts
 from jaxem.batch.problem import pose
@@ -113,9 +113,10 @@ def fit(
     model, asked, data = settings_of(model, asked, data)
     placement = whereabouts(devices, mesh, data.mesh)
     check_alike(data.mesh, data.x)
-    check_model(model, data.x.shape[-1])
-    model.validate_settings(data.x.shape[-1])
+    check_model(model)
     model.validate(data)
+    model.validate_settings(data.x.shape[-1])
+    check_sums(model, data.x.shape[-1])
     given = dict(
         key=key,
         n_starts=starts_of(model, init, n_starts, data.x.shape[-1], None, DEFAULT_STARTS),

@@ -47,12 +47,16 @@ class Options:
 _SUMS: set[Any] = set()
 
 
-def check_model(model: Model, d: int) -> None:
-    """ValueError, naming the method, for a model that lacks one, has a capability in part, has a
-    name that looks like a misspelt one, or whose statistics of d columns do not add up."""
+def check_model(model: Model) -> None:
+    """ValueError, naming the method, for a model that lacks one, has a capability in part, or has a
+    name that looks like a misspelt one."""
     check(type(model), Model, CAPABILITIES)
+
+
+def check_sums(model: Model, d: int) -> None:
+    """ValueError for a model whose statistics of d columns do not add up; judged once."""
     known = jax.tree.structure(model), d
-    if known not in _SUMS:
+    if d and known not in _SUMS:
         check_statistics(model, d)
         _SUMS.add(known)
 

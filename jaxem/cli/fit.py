@@ -7,6 +7,7 @@ from jaxem import io
 from jaxem.cli import report
 from jaxem.cli.request import Job
 from jaxem.cli.sweep import Command, Outcome, run_sweep
+from jaxem.core.constraints import shared_fields
 from jaxem.core.pytree import replace
 from jaxem.results.fit import Fit
 from jaxem.results.sweep import Row
@@ -21,7 +22,9 @@ def _heaviest_first(row: Row) -> Fit:
     """The best fit of a model, its components in order of falling weight."""
     fit = jax.tree.map(np.asarray, row.fits).best()
     order = np.argsort(-fit.params.weights, kind="stable")
-    return replace(fit, params=fit.params.take(order, row.model.family.shared))
+    return replace(
+        fit, params=fit.params.take(order, shared_fields(row.model.family.constraints()))
+    )
 
 
 def _show(outcome: Outcome) -> None:

@@ -26,6 +26,8 @@ def host_data(x: Any, weight: Any = None, label: Any = None) -> Data:
         x, weight, label, mesh = own_part(x.x), own_part(x.weight), own_part(x.label), x.mesh
     array = as_real(x, "x")
     array = array[:, None] if array.ndim == 1 else array
+    if array.ndim == 0:
+        raise ValueError("x must have shape [n] or [n, d], one row per unit; got (). Reshape it.")
     n = len(array)
     weights = np.ones(n) if weight is None else as_real(weight, "sample_weight")
     if weight is not None:

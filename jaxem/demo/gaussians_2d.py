@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxem.core.constraints import shared_fields
 from jaxem.demo.example import Example, Fit, Say, iterations
 from jaxem.families import Gaussian, GaussianParams
 from jaxem.models import Mixture, MixtureParams
@@ -62,7 +63,7 @@ def _like_truth(params: MixtureParams) -> MixtureParams:
     """The components in the order of the true means nearest to them."""
     means = np.asarray(params.means)
     order = [int(np.argmin(np.sum((means - m) ** 2, axis=1))) for m in np.array(MEANS)]
-    return params.take(order, model().family.shared)
+    return params.take(order, shared_fields(model().family.constraints()))
 
 
 def draw(result: tuple[np.ndarray, list[Fit]]) -> dict[str, Any]:

@@ -222,9 +222,9 @@ def test_values_outside_the_support(family, value, support):
     "make, message",
     [
         (lambda: jaxem.Gaussian("fulll"), "covariance_type must be one of.*'fulll'"),
-        (lambda: _fit(model=_mixture(assignment="firm")), "assignment must be.*'firm'"),
+        (lambda: _fit(assignment="firm"), "assignment must be.*'firm'"),
         (lambda: _fit(model=_mixture(frozen=("mean",))), "frozen.*'mean'"),
-        (lambda: _fit(model=_mixture(exponent=0.0)), "exponent.*0"),
+        (lambda: _fit(exponent=0.0), "exponent.*0"),
         (lambda: _fit(model=_mixture(weight_prior=0.0)), "weight_prior.*0"),
         (lambda: _fit(family=jaxem.Gaussian("full", reg_covar=-1.0)), "reg_covar.*-1"),
         (lambda: _fit(family=jaxem.Gaussian("known", covariance=np.eye(3))), r"\(2, 2\).*\(3, 3\)"),

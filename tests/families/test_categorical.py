@@ -58,7 +58,7 @@ def test_categories_that_are_absent_are_exactly_zero(prior):
     assert blank.dtype == np.float32
     np.testing.assert_allclose(blank.sum(axis=2), 1, rtol=1e-6)
     stats, _ = model.e_step(best.params, X)
-    kept = model.normalized(best.params), family.maximize(stats, best.params.components)
+    kept = model.retract(best.params), family.maximize(stats, best.params.components)
     for p in (blank, *(one.probabilities for one in kept), best.params.probabilities):
         assert (np.asarray(p)[:, absent] == 0).all()
     assert np.isfinite(family.coefficients(best.params.components)).all()

@@ -58,9 +58,9 @@ def _on_simplex(p, g):
     return p * (g - jnp.sum(p * g, axis=-1, keepdims=True))
 
 
-def em(model, params, x, max_iter):
+def em(model, params, x, max_iter, **settings):
     """A run of exactly max_iter steps, unless flat; one program whatever max_iter is."""
-    return jaxem.em(model, params, x, tol=0.0, max_iter=max_iter, trace=40, guard=False)
+    return jaxem.em(model, params, x, tol=0.0, max_iter=max_iter, trace=40, guard=False, **settings)
 
 
 def by_component(change, params):

@@ -8,6 +8,7 @@ from problems import clouds, mixture
 
 import jaxem
 from jaxem import Status, datasets
+from jaxem.core.status import SOUND
 from jaxem.results.optima import Optima
 from jaxem.search import race
 
@@ -84,7 +85,7 @@ def test_pruned_lanes_are_never_best_and_nothing_is_left_running():
     fits = fit(OVERLAPPING, 3, race=True)
     assert (fits.status != Status.RUNNING).all()
     assert not fits.sound[fits.status == Status.PRUNED].any()
-    assert fits.best().status in jaxem.status.SOUND
+    assert fits.best().status in SOUND
     assert "PRUNED (left the race early" in fits.summary()
 
 
