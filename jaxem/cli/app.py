@@ -1,4 +1,4 @@
-"""The commands and their arguments. Exit codes: 0 done, 1 no sound fit, 2 something to mend."""
+"""The commands and their arguments. Exit codes: 0 done, 1 no sound fit, 2 an error to mend."""
 
 from pathlib import Path
 from typing import Annotated

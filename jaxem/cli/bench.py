@@ -12,8 +12,8 @@ from jaxem.cli.outputs import print_json
 
 def run_bench(arguments: list[str], out: Path | None, as_json: bool) -> int:
     """The exit status of `python -m bench ARGUMENTS` in the checkout that jaxem runs from;
-    ValueError where it was installed without one. For machines its answers, or with `--last` those
-    of last time, are one document, and what it says meanwhile goes to stderr."""
+    ValueError where jaxem runs from no checkout. `as_json` prints the answers as one document, and
+    all other output on stderr."""
     root = Path(jaxem.__file__).parents[1]
     if not (root / "bench" / "__main__.py").is_file():
         raise ValueError(
@@ -21,7 +21,7 @@ def run_bench(arguments: list[str], out: Path | None, as_json: bool) -> int:
             "install it with pip install -e '.[bench]', and run this, or python -m bench, there."
         )
     command = [sys.executable, "-m", "bench", *arguments]
-    # The benchmarks run in the checkout: a folder is meant from where the user stands.
+    # The benchmarks run in the checkout; a relative folder is relative to the user's.
     where = [] if out is None else ["--out", str(out.absolute())]
     if not as_json:
         return subprocess.run([*command, *where], cwd=root).returncode

@@ -1,15 +1,16 @@
 """The components of a fit as tables on a terminal, numbered from 1 in the order they are stored."""
 
 import sys
-from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 from rich.console import Console
 from rich.table import Table
 
 from jaxem.core.repr import short
+from jaxem.models import Mixture, MixtureParams
 
-#: Covariance matrices of more columns than this are left to --out.
+#: Most columns of a covariance matrix that is printed.
 WIDEST = 8
 
 
@@ -19,11 +20,11 @@ def say(text: str) -> None:
 
 
 def printable(text: str) -> str:
-    """A text from a file without what a terminal would obey rather than show."""
-    return "".join(one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in text)
+    """A text from a file, its control characters replaced: a terminal would obey them."""
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
-def show_components(model: Any, params: Any, names: list[str]) -> None:
+def show_components(model: Mixture, params: MixtureParams, names: list[str]) -> None:
     """Weights, and the parameters of each column."""
     names = [printable(name) for name in names]
     if hasattr(params, "means") and hasattr(params, "covariances"):
@@ -36,7 +37,7 @@ def show_components(model: Any, params: Any, names: list[str]) -> None:
         _show_others(model, params)
 
 
-def _show_gaussians(model: Any, params: Any, names: list[str]) -> None:
+def _show_gaussians(model: Mixture, params: MixtureParams, names: list[str]) -> None:
     from jaxem.plot.gaussians import covariance_matrices
 
     matrices = covariance_matrices(model, params)
@@ -55,7 +56,7 @@ def _shared(model: Any, name: str) -> bool:
     return model.constraints()[name].shared
 
 
-def covariance_kind(model: Any) -> str:
+def covariance_kind(model: Mixture) -> str:
     """ "full" and so on; empty for families without covariances."""
     return getattr(model.family, "covariance_type", "")
 
@@ -73,35 +74,35 @@ def _show_covariances(shared: bool, matrices: np.ndarray, names: list[str]) -> N
     print_table(table)
 
 
-def _show_probabilities(model: Any, params: Any, names: list[str]) -> None:
+def _show_probabilities(model: Mixture, params: MixtureParams, names: list[str]) -> None:
     values = np.asarray(params.probabilities)
     if values.ndim == 3:
         levels = model.family.levels(values.shape[1])
         pairs = zip(names, levels, strict=True)
-        names = [f"{name}={c}" for name, own in pairs for c in range(own)]
-        values = np.concatenate([values[:, j, :own] for j, own in enumerate(levels)], axis=1)
+        names = [f"{name}={c}" for name, count in pairs for c in range(count)]
+        values = np.concatenate([values[:, j, :count] for j, count in enumerate(levels)], axis=1)
     _show_cells(params, values.reshape(len(values), -1), "probability", names)
 
 
-def _show_cells(params: Any, values: np.ndarray, what: str, names: list[str]) -> None:
+def _show_cells(params: MixtureParams, values: np.ndarray, what: str, names: list[str]) -> None:
     cells = [[f"{v:.4g}" for v in line] for line in values]
     _components(what, params.weights, cells, names)
 
 
-def _show_others(model: Any, params: Any) -> None:
-    """A family whose parameters have names of their own: shared ones once, the others each."""
-    own = {name: np.asarray(value) for name, value in vars(params.components).items()}
-    each = {name: value for name, value in own.items() if not _shared(model, name)}
+def _show_others(model: Mixture, params: MixtureParams) -> None:
+    """Any other family: shared parameters once, the others for each component."""
+    fields = {name: np.asarray(value) for name, value in vars(params.components).items()}
+    each = {name: value for name, value in fields.items() if not _shared(model, name)}
     table = Table("component", "weight", *each)
     for k, weight in enumerate(np.asarray(params.weights)):
         table.add_row(str(k + 1), f"{weight:.4f}", *[short(value[k]) for value in each.values()])
     _right(table, 1)
     print_table(table)
-    for name in own.keys() - each.keys():
-        say(f"{name} of all components: {short(own[name])}")
+    for name in fields.keys() - each.keys():
+        say(f"{name} of all components: {short(fields[name])}")
 
 
-def _components(what: str, weights: Any, cells: list[list[str]], names: list[str]) -> None:
+def _components(what: str, weights: ArrayLike, cells: list[list[str]], names: list[str]) -> None:
     """Components as rows; as columns where there are many features."""
     say(f"weight of each component, and {what} of each column:")
     shares = [f"{weight:.4f}" for weight in np.asarray(weights)]
@@ -132,6 +133,6 @@ def _digits(value: float, scale: float) -> str:
 
 
 def print_table(table: Table) -> None:
-    """On a terminal as wide as it is; in a file or pipe as wide as the table needs."""
+    """Print at the width of the terminal; in a file or pipe at the width of the table."""
     width = None if sys.stdout.isatty() else 200
     Console(width=width, markup=False, emoji=False).print(table)

@@ -29,7 +29,7 @@ def run_examples(names: list[str], folder: Path, force: bool, as_json: bool = Fa
     drawing = has_matplotlib()
     if drawing:
         check_folder(folder, "--out")
-        for name in wanted:  # found before the work; `_save` looks at all of them
+        for name in wanted:  # before the work; `_save` checks all files
             check_file(folder / f"{name.replace('-', '_')}.png", "--out", force)
     told = []
     with precision_of(np.dtype(np.float64)):

@@ -12,16 +12,16 @@ NO_SOUND_FIT, MENDABLE = 1, 2
 
 @contextmanager
 def mendable() -> Iterator[None]:
-    """What a user can mend becomes one line on stderr and exit code 2."""
+    """Turn ValueError and OSError into one line on stderr and exit code 2."""
     try:
         yield
     except BrokenPipeError:
-        raise  # whoever read our output has gone: nothing to tell
+        raise  # the reader of our output is gone: there is nobody to tell
     except (ValueError, OSError) as error:
         fail(str(error), MENDABLE)
 
 
 def fail(message: str, code: int) -> None:
-    """One line on stderr, and out."""
+    """Print one line on stderr and exit."""
     typer.echo(f"error: {printable(' '.join(message.split()))}", err=True)
     raise typer.Exit(code)

@@ -12,7 +12,7 @@ from jaxem.cli.families import COVARIANCES, FAMILIES
 
 
 def among(*values: str) -> Callable[[str], list[str]]:
-    """A completion: those of `values` that go on what was typed, after the last comma."""
+    """A completion: the `values` that begin with the text typed after the last comma."""
 
     def complete(incomplete: str) -> list[str]:
         done, comma, last = incomplete.rpartition(",")
@@ -58,11 +58,11 @@ Covariances = Annotated[
 Criterion = Annotated[
     str,
     typer.Option(
-        help="What decides: bic, aic, icl, icl_entropy, or held_out (with --folds).",
+        help="Criterion of the best model: bic, aic, icl, icl_entropy, or held_out (with --folds).",
         autocompletion=among(*CRITERIA),
     ),
 ]
-Folds = Annotated[int, typer.Option(help="Cross-validate with so many folds; 0: do not.")]
+Folds = Annotated[int, typer.Option(help="Number of folds of the cross-validation; 0: none.")]
 Trials = Annotated[int | None, typer.Option(help="Trials of a binomial count.")]
 Starts = Annotated[int, typer.Option(help="Random starts for each model.")]
 Seed = Annotated[int, typer.Option(help="Seed of the random numbers.")]
@@ -79,7 +79,7 @@ Race = Annotated[
 Generations = Annotated[
     int,
     typer.Option(
-        help="After the race the best have so many generations of children, which differ by a "
+        help="Number of generations after the race: the best fits have children that differ by a "
         "split and a merge of components."
     ),
 ]
@@ -101,9 +101,9 @@ Header = Annotated[
     bool | None, typer.Option("--header/--no-header", help="CSV opens with names, or not.")
 ]
 Plot = Annotated[Path | None, typer.Option(help="Write a picture: .png, .pdf, .svg.")]
-Out = Annotated[Path | None, typer.Option("--out", "-o", help="Write what was found: .npz.")]
+Out = Annotated[Path | None, typer.Option("--out", "-o", help="Write the result: .npz.")]
 Force = Annotated[bool, typer.Option("--force", help="Overwrite files that exist.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document, for machines.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document, for programs.")]
 Saved = Annotated[
     Path, typer.Argument(metavar="FILE", help="A file that jaxem fit, jaxem sweep or "
                          "jaxem.save wrote.")

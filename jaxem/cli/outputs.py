@@ -1,4 +1,4 @@
-"""Places to write to, looked at before the long work starts; CSV and JSON written there."""
+"""Checks of output files before the long work starts; output as CSV and JSON."""
 
 import csv
 import dataclasses
@@ -25,7 +25,7 @@ def check_folder(folder: Path, option: str) -> None:
 
 
 def check_file(path: Path, option: str, force: bool = False) -> None:
-    """ValueError unless a file can be written at `path`, and none is there or `force` is said."""
+    """ValueError unless a file can be written at `path`, and `force` is given where one exists."""
     if str(path) == "-":
         raise ValueError(f"{option}: standard output is no place for this; name a file.")
     check_folder(path.parent, option)
@@ -38,15 +38,15 @@ def check_file(path: Path, option: str, force: bool = False) -> None:
 
 
 def check_archive(path: Path, option: str = "--out", force: bool = False) -> None:
-    """ValueError unless an archive can be written at `path`, and is named as one: under the name of
-    a table it would be taken for one."""
+    """ValueError unless an archive can be written at `path`, and the name ends in .npz: a reader
+    would take an archive named .csv for a table."""
     check_file(path, option, force)
     if path.suffix.lower() != ".npz":
         raise ValueError(f"{option}: {path} must end in .npz; jaxem predict writes labels as CSV.")
 
 
 def check_picture(path: Path, option: str = "--plot", force: bool = False) -> None:
-    """ValueError unless matplotlib is here and can write a picture at `path`."""
+    """ValueError unless matplotlib is installed and can write a picture at `path`."""
     check_file(path, option, force)
     if not has_matplotlib():
         raise ValueError(f"{option} needs matplotlib: pip install 'jaxem[plot]'")
@@ -71,7 +71,7 @@ def write_csv(
 ) -> None:
     """Columns of equal length under their names, to a file in one step or to standard output.
 
-    Numbers have all the digits they need to be read back as they were, whole ones no point.
+    Numbers have all digits, so that they are read back exactly; integers have no point.
     """
     cells = [_cells(column) for column in columns]
     text = io.StringIO()
@@ -86,25 +86,25 @@ def write_csv(
 
 
 def _cells(column: np.ndarray) -> Iterable[str]:
-    whole = column.dtype.kind in "iu" or bool((column == np.round(column)).all())
-    if whole and np.abs(column).max(initial=0) < 2**53:
+    integers = column.dtype.kind in "iu" or bool((column == np.round(column)).all())
+    if integers and np.abs(column).max(initial=0) < 2**53:
         return map(str, column.astype(np.int64).tolist())
     return map(str, column)
 
 
-def print_json(document: Mapping[str, Any]) -> None:
-    """One JSON document on standard output; what is not a finite number is null."""
+def print_json(document: Mapping[str, object]) -> None:
+    """One JSON document on standard output, null for numbers that are not finite."""
     print(json.dumps(_plain(document), allow_nan=False, indent=2))
 
 
 def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
-        return {str(key): _plain(one) for key, one in value.items()}
+        return {str(key): _plain(part) for key, part in value.items()}
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {field.name: _plain(getattr(value, field.name))
                 for field in dataclasses.fields(value)}  # fmt: skip
     if isinstance(value, list | tuple):
-        return [_plain(one) for one in value]
+        return [_plain(part) for part in value]
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if hasattr(value, "__array__"):

@@ -1,4 +1,4 @@
-"""`jaxem predict` and `jaxem sample`: what the mixture of a file says of rows, or draws."""
+"""`jaxem predict` and `jaxem sample`: label rows with the mixture of a file, or draw rows."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +15,7 @@ from jaxem.core.compiled import jitted
 
 @dataclass(frozen=True)
 class Rows:
-    """What `predict` was asked for, as typed."""
+    """The options of `predict`, as typed."""
 
     file: Path
     data: str
@@ -34,7 +34,7 @@ def run_predict(job: Rows) -> None:
     if job.out is not None:
         outputs.check_file(job.out, "--out", job.force)
     chosen = choose(job.file, job.data_set)
-    # Names are known from before; columns that the user names are taken in the order named.
+    # The file has names of columns; columns that the user names are taken in the order named.
     table = read_rows(job.data, job.columns or chosen.columns, job.header)
     if table.x.shape[1] != chosen.d:
         raise ValueError(f"{job.data}: {job.file} is a mixture of {chosen.d} columns, "

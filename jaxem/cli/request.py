@@ -2,13 +2,13 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from jaxem.cli import outputs
 from jaxem.cli.families import devices_of
 from jaxem.cli.tables import Table, column_index, read_rows
+from jaxem.core.protocols import Family
 from jaxem.devices.placement import placement_of
 
 
@@ -40,8 +40,8 @@ class Job:
 
 
 def check_job(job: Job) -> None:
-    """ValueError for numbers that make no sense, for files that cannot be written, and for devices
-    that JAX cannot start."""
+    """ValueError for options out of range, files that cannot be written, and devices that JAX
+    cannot start."""
     placement_of()
     if job.starts < 1:
         raise ValueError(f"--starts must be at least 1; got {job.starts}.")
@@ -61,7 +61,7 @@ def check_job(job: Job) -> None:
 
 
 def read_data(job: Job) -> tuple[Table, np.ndarray | None]:
-    """The rows, and their weights if a column was named for them."""
+    """The rows, and the weights from the column of --sample-weight; None without it."""
     if job.sample_weight is None:
         table, weight = read_rows(job.source, job.columns, job.header), None
     else:
@@ -93,8 +93,8 @@ def _split_weight(job: Job) -> tuple[Table, np.ndarray]:
     return table._replace(x=np.delete(table.x, j, axis=1), names=names), weight
 
 
-def check_rows(job: Job, family: Any, table: Table, ks: list[int]) -> None:
-    """ValueError for more components than rows, or values that the family cannot take."""
+def check_rows(job: Job, family: Family, table: Table, ks: list[int]) -> None:
+    """ValueError for more components than rows, and for values that the family cannot take."""
     n = len(table.x)
     if ks[-1] > n:
         raise ValueError(f"-k goes up to {ks[-1]}, but {job.source} has only {n} rows.")

@@ -1,7 +1,7 @@
 """Tables from files: bundled data sets, CSV with or without a header, NPY and Parquet.
 
-"-" is CSV from standard input. Whatever cannot be read is a ValueError that names the file and,
-where there is one, the line and the column.
+"-" is CSV from standard input. A ValueError for unreadable data names the file and, where there is
+one, the line and the column.
 """
 
 import csv
@@ -14,12 +14,12 @@ import numpy as np
 
 from jaxem import datasets
 
-#: What a user may ask for: a text of names or numbers, names that are known from before, or all.
+#: Column selection: "a,b" or "0,3" as typed, a list of expected names, or None for all.
 Columns = str | list[str] | None
 
 
 class Table(NamedTuple):
-    """Rows with the names of their columns, and where in the file each of them stands."""
+    """Rows, the names of their columns, and the position of each row in the file."""
 
     x: np.ndarray  #: f64[n, d]
     names: list[str]
@@ -27,7 +27,7 @@ class Table(NamedTuple):
     where: np.ndarray  #: i[n]
 
     def located(self, message: str) -> str:
-        """A message about "row 3" of x, with that row as the reader of the file counts."""
+        """A message about "row 3" of x, the number replaced by the position in the file."""
         return re.sub(
             r"\brow (\d+)", lambda found: f"{self.unit} {self.where[int(found[1])]}", message
         )
@@ -44,10 +44,10 @@ def read_table(
 def read_rows(source: str, columns: Columns = None, header: bool | None = None) -> Table:
     """The table of a bundled data set or a file.
 
-    `columns` is a text that lists names, or numbers counted from 0, separated by commas; what it
-    leaves out need not be numeric. As a list it holds names known from before: those columns are
-    taken, wherever they stand; a table without names has to have as many. `header` says whether a
-    CSV file opens with names; None looks.
+    `columns` as a text lists names, or numbers counted from 0, separated by commas; other columns
+    need not be numeric. `columns` as a list holds expected names: the columns of these names, in
+    any position; a table without names must have as many columns. `header` says whether the first
+    line of a CSV file holds names; None: look at it.
     """
     if source in datasets.names():
         x, names = _choose(datasets.load(source), datasets.columns(source), columns, source)
@@ -89,7 +89,7 @@ def _wanted(columns: Columns, names: list[str], source: object) -> list[int]:
 
 
 def _known(columns: list[str], names: list[str], source: object) -> list[int]:
-    """Positions of columns whose names are known from before."""
+    """Positions of the columns of expected names."""
     if all(name in names for name in columns):
         return [names.index(name) for name in columns]
     if names == _numbered(len(names)) and len(names) == len(columns):
@@ -180,14 +180,15 @@ def _cells(path: Path) -> tuple[list[int], list[list[str]]]:
 
 
 def _delimiter(text: str) -> str:
-    """Comma, semicolon or tab, whichever the last line has most of; a space where it has none."""
+    """The most frequent of comma, semicolon and tab in the last line; a space if it has none."""
     last = text.rstrip().rsplit("\n", 1)[-1].strip()
     found = max(",;\t", key=last.count)
     return " " if found not in last and " " in last else found
 
 
 def _opens_with_names(path: Path, rows: list[list[str]]) -> bool:
-    """All words: names. Words only above words, like a species: data. A mixture: ask."""
+    """Whether the first line holds names: all words do, words only above words (a species) do not.
+    ValueError for other mixtures of numbers and words."""
     number = [_is_number(cell) for cell in rows[0]]
     if all(number):
         return False

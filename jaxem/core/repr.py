@@ -1,4 +1,4 @@
-"""How values show themselves: short texts for a prompt, tables for a notebook."""
+"""Texts for a prompt and tables for a notebook."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 
-#: Arrays of more numbers than this are shown by dtype and shape.
+#: Most numbers of an array that are shown; larger arrays show dtype and shape.
 FEW = 8
 
 #: A quiet table on a white or dark page; notebooks bring their own fonts.
@@ -16,8 +16,8 @@ STYLE = "border-collapse:collapse;text-align:right;font-variant-numeric:tabular-
 
 
 def concrete(*values: Any) -> bool:
-    """Whether all values are numbers at hand: no tracer, no shape without data, no array that is
-    deleted or lies partly on other hosts."""
+    """Whether all values are numbers at hand, unlike tracers, shapes without data, deleted arrays
+    and arrays with parts on other hosts."""
     return all(_at_hand(value) for value in values)
 
 
@@ -52,7 +52,7 @@ def _nested(array: np.ndarray) -> str:
         large = 1e3 <= abs(value) < 1e15 if array.dtype.kind == "f" else False
         text = f"{value:.2f}" if large else f"{value:.4g}"
         return text if array.dtype.kind == "f" else str(value)
-    return "[" + ", ".join(_nested(one) for one in array) + "]"
+    return "[" + ", ".join(_nested(part) for part in array) + "]"
 
 
 def total(value: float) -> str:
@@ -61,21 +61,21 @@ def total(value: float) -> str:
 
 
 def constructor(value: Any, name: str | None = None, first: Sequence[str] = ()) -> str:
-    """A dataclass as the call that makes it: only what differs from the defaults, arrays short."""
+    """A dataclass as the call that makes it, without fields at their defaults; arrays short."""
     parts = list(first)
     for field in dataclasses.fields(value):
-        own = getattr(value, field.name, None)
-        if not _is_default(own, field.default):
-            parts.append(f"{field.name}={short(own)}")
+        part = getattr(value, field.name, None)
+        if not _is_default(part, field.default):
+            parts.append(f"{field.name}={short(part)}")
     return f"{name or type(value).__name__}({', '.join(parts)})"
 
 
-def _is_default(own: Any, default: Any) -> bool:
-    if own is default:
+def _is_default(value: Any, default: Any) -> bool:
+    if value is default:
         return True
-    if default is None or not concrete(own) or not concrete(default):
-        return isinstance(own, str | tuple) and own == default
-    return np.ndim(own) == 0 and bool(own == default)
+    if default is None or not concrete(value) or not concrete(default):
+        return isinstance(value, str | tuple) and value == default
+    return np.ndim(value) == 0 and bool(value == default)
 
 
 def counts_text(counts: Mapping[str, int]) -> str:

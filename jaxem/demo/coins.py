@@ -4,15 +4,19 @@ Do and Batzoglou (2008), "What is the expectation maximization algorithm?", Natu
 26, 897-899: the coin of each round is drawn with equal odds, only the biases are estimated.
 """
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from numpy.typing import ArrayLike
 
 from jaxem.demo.example import Example, Fit, Say, column, iterations
 from jaxem.families import Binomial, BinomialParams
 from jaxem.models import Mixture, MixtureParams
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 TOSSES = 10
 HEADS = np.array([[5.0], [9.0], [8.0], [4.0], [7.0]])  # f[n=5, d=1]
@@ -29,7 +33,7 @@ def start(a: float = 0.6, b: float = 0.5) -> MixtureParams:
     return MixtureParams(jnp.array([0.5, 0.5]), BinomialParams(jnp.array([[a], [b]])))
 
 
-def expected(responsibilities: Any) -> np.ndarray:
+def expected(responsibilities: ArrayLike) -> np.ndarray:
     """Expected heads and tails f[2 coins, 2] under responsibilities f[n, 2]."""
     r = np.asarray(responsibilities)
     return np.column_stack([r.T @ HEADS, r.T @ (TOSSES - HEADS)])
@@ -70,7 +74,7 @@ def _soft(say: Say) -> list[Fit]:
     return fits
 
 
-def _fractions(say: Say, responsibilities: Any, params: MixtureParams) -> None:
+def _fractions(say: Say, responsibilities: ArrayLike, params: MixtureParams) -> None:
     p = np.asarray(params.probabilities)[:, 0]
     for name, (heads, tails), value in zip("AB", expected(responsibilities), p, strict=True):
         say(f"  {name}: {heads:.0f}/{heads + tails:.0f} = {value:.2f}")
@@ -80,7 +84,7 @@ def _winners(params: MixtureParams) -> jax.Array:
     return jax.nn.one_hot(model("hard").predict(params, HEADS), 2)
 
 
-def draw(fits: list[Fit]) -> dict[str, Any]:
+def draw(fits: list[Fit]) -> dict[str, "Figure"]:
     """The biases and the log-likelihood over the iterations."""
     from jaxem import plot
 

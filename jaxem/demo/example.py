@@ -1,37 +1,46 @@
-"""What an example is, and EM one iteration at a time."""
+"""An example, and EM one iteration at a time."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
+from numpy.typing import ArrayLike
 
 from jaxem.core.status import Status
 from jaxem.engine.loop import em
+from jaxem.models import Mixture, MixtureParams
 from jaxem.results.fit import Fit
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class Example:
-    """`run(say)` tells the example line by line and returns what `draw` needs.
-
-    `draw(result)` gives matplotlib figures by file name.
-    """
+    """`run(say)` tells the example line by line; `draw` makes matplotlib figures, by file name,
+    from the result of `run`."""
 
     name: str
     title: str
     run: Callable[[Say], Any]
-    draw: Callable[[Any], dict[str, Any]]
+    draw: Callable[[Any], dict[str, "Figure"]]
 
 
 def iterations(
-    model: Any, params: Any, x: Any, *, tol: float, stop: str = "parameters", max_iter: int = 1000
+    model: Mixture,
+    params: MixtureParams,
+    x: ArrayLike,
+    *,
+    tol: float,
+    stop: str = "parameters",
+    max_iter: int = 1000,
 ) -> Iterator[Fit]:
     """The fit at the start, then after each EM iteration until the rule `stop` is met.
 
-    Each is one step of `jaxem.em`, whose limits are traced: all of them run one program.
+    Each is a call of `jaxem.em`, whose limits are traced: all calls run one compiled program.
     """
     fit = em(model, params, x, tol=tol, stop=stop, max_iter=0)
     yield fit
@@ -42,6 +51,6 @@ def iterations(
             return
 
 
-def column(fits: list[Fit], pick: Callable[[Any], jax.Array]) -> list[float]:
+def column(fits: list[Fit], pick: Callable[[MixtureParams], jax.Array]) -> list[float]:
     """One number of the parameters of every fit, for a picture."""
     return [float(pick(fit.params)) for fit in fits]

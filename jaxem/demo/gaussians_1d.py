@@ -1,6 +1,6 @@
 """Two Gaussians on a line: weights, means and variances from a thousand numbers."""
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import jax
 import jax.numpy as jnp
@@ -9,6 +9,9 @@ import numpy as np
 from jaxem.demo.example import Example, Fit, Say, iterations
 from jaxem.families import Gaussian, GaussianParams
 from jaxem.models import Mixture, MixtureParams
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 N = 1000
 
@@ -61,7 +64,7 @@ def _row(params: MixtureParams) -> str:
     return "  ".join(f"{v:8.5f}" for v in flat(params))
 
 
-def draw(result: tuple[np.ndarray, list[Fit]]) -> dict[str, Any]:
+def draw(result: tuple[np.ndarray, list[Fit]]) -> dict[str, "Figure"]:
     """The histogram with both components, and the log-likelihood over the iterations."""
     from jaxem import plot
 

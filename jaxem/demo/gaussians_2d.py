@@ -1,6 +1,6 @@
 """Four Gaussians in the plane with one known covariance: only means and weights are estimated."""
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import jax
 import jax.numpy as jnp
@@ -10,6 +10,9 @@ from jaxem.core.constraints import shared_fields
 from jaxem.demo.example import Example, Fit, Say, iterations
 from jaxem.families import Gaussian, GaussianParams
 from jaxem.models import Mixture, MixtureParams
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 N = 500
 WEIGHTS = (0.1, 0.2, 0.3, 0.4)
@@ -66,7 +69,7 @@ def _like_truth(params: MixtureParams) -> MixtureParams:
     return params.take(order, shared_fields(model().family.constraints()))
 
 
-def draw(result: tuple[np.ndarray, list[Fit]]) -> dict[str, Any]:
+def draw(result: tuple[np.ndarray, list[Fit]]) -> dict[str, "Figure"]:
     """Raw data, classified data, density as contours and as a surface; and the iterations."""
     from jaxem import plot
 

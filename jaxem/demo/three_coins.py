@@ -5,7 +5,7 @@ the probabilities of heads of B and C. One toss a row cannot tell B from C, so t
 a ridge of maxima (π p + (1 − π) q = 0.6), and where EM lands depends on where it starts.
 """
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import jax.numpy as jnp
 import numpy as np
@@ -13,6 +13,9 @@ import numpy as np
 from jaxem.demo.example import Example, Fit, Say, iterations
 from jaxem.families import Bernoulli, BinomialParams
 from jaxem.models import Mixture, MixtureParams
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 TOSSES = np.array([[1.0], [1], [0], [1], [0], [0], [1], [0], [1], [1]])  # f[n=10, d=1]
 STARTS = ((0.5, 0.5, 0.5), (0.4, 0.6, 0.7))
@@ -50,7 +53,7 @@ def run(say: Say) -> dict[tuple, list[Fit]]:
     return told
 
 
-def draw(told: dict[tuple, list[Fit]]) -> dict[str, Any]:
+def draw(told: dict[tuple, list[Fit]]) -> dict[str, "Figure"]:
     """(π, p, q) over the iterations, one panel for each start."""
     from jaxem import plot
 

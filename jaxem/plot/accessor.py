@@ -1,10 +1,13 @@
 """`fits.plot` and `sweep.plot`: one call for each picture. Axes in, axes out."""
 
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from jaxem.core.precision import precision_of
+from jaxem.models import Mixture, MixtureParams
 from jaxem.plot.criterion_table import criterion
 from jaxem.plot.density import contours
 from jaxem.plot.gaussians import is_gaussian
@@ -14,16 +17,20 @@ from jaxem.plot.parameter_clouds import clouds
 from jaxem.plot.scatter import classified
 from jaxem.plot.start_paths import starts, traces
 from jaxem.plot.style import drawn
+from jaxem.results.fit import Fit
+from jaxem.results.sweep import Sweep
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
 class FitPlots:
     """Pictures of a `jaxem.Fit`. Each method draws on `ax`, or on a new figure, and returns the
     matplotlib axes.
 
-    Where data x f[n, d] are asked for, a table with named columns labels the axes, as does `names`.
-    A `Fit` does not keep its model; parameters tell it for all families but the binomial, for
-    which, and for families of your own, `model` is to be given. Of several starts the best one is
-    drawn.
+    The names of the columns of data x f[n, d] label the axes: `names`, or those of a data frame. A
+    `Fit` does not keep its model. The parameters determine it, except for the binomial and for
+    families of your own: give `model` there. Of several starts the best one is drawn.
 
     >>> x = datasets.load("old_faithful")
     >>> model = jaxem.Mixture(jaxem.Gaussian("full"), n_components=2)
@@ -33,53 +40,67 @@ class FitPlots:
     'eruptions'
     """
 
-    def __init__(self, fits: Any):
+    def __init__(self, fits: Fit):
         self._fits = fits
 
     def __repr__(self) -> str:
         return _menu("fits.plot", self)
 
-    def starts(self, ax: Any = None, *, bins: int = 30) -> Any:
+    def starts(self, ax: "Axes | None" = None, *, bins: int = 30) -> "Axes":
         """Is the best start reproducible? A histogram of what the starts reached."""
         return drawn(ax, starts, self._fits, bins)
 
-    def traces(self, ax: Any = None) -> Any:
+    def traces(self, ax: "Axes | None" = None) -> "Axes":
         """How did the runs converge? Their distance to the best, iteration by iteration."""
         return drawn(ax, traces, self._fits)
 
     def ellipses(
-        self, x: Any, columns: Any = (0, 1), ax: Any = None, *, names: Any = None, model: Any = None
-    ) -> Any:
+        self,
+        x: ArrayLike,
+        columns: Sequence[int | str] = (0, 1),
+        ax: "Axes | None" = None,
+        *,
+        names: Sequence[str] | None = None,
+        model: Mixture | None = None,
+    ) -> "Axes":
         """Where are the components? Rows by component in two columns, ellipses of two sd."""
         return self._pair(classified, x, columns, ax, names, model)
 
     def contours(
-        self, x: Any, columns: Any = (0, 1), ax: Any = None, *, names: Any = None, model: Any = None
-    ) -> Any:
+        self,
+        x: ArrayLike,
+        columns: Sequence[int | str] = (0, 1),
+        ax: "Axes | None" = None,
+        *,
+        names: Sequence[str] | None = None,
+        model: Mixture | None = None,
+    ) -> "Axes":
         """What density was fitted? Contours in two columns, the others integrated out."""
         return self._pair(contours, x, columns, ax, names, model)
 
-    def responsibilities(self, x: Any, ax: Any = None, *, model: Any = None) -> Any:
+    def responsibilities(
+        self, x: ArrayLike, ax: "Axes | None" = None, *, model: Mixture | None = None
+    ) -> "Axes":
         """How surely do rows belong to components? Each row's probabilities, stacked."""
-        params = self._one()
+        params = self._best_params()
         model, rows = model_of(params, model), _table(x, None)[0]
         with precision_of(params.weights.dtype):
             return drawn(ax, responsibilities, model, params, rows)
 
     def clouds(
         self,
-        columns: Any = (0, 1),
-        ax: Any = None,
+        columns: Sequence[int | str] = (0, 1),
+        ax: "Axes | None" = None,
         *,
         field: str | None = None,
-        names: Any = None,
-        reference: Any = None,
-    ) -> Any:
+        names: Sequence[str] | None = None,
+        reference: MixtureParams | None = None,
+    ) -> "Axes":
         """How far do parameters scatter? Those of all sound fits, components matched to the best.
 
         Fits are starts, or replicates (a bootstrap, a study) on the leading axis; of replicates
-        with starts of their own the best start of each is drawn. `reference` (parameters) replaces
-        the best fit as what components are matched to.
+        that have several starts the best start of each is drawn. Components are matched to those
+        of `reference` (parameters; None: of the best fit).
         """
         import jax
 
@@ -90,7 +111,7 @@ class FitPlots:
         params = jax.tree.map(lambda leaf: np.asarray(leaf)[fits.sound], fits.params)
         return drawn(ax, clouds, params, reference, tuple(columns), field, names)
 
-    def _one(self) -> Any:
+    def _best_params(self) -> MixtureParams:
         """Parameters of the best fit of one data set, on the host."""
         import jax
 
@@ -101,8 +122,16 @@ class FitPlots:
             )
         return jax.tree.map(np.asarray, best.params)
 
-    def _pair(self, draw: Any, x: Any, columns: Any, ax: Any, names: Any, model: Any) -> Any:
-        params = self._one()
+    def _pair(
+        self,
+        draw: Callable[..., None],
+        x: ArrayLike,
+        columns: Sequence[int | str],
+        ax: "Axes | None",
+        names: Sequence[str] | None,
+        model: Mixture | None,
+    ) -> "Axes":
+        params = self._best_params()
         if not is_gaussian(params):
             kind = type(params.components).__name__
             raise ValueError(f"{draw.__name__} need means and covariances; these are {kind}.")
@@ -113,7 +142,7 @@ class FitPlots:
 
 
 class SweepPlots:
-    """Pictures of a `jaxem.Sweep`; the fits of each of its models have their own, `row.fits.plot`.
+    """Pictures of a `jaxem.Sweep`; for the fits of one model see `row.fits.plot`.
 
     Each method draws on `ax`, or on a new figure, and returns the matplotlib axes.
 
@@ -123,15 +152,20 @@ class SweepPlots:
     'BIC: best is full, K = 2'
     """
 
-    def __init__(self, swept: Any):
+    def __init__(self, swept: Sweep):
         self._swept = swept
 
     def __repr__(self) -> str:
         return _menu("sweep.plot", self)
 
     def criterion(
-        self, name: str | None = None, ax: Any = None, *, x: Any = None, sample_weight: Any = None
-    ) -> Any:
+        self,
+        name: str | None = None,
+        ax: "Axes | None" = None,
+        *,
+        x: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+    ) -> "Axes":
         """Which model? A criterion over the number of components, with the spread of the starts.
 
         `name` is "bic", "aic", "icl", "icl_entropy", "log_likelihood" or "held_out" (None: the
@@ -142,15 +176,15 @@ class SweepPlots:
         return drawn(ax, criterion, self._swept, name, x, sample_weight)
 
 
-def _menu(name: str, plots: Any) -> str:
-    """What there is to draw, one line each."""
+def _menu(name: str, plots: object) -> str:
+    """The pictures, one line each."""
     public = [key for key in vars(type(plots)) if not key.startswith("_")]
     lines = [(key, (getattr(plots, key).__doc__ or "").strip().splitlines()[0]) for key in public]
     return "\n".join(f"{name}.{key:<18} {line}" for key, line in lines)
 
 
-def _table(x: Any, names: Any) -> tuple[np.ndarray, list[str]]:
-    """x as f[n, d], and names: those given, those of a data frame, or numbers."""
+def _table(x: Any, names: Sequence[str] | None) -> tuple[np.ndarray, list[str]]:
+    """x as f[n, d], and names of its columns: `names`, those of a data frame, or x0, x1, ..."""
     if names is None and hasattr(x, "columns"):
         names = [str(name) for name in x.columns]
     x = np.asarray(x)
@@ -161,11 +195,11 @@ def _table(x: Any, names: Any) -> tuple[np.ndarray, list[str]]:
     return x, names
 
 
-def _two_of(columns: Any, names: list[str]) -> tuple[int, int]:
+def _two_of(columns: Sequence[int | str], names: list[str]) -> tuple[int, int]:
     """Positions of two columns given by number or name."""
-    chosen = [names.index(one) if one in names else one for one in columns]
+    chosen = [names.index(name) if name in names else name for name in columns]
     good = len(chosen) == 2 and all(
-        isinstance(one, int | np.integer) and 0 <= one < len(names) for one in chosen
+        isinstance(j, int | np.integer) and 0 <= j < len(names) for j in chosen
     )
     if not good:
         known = ", ".join(f"{j} ({name})" for j, name in enumerate(names))

@@ -1,14 +1,20 @@
-"""What happens over iterations and over the number of components."""
+"""Curves over iterations and over the number of components."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from jaxem.plot.style import COLOURS, colour, label, marker
+from jaxem.results.sweep import Sweep
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
 
 
-def objective(axis: Any, values: Any, name: str = "log-likelihood") -> None:
+def objective(axis: "Axes", values: ArrayLike, name: str = "log-likelihood") -> None:
     """The objective after each iteration, from the start; NaN (after the end) is left out.
 
     >>> axis = plot.new_figure(5, 4).add_subplot()
@@ -23,14 +29,14 @@ def objective(axis: Any, values: Any, name: str = "log-likelihood") -> None:
     label(axis, "iteration", name, f"{name} per iteration")
 
 
-def parameter_paths(axis: Any, paths: Mapping[str, Sequence[float]], ylabel: str) -> None:
-    """How named parameters move from iteration to iteration.
+def parameter_paths(axis: "Axes", paths: Mapping[str, Sequence[float]], ylabel: str) -> None:
+    """Named parameters over the iterations.
 
     >>> axis = plot.new_figure(5, 4).add_subplot()
     >>> plot.parameter_paths(axis, {"coin 1": [0.6, 0.7], "coin 2": [0.5, 0.4]}, "probability")
     """
     for k, (name, values) in enumerate(paths.items()):
-        # Large below small, so that equal paths all show.
+        # Larger markers first, so that equal paths all show.
         size = max(4, 9 - 2 * k)
         axis.plot(values, "-", color=colour(k), marker=marker(k), ms=size, label=name)
     whole_ticks(axis.xaxis)
@@ -38,7 +44,7 @@ def parameter_paths(axis: Any, paths: Mapping[str, Sequence[float]], ylabel: str
     label(axis, "iteration", ylabel, f"{ylabel} per iteration")
 
 
-def bic(axis: Any, by_k: Mapping[int, float]) -> None:
+def bic(axis: "Axes", by_k: Mapping[int, float]) -> None:
     """BIC over the number of components, the lowest ringed.
 
     >>> axis = plot.new_figure(5, 4).add_subplot()
@@ -55,7 +61,7 @@ def bic(axis: Any, by_k: Mapping[int, float]) -> None:
     label(axis, "number of components K", "BIC", f"BIC, lower is better: K = {ks[best]}")
 
 
-def sweep(axis: Any, swept: Any, criterion: str = "bic") -> None:
+def sweep(axis: "Axes", swept: Sweep, criterion: str = "bic") -> None:
     """A criterion of a `jaxem.Sweep` over the number of components, one line for each covariance
     type, the best model ringed. Models without a sound fit are left out.
 
@@ -69,8 +75,8 @@ def sweep(axis: Any, swept: Any, criterion: str = "bic") -> None:
     if not rows:
         raise ValueError(f"no model of this sweep has {criterion!r}.")
     for k, kind in enumerate(dict.fromkeys(row["covariance_type"] for row in rows)):
-        own = [row for row in rows if row["covariance_type"] == kind]
-        x, y = [row["n_components"] for row in own], [row[criterion] for row in own]
+        chosen = [row for row in rows if row["covariance_type"] == kind]
+        x, y = [row["n_components"] for row in chosen], [row[criterion] for row in chosen]
         axis.plot(x, y, "-", color=colour(k), marker=marker(k), label=kind)
     pick = max if criterion in ("held_out", "log_likelihood") else min
     best = pick(rows, key=lambda row: row[criterion])
@@ -89,7 +95,7 @@ def sweep(axis: Any, swept: Any, criterion: str = "bic") -> None:
     label(axis, "number of components K", name, f"{name}: best is {what}")
 
 
-def whole_ticks(side: Any) -> None:
+def whole_ticks(side: "Axis") -> None:
     """Ticks at whole numbers only; `side` is `axis.xaxis` or `axis.yaxis`."""
     from matplotlib.ticker import MaxNLocator
 

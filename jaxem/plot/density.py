@@ -1,19 +1,29 @@
 """The density of a Gaussian mixture over two columns: contours, and a surface in 3-D."""
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from jaxem.models import Mixture, MixtureParams
 from jaxem.plot.gaussians import covariance_matrices, marginal_density
 from jaxem.plot.style import GREY, label
 
-#: Shares of the probability that the contours enclose.
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from mpl_toolkits.mplot3d import Axes3D
+
+#: Shares of the probability within the contours.
 SHARES = (0.95, 0.75, 0.5, 0.25)
 POINTS = 141
 
 
 def contours(
-    axis: Any, model: Any, params: Any, x: np.ndarray, names: list[str], pair: tuple = (0, 1)
+    axis: "Axes",
+    model: Mixture,
+    params: MixtureParams,
+    x: np.ndarray,
+    names: list[str],
+    pair: tuple[int, int] = (0, 1),
 ) -> None:
     """Contours that hold 95, 75, 50 and 25 % of the fitted probability, over the data.
 
@@ -33,7 +43,12 @@ def contours(
 
 
 def surface(
-    axis: Any, model: Any, params: Any, x: np.ndarray, names: list[str], pair: tuple = (0, 1)
+    axis: "Axes3D",
+    model: Mixture,
+    params: MixtureParams,
+    x: np.ndarray,
+    names: list[str],
+    pair: tuple[int, int] = (0, 1),
 ) -> None:
     """The density as a surface; `axis` is a 3-D one (`projection="3d"`).
 
@@ -50,15 +65,15 @@ def surface(
     axis.set(xlabel=names[pair[0]], ylabel=names[pair[1]])
     axis.set_zlabel("density", labelpad=24)
     axis.zaxis.set_major_locator(MaxNLocator(4))
-    axis.tick_params(axis="z", pad=8)
+    axis.tick_params(axis="z", pad=8)  # type: ignore[arg-type]
     axis.set_title("density", fontsize="medium")
     axis.tick_params(labelsize=8, colors=GREY)
     axis.view_init(elev=40, azim=-80)
-    axis.set_box_aspect((1, 1, 0.75), zoom=0.85)
+    axis.set_box_aspect((1, 1, 0.75), zoom=0.85)  # type: ignore[arg-type]
 
 
-def _on_grid(model: Any, params: Any, x: np.ndarray, pair: tuple):
-    """Coordinates and density over a rectangle that holds the data and three sd around them."""
+def _on_grid(model: Mixture, params: MixtureParams, x: np.ndarray, pair: tuple[int, int]):
+    """Coordinates and density over a rectangle of the data and of means ± three sd."""
     chosen = list(pair)
     live = np.asarray(params.weights) > 0
     means = np.asarray(params.means)[live][:, chosen]
@@ -74,7 +89,7 @@ def _on_grid(model: Any, params: Any, x: np.ndarray, pair: tuple):
 
 
 def _levels(density: np.ndarray) -> list[float]:
-    """Rising densities above which each of SHARES of the probability on the grid lies."""
+    """Densities, rising: the region above each holds a share (SHARES) of the probability."""
     heights = np.sort(density.ravel())[::-1]
     held = np.cumsum(heights) / heights.sum()
     levels = [float(heights[np.searchsorted(held, share)]) for share in SHARES]

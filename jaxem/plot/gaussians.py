@@ -4,13 +4,15 @@ from typing import Any
 
 import numpy as np
 
+from jaxem.models import Mixture, MixtureParams
 
-def is_gaussian(params: Any) -> bool:
+
+def is_gaussian(params: MixtureParams) -> bool:
     """Whether the components have means and covariances to draw."""
     return hasattr(params, "means") and hasattr(params, "covariances")
 
 
-def covariance_matrices(model: Any, params: Any) -> np.ndarray:
+def covariance_matrices(model: Mixture, params: MixtureParams) -> np.ndarray:
     """Covariances of any type as matrices f[k, d, d]."""
     k, d = np.shape(params.means)
     c = np.asarray(params.covariances)
@@ -32,7 +34,9 @@ def ellipse(mean: np.ndarray, matrix: np.ndarray, radius: float, **style: Any) -
     return Ellipse((mean[0], mean[1]), long, short, angle=angle, **style)
 
 
-def marginal_density(model: Any, params: Any, points: np.ndarray, pair: tuple) -> np.ndarray:
+def marginal_density(
+    model: Mixture, params: MixtureParams, points: np.ndarray, pair: tuple[int, int]
+) -> np.ndarray:
     """Density f[m] of the Gaussian mixture of two columns at points f[m, 2]."""
     chosen = list(pair)
     means = np.asarray(params.means)[:, chosen]

@@ -1,24 +1,29 @@
 """One column: a histogram with the fitted density and each component's share of it."""
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from jaxem.models import Mixture, MixtureParams
 from jaxem.plot.style import colour, label
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 STYLES = ("--", "-.", ":")
 
 
 def histogram(
-    axis: Any,
-    model: Any,
-    params: Any,
+    axis: "Axes",
+    model: Mixture,
+    params: MixtureParams,
     x: np.ndarray,
     names: list[str],
     weight: np.ndarray | None = None,
     discrete: bool = False,
 ) -> None:
-    """Histogram of x f[n, 1], the mixture density, and π_k p(x|k); bars at counts if `discrete`.
+    """Histogram of x f[n, 1], the mixture density, and π_k p(x|k); a bar for each count where
+    `discrete`.
 
     >>> counts = np.array([[0.0], [1.0], [1.0], [6.0]])
     >>> model = jaxem.Mixture(jaxem.Poisson(), n_components=2)
@@ -40,7 +45,7 @@ def histogram(
     # NumPy chooses bins from unweighted values only.
     edges = np.histogram_bin_edges(values, bins)
     style = {"color": "0.85", "edgecolor": "0.7", "lw": 0.5, "label": "data"}
-    axis.hist(values, edges, weights=weight, density=True, **style)
+    axis.hist(values, edges.tolist(), weights=weight, density=True, **style)
     joint = np.exp(np.asarray(model.log_joint(params, grid[:, None])))
     dot = "o" if discrete else None
     axis.plot(grid, joint.sum(axis=1), color="black", lw=1.2, marker=dot, ms=3, label="mixture")

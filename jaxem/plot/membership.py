@@ -1,19 +1,23 @@
-"""How surely rows belong to components."""
+"""Probabilities of components for each row."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from jaxem.models import Mixture, MixtureParams
 from jaxem.plot.style import colour, label
 
-#: A row is called sure when one component has at least this probability.
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+#: Least probability of a component that counts as a sure assignment.
 SURE = 0.9
 
 
-def responsibilities(axis: Any, model: Any, params: Any, x: np.ndarray) -> None:
+def responsibilities(axis: "Axes", model: Mixture, params: MixtureParams, x: np.ndarray) -> None:
     """Each row as a thin bar, its probabilities of the components stacked in their colours.
 
-    Rows are sorted by their most probable component, then by how sure it is: steps are clear
+    Rows are sorted by their most probable component, then by its probability: steps are clear
     assignments, slopes are rows between two components.
 
     >>> x = datasets.load("old_faithful")
@@ -41,10 +45,12 @@ def responsibilities(axis: Any, model: Any, params: Any, x: np.ndarray) -> None:
     title = f"{np.mean(top < SURE):.0%} of rows have no component of {SURE:.0%} or more"
     label(axis, "rows, sorted by component and certainty", "probability of each component", title)
     columns = min(r.shape[1], 3)
-    place = dict(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=columns)
-    axis.legend(frameon=False, fontsize="small", **place)
+    place = (0.5, -0.16)
+    axis.legend(
+        frameon=False, fontsize="small", loc="upper center", bbox_to_anchor=place, ncols=columns
+    )
 
 
 def _closed(values: np.ndarray) -> np.ndarray:
-    """The last step drawn to its end."""
+    """The values of steps, the last one twice: a step needs both of its ends."""
     return np.r_[values, values[-1]]

@@ -1,17 +1,16 @@
-"""Which mixture parameters belong to: a `Fit` keeps none, but shapes and types tell."""
-
-from typing import Any
+"""The model of a fit, found from types and shapes of its parameters; a `Fit` keeps none."""
 
 import numpy as np
 
 import jaxem
+from jaxem.models import Mixture, MixtureParams
 from jaxem.plot.gaussians import is_gaussian
 
 
-def model_of(params: Any, model: Any = None) -> Any:
-    """`model` where it is given, else the mixture whose density these parameters f[k, ...] have.
+def model_of(params: MixtureParams, model: Mixture | None = None) -> Mixture:
+    """`model` where it is given, else the mixture of these parameters f[k, ...].
 
-    ValueError for parameters that do not tell (a binomial's trials, a family of your own).
+    ValueError where parameters do not determine it: a binomial's trials, a family of your own.
     """
     if model is not None:
         return model
@@ -23,31 +22,30 @@ def model_of(params: Any, model: Any = None) -> Any:
     if isinstance(components, jaxem.ExponentialParams):
         return jaxem.Mixture(jaxem.Exponential(), n_components=k)
     if isinstance(components, jaxem.CategoricalParams):
-        return jaxem.Mixture(jaxem.Categorical(_levels(components.probabilities)), k)
+        return jaxem.Mixture(jaxem.Categorical(_levels(np.asarray(components.probabilities))), k)
     raise ValueError(
         f"{type(components).__name__} do not tell their model: give it, "
         "fits.plot.responsibilities(x, model=model)."
     )
 
 
-def _levels(probabilities: Any) -> tuple[int, ...]:
-    """How many categories of each column f[.., k, d, c] have a probability, up to the last."""
-    p = np.asarray(probabilities)
-    most = p.reshape(-1, *p.shape[-2:]).max(axis=0)
+def _levels(probabilities: np.ndarray) -> tuple[int, ...]:
+    """For each column of f[.., k, d, c], 1 + the last category of positive probability."""
+    most = probabilities.reshape(-1, *probabilities.shape[-2:]).max(axis=0)
     return tuple(int(np.flatnonzero(column > 0).max(initial=0)) + 1 for column in most)
 
 
-def covariance_type(params: Any) -> str:
+def covariance_type(params: MixtureParams) -> str:
     """full, tied, diag or spherical, by the shape of the covariances; lane axes may lead.
 
-    With as many components as columns, one matrix for all and a variance for each have the same
-    shape: a matrix is the one that is symmetric.
+    With as many components as columns, "tied" and "diag" have the same shape; covariances are
+    "tied" where they are symmetric.
     """
     means, c = np.asarray(params.means), np.asarray(params.covariances)
     k, d = means.shape[-2:]
-    own = c.ndim - (means.ndim - 2)
-    if own != 2:
-        return "full" if own == 3 else "spherical"
+    dimensions = c.ndim - (means.ndim - 2)
+    if dimensions != 2:
+        return "full" if dimensions == 3 else "spherical"
     if k != d:
         return "diag" if c.shape[-2] == k else "tied"
     finite = np.nan_to_num(c)

@@ -1,17 +1,21 @@
 """Parameters of many fits as clouds of points, components matched across fits."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from jaxem.models import MixtureParams
 from jaxem.plot.style import colour, label, marker
 from jaxem.tools.alignment import assignment
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 
 def clouds(
-    axis: Any,
-    params: Any,
-    reference: Any,
+    axis: "Axes",
+    params: MixtureParams,
+    reference: MixtureParams,
     columns: tuple[int, int] = (0, 1),
     field: str | None = None,
     names: list[str] | None = None,
@@ -66,14 +70,14 @@ def matched(values: np.ndarray, target: np.ndarray) -> np.ndarray:
     return np.array([assignment(gap) for gap in gaps], int).reshape(values.shape[:2])
 
 
-def _entries(params: Any, field: str) -> np.ndarray:
+def _entries(params: MixtureParams, field: str) -> np.ndarray:
     """The field flattened to f[..., k, e] behind the axis of components."""
     value = np.asarray(getattr(params.components, field), float)
     lead = np.shape(params.weights)
     return value.reshape(*lead, -1)
 
 
-def _field(params: Any, field: str | None) -> str:
+def _field(params: MixtureParams, field: str | None) -> str:
     known = [
         name
         for name, value in vars(params.components).items()

@@ -1,13 +1,17 @@
 """Components of many discrete columns as a table of colours: rates or probabilities."""
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from jaxem.models import MixtureParams
 from jaxem.plot.style import label
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
-def profile(axis: Any, params: Any, names: list[str]) -> None:
+
+def profile(axis: "Axes", params: MixtureParams, names: list[str]) -> None:
     """One row per component, one column per feature (and category) of its parameter.
 
     >>> p = jaxem.BinomialParams(np.array([[0.1, 0.9], [0.8, 0.5]]))

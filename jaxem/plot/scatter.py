@@ -1,17 +1,21 @@
 """Scatter plots of two columns: the raw data, and the data by component with ellipses."""
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from jaxem.models import Mixture, MixtureParams
 from jaxem.plot.gaussians import covariance_matrices, ellipse, is_gaussian
 from jaxem.plot.style import GREY, colour, label, marker
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 #: Radius of the ellipses in standard deviations: 86 % of a Gaussian lies within.
 RADIUS = 2.0
 
 
-def data(axis: Any, x: np.ndarray, names: list[str], pair: tuple[int, int] = (0, 1)) -> None:
+def data(axis: "Axes", x: np.ndarray, names: list[str], pair: tuple[int, int] = (0, 1)) -> None:
     """The raw data of two columns.
 
     >>> x, names = datasets.load("old_faithful"), datasets.columns("old_faithful")
@@ -24,7 +28,12 @@ def data(axis: Any, x: np.ndarray, names: list[str], pair: tuple[int, int] = (0,
 
 
 def classified(
-    axis: Any, model: Any, params: Any, x: np.ndarray, names: list[str], pair: tuple = (0, 1)
+    axis: "Axes",
+    model: Mixture,
+    params: MixtureParams,
+    x: np.ndarray,
+    names: list[str],
+    pair: tuple[int, int] = (0, 1),
 ) -> None:
     """Rows by their most probable component; Gaussian components as ellipses of two sd.
 
@@ -50,7 +59,7 @@ def classified(
     label(axis, names[i], names[j], title)
 
 
-def _ellipses(axis: Any, model: Any, params: Any, pair: tuple) -> None:
+def _ellipses(axis: "Axes", model: Mixture, params: MixtureParams, pair: tuple[int, int]) -> None:
     chosen = list(pair)
     matrices = covariance_matrices(model, params)[:, chosen][:, :, chosen]
     means, weights = np.asarray(params.means)[:, chosen], np.asarray(params.weights)

@@ -1,6 +1,6 @@
-"""What the starts of one data set reached, and how: a histogram of their ends, and their paths."""
+"""The starts of one data set: a histogram of the objectives they reached, and their paths."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -10,19 +10,22 @@ from jaxem.plot.style import COLOURS, GREY, label
 from jaxem.results.fit import Fit
 from jaxem.results.optima import last_leaders
 
-#: Bars up to which each is labelled with its count.
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+#: Most bars that are labelled with their counts.
 LABELLED = 15
 
-#: A path is drawn down to this many nats below its limit.
+#: Smallest distance to the limit of a path, in nats, that is drawn.
 FLOOR = 1e-9
 
 
-def starts(axis: Any, fits: Fit, bins: int = 30) -> None:
+def starts(axis: "Axes", fits: Fit, bins: int = 30) -> None:
     """Histogram of the objectives that the starts of one data set reached.
 
-    A start that the race stopped because it had joined another's path counts where that one ended;
-    of children (see `Fit.parent`) the sound ones are drawn. Starts that failed are counted in the
-    legend and not drawn. ValueError unless there is one axis of starts and one of them is sound.
+    A start that the race stopped because it had joined the path of another is drawn at the end of
+    that path. Of children (see `Fit.parent`) only sound ones are drawn. Failed starts are counted
+    in the legend. ValueError unless there is one axis of starts with a sound one.
 
     >>> x = datasets.load("old_faithful")
     >>> model = jaxem.Mixture(jaxem.Gaussian("full"), n_components=2)
@@ -40,19 +43,18 @@ def starts(axis: Any, fits: Fit, bins: int = 30) -> None:
     best, optima = float(fits.best().objective), fits.optima()
     values, kinds, failed = _ends(fits)
     edges = _edges(values, best, bins)
-    own = [(name, colour, values[kinds == name]) for name, colour in KINDS.items()]
-    own = [one for one in own if one[2].size]
+    ends = {name: values[kinds == name] for name in KINDS if (kinds == name).any()}
     axis.hist(
-        [one[2] for one in own],
-        edges,
+        list(ends.values()),
+        edges.tolist(),
         stacked=True,
-        color=[one[1] for one in own],
-        label=[f"{one[2].size} {one[0]}" for one in own],
+        color=[KINDS[name] for name in ends],
+        label=[f"{part.size} {name}" for name, part in ends.items()],
     )
     _count_bars(axis, np.histogram(values, edges)[0], edges)
     if failed:
         axis.plot([], [], " ", label=f"{failed} failed, not drawn")
-    if failed or len(own) > 1:
+    if failed or len(ends) > 1:
         axis.legend(frameon=False, fontsize="small", loc="upper left")
     axis.ticklabel_format(axis="x", useOffset=False)
     whole_ticks(axis.yaxis)
@@ -60,7 +62,7 @@ def starts(axis: Any, fits: Fit, bins: int = 30) -> None:
     label(axis, objective_name(fits), "starts", title)
 
 
-#: Which starts a histogram tells apart, and their colours.
+#: Kinds of starts in a histogram, and their colours.
 KINDS = {
     "ended there": COLOURS[0],
     "joined one that did": COLOURS[5],
@@ -70,7 +72,7 @@ KINDS = {
 
 
 def _ends(fits: Fit) -> tuple[np.ndarray, np.ndarray, int]:
-    """Where each start that counts ended, what kind it is, and how many failed."""
+    """Objective and kind of each start that is drawn, and the number of failed starts."""
     status, ends = np.asarray(fits.status), np.asarray(fits.objective, float)
     kinds = np.full(status.shape, "", dtype=object)
     kinds[fits.sound] = "ended there"
@@ -89,16 +91,16 @@ def _ends(fits: Fit) -> tuple[np.ndarray, np.ndarray, int]:
 
 
 def _edges(values: np.ndarray, best: float, bins: int) -> np.ndarray:
-    """Bins of one width over all values, the best objective in the middle of one. Together they
-    are a nat wide at least: starts that differ by rounding share a bar."""
+    """Edges of equal bins over all values, the best objective in the middle of a bin. All bins
+    together span at least one nat, so that starts that differ by rounding share a bar."""
     width = max(np.ptp(np.r_[values, best]), 1.0) / bins
     below = np.ceil((best - values.min()) / width + 0.5)
     above = np.ceil((values.max() - best) / width + 0.5)
     return best + width * (np.arange(-below, above + 1) + 0.5)
 
 
-def _count_bars(axis: Any, heights: np.ndarray, edges: np.ndarray) -> None:
-    """The count above each bar, where there are few."""
+def _count_bars(axis: "Axes", heights: np.ndarray, edges: np.ndarray) -> None:
+    """The count above each bar, unless there are many bars."""
     filled = np.flatnonzero(heights)
     if len(filled) > LABELLED:
         return
@@ -110,17 +112,17 @@ def _count_bars(axis: Any, heights: np.ndarray, edges: np.ndarray) -> None:
 
 
 def objective_name(fits: Fit) -> str:
-    """What the objective is: the log-likelihood, or more than that."""
+    """The name of the objective, which is the log-likelihood unless there is a prior."""
     same = np.allclose(fits.objective, fits.log_likelihood, rtol=1e-6, equal_nan=True)
     return "log-likelihood" if same else "objective (log-likelihood + log prior)"
 
 
-def traces(axis: Any, fits: Fit) -> None:
+def traces(axis: "Axes", fits: Fit) -> None:
     """How far below the best objective each run was after each iteration, on a logarithmic axis.
 
     The runs must have kept their traces: `jaxem.fit(..., trace=True)`, or `jaxem.em(..., trace=m)`.
-    A straight line is linear convergence, a plateau a place where EM lingers; runs that level off
-    end at other optima. ValueError without traces.
+    A straight line is linear convergence, a plateau slow progress; runs that level off end at other
+    optima. ValueError without traces.
 
     >>> trace = np.array([[-30.0, -21.0, -20.0], [-40.0, -25.0, -22.0]])
     >>> status = np.array([jaxem.Status.CONVERGED] * 2)
@@ -144,13 +146,13 @@ def traces(axis: Any, fits: Fit) -> None:
     sound = fits.sound.ravel()
     alpha = max(0.08, min(0.9, 8 / len(trace)))
     for ok, colour, name in ((True, COLOURS[0], "sound"), (False, COLOURS[1], "not sound")):
-        own = trace[sound == ok]
-        gaps = np.where(top - own > FLOOR, top - own, np.nan)
+        paths = trace[sound == ok]
+        gaps = np.where(top - paths > FLOOR, top - paths, np.nan)
         for i, gap in enumerate(gaps):
             style: Any = dict(color=colour, ls="-" if ok else "--", lw=1.2, alpha=alpha)
             axis.plot(np.arange(len(gap)), gap, **style)
             if i == 0:
-                axis.plot([], [], color=colour, ls=style["ls"], label=f"{len(own)} {name}")
+                axis.plot([], [], color=colour, ls=style["ls"], label=f"{len(paths)} {name}")
     axis.set_yscale("log")
     whole_ticks(axis.xaxis)
     axis.legend(frameon=False, fontsize="small")

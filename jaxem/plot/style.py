@@ -1,19 +1,24 @@
-"""The page: white, quiet axes, and colours and markers that any colour vision can tell apart."""
+"""Style: white pages, quiet axes, colours and markers for any colour vision."""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 #: Okabe and Ito's palette, the yellow (faint on white) last.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
-#: A second cue beside the colour, of another period: 72 components before a pair repeats.
+#: A second cue besides the colour. 9 markers × 8 colours: 72 components before a pair repeats.
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">")
 GREY = "#666666"
 #: Inches of a new figure of one panel.
 SIZE = (6.0, 4.2)
 
 
-def new_figure(width: float, height: float) -> Any:
-    """An empty white matplotlib Figure, in inches, that lays out its own axes.
+def new_figure(width: float, height: float) -> "Figure":
+    """An empty white matplotlib Figure, in inches, with constrained layout.
 
     >>> plot.new_figure(5, 4).get_size_inches()
     array([5., 4.])
@@ -23,11 +28,11 @@ def new_figure(width: float, height: float) -> Any:
     return Figure(figsize=(width, height), layout="constrained", facecolor="white")
 
 
-def drawn(ax: Any, draw: Any, *arguments: Any) -> Any:
-    """`ax` with what `draw(ax, *arguments)` draws. None: the axes of a new pyplot figure, which
-    notebooks show and `plt.show` opens; none is left behind when drawing fails.
+def drawn(ax: "Axes | None", draw: Callable[..., object], *arguments: object) -> "Axes":
+    """`ax` after `draw(ax, *arguments)`. None: the axes of a new pyplot figure, which notebooks
+    show and `plt.show` opens; the figure is closed if drawing fails.
 
-    ImportError, saying what to install, without matplotlib.
+    ImportError without matplotlib, with the command to install it.
     """
     if ax is not None:
         draw(ax, *arguments)
@@ -45,7 +50,7 @@ def drawn(ax: Any, draw: Any, *arguments: Any) -> Any:
     return ax
 
 
-def save(figure: Any, path: str | Path) -> None:
+def save(figure: "Figure", path: str | Path) -> None:
     """Write a figure; the ending of the path names the format.
 
     >>> plot.save(plot.new_figure(5, 4), "empty.png")
@@ -63,7 +68,7 @@ def marker(k: int) -> str:
     return MARKERS[k % len(MARKERS)]
 
 
-def label(axis: Any, x: str, y: str, title: str | None = None) -> None:
+def label(axis: "Axes", x: str, y: str, title: str | None = None) -> None:
     """Name both axes, and take away the frame's top and right."""
     axis.set(xlabel=x, ylabel=y)
     if title is not None:

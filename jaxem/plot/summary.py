@@ -1,12 +1,13 @@
-"""The picture of a whole fit, as `jaxem fit --plot` writes it."""
+"""The picture of a fit, as `jaxem fit --plot` writes it."""
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from jaxem.families import Categorical, Exponential
+from jaxem.models import Mixture, MixtureParams
 from jaxem.plot.curves import bic
 from jaxem.plot.density import contours
 from jaxem.plot.gaussians import is_gaussian
@@ -15,18 +16,22 @@ from jaxem.plot.profiles import profile
 from jaxem.plot.scatter import classified
 from jaxem.plot.style import new_figure
 
-#: What shows a Gaussian mixture of two columns.
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+#: Panels of a Gaussian mixture of two columns.
 PAIR = (classified, contours)
 
 
 def fit_figure(
-    model: Any,
-    params: Any,
+    model: Mixture,
+    params: MixtureParams,
     x: np.ndarray,
     names: list[str],
     bic_by_k: Mapping[int, float],
     weight: np.ndarray | None = None,
-) -> Any:
+) -> "Figure":
     """A matplotlib Figure: the fit in the first columns of x, and BIC over K if there are several.
 
     One column is a histogram; two or more of a Gaussian mixture are the classified data and the
@@ -53,8 +58,14 @@ def fit_figure(
     return figure
 
 
-def _panels(model, params, x, names, weight) -> list[Callable[[Any], None]]:
-    """What to draw, one function of an axis for each panel."""
+def _panels(
+    model: Mixture,
+    params: MixtureParams,
+    x: np.ndarray,
+    names: list[str],
+    weight: np.ndarray | None,
+) -> list[Callable[["Axes"], None]]:
+    """A function of an axis for each panel."""
     continuous = is_gaussian(params) or isinstance(model.family, Exponential)
     if x.shape[1] == 1 and not isinstance(model.family, Categorical):
         return [lambda axis: histogram(axis, model, params, x, names, weight, not continuous)]

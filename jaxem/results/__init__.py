@@ -1,4 +1,4 @@
-"""What a fit returns: values, statuses, distinct optima, criteria, tables.
+"""Results of fits: values, statuses, distinct optima, criteria, tables.
 
 May import: core, numerics, data. Look first at `fit` (`Fit`, `Report`).
 """

@@ -106,12 +106,12 @@ class Fit:
         return np.isin(np.asarray(self.status), SOUND)
 
     def best(self) -> "Fit":
-        """The sound fit of highest objective, its last lane axis dropped; among those that rounding
-        could have put first (32 units in the last place), one that converged if there is one.
+        """The sound fit of highest objective, without the last lane axis. Of fits within rounding
+        (32 units in the last place) of the highest, one that converged is preferred.
 
-        Of `fit_many` with axes [data sets, starts]: the best start of every data set; a data set
-        without a sound fit gives its first one, whose status tells why. Of a single axis without
-        any sound fit: ValueError.
+        Axes [data sets, starts], from `fit_many`: the best start of every data set; where a data
+        set has no sound fit, its first start, whose status gives the reason. ValueError for a
+        single axis without a sound fit.
         """
         sound = self.sound
         if sound.ndim == 0:

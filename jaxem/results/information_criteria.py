@@ -1,10 +1,11 @@
-"""`criteria`: what a fit costs in parameters and gains in likelihood."""
+"""`criteria`: BIC, AIC and ICL of a fit."""
 
 from dataclasses import dataclass
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
+from numpy.typing import ArrayLike
 
 from jaxem.core.compiled import jitted
 from jaxem.core.precision import precision_of
@@ -29,13 +30,15 @@ class Criteria:
     icl_entropy: float | None = None  #: of the entropy; None where it was not computed
 
 
-def criteria(model: Any, fit: Fit, x: Any, sample_weight: Any = None) -> Criteria:
+def criteria(
+    model: Any, fit: Fit, x: ArrayLike, sample_weight: ArrayLike | None = None
+) -> Criteria:
     """BIC (Schwarz 1978), AIC (Akaike 1974) and ICL (Biernacki, Celeux, Govaert 2000) of one fit.
 
-    BIC = p ln n − 2 ln L, AIC = 2p − 2 ln L, ICL = BIC − 2 Σ w ln max_k r, the likelihood of rows
-    each with its most probable component, as mclust's. `icl_entropy` = BIC + 2 Σ w entropy(r), the
-    expectation over components instead, is never lower. All have scikit-learn's sign: lower is
-    better (mclust's is the opposite). n is the total weight. `fit` has no lane axis; x f[n, d].
+    BIC = p ln n − 2 ln L and AIC = 2p − 2 ln L, n the total weight. ICL = BIC − 2 Σ w ln max_k r,
+    from the likelihood of each row with its most probable component, as in mclust. `icl_entropy` =
+    BIC + 2 Σ w entropy(r), from the expectation over components, is never lower. All have the sign
+    of scikit-learn: lower is better (mclust has the opposite). `fit` has no lane axis; x f[n, d].
 
     >>> x = datasets.load("old_faithful")
     >>> model = jaxem.Mixture(jaxem.Gaussian("full"), n_components=2)
@@ -43,13 +46,13 @@ def criteria(model: Any, fit: Fit, x: Any, sample_weight: Any = None) -> Criteri
     >>> round(jaxem.criteria(model, best, x).bic, 1)
     2322.2
     """
-    x = np.asarray(x)
-    x = x[:, None] if x.ndim == 1 else x
-    weight = np.ones(len(x)) if sample_weight is None else np.asarray(sample_weight, float)
+    rows = np.asarray(x)
+    rows = rows[:, None] if rows.ndim == 1 else rows
+    weight = np.ones(len(rows)) if sample_weight is None else np.asarray(sample_weight, float)
     make_room()
-    p, likelihood = model.n_parameters(x.shape[1]), float(fit.log_likelihood)
+    p, likelihood = model.n_parameters(rows.shape[1]), float(fit.log_likelihood)
     with precision_of(np.asarray(fit.log_likelihood).dtype):
-        r = np.asarray(_responsibilities(model, fit.params, jnp.asarray(x)), float)
+        r = np.asarray(_responsibilities(model, fit.params, jnp.asarray(rows)), float)
     entropy = -float(weight @ np.sum(r * np.log(np.maximum(r, 1e-300)), axis=1))
     doubt = -float(weight @ np.log(np.max(r, axis=1)))
     bic = float(p * np.log(weight.sum()) - 2 * likelihood)

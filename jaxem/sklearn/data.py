@@ -1,14 +1,15 @@
-"""Rows on their way to the device: standardised, in float64, in few different lengths."""
+"""Rows for the device: standardised, in float64, padded to few different lengths."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 
+from jaxem.core.protocols import Family
 from jaxem.data.data import Data, device_data
 from jaxem.data.scaling import Scaling, scaling_of, standardize
 
-#: Rows are filled up (with weight 0) to at least so many.
+#: Smallest number of rows after padding (with weight 0).
 SHORTEST = 512
 
 
@@ -23,27 +24,27 @@ def padded_length(n: int) -> int:
 
 
 def pad(x: np.ndarray) -> np.ndarray:
-    """x filled up with copies of its first row."""
+    """x padded with copies of its first row."""
     missing = padded_length(len(x)) - len(x)
     return np.concatenate([x, np.broadcast_to(x[:1], (missing, x.shape[1]))])
 
 
 @dataclass(frozen=True)
 class Rows:
-    """The rows of one fit in standard units."""
+    """The rows of one fit, as given and standardised."""
 
-    x: np.ndarray  # f[n, d], as the user gave them
+    x: np.ndarray  # f[n, d], as given
     weight: np.ndarray | None  # f[n], None for all ones
     scaling: Scaling
     z: np.ndarray  # f64[m, d], standardised, m = padded_length(n)
     w: np.ndarray  # f64[m], 0 beyond n
 
-    def data(self, dtype: Any = np.float64) -> Data:
+    def data(self, dtype: DTypeLike = np.float64) -> Data:
         """Device arrays of this dtype."""
         return device_data(self.z.astype(dtype), self.w)
 
 
-def rows_of(family: Any, x: np.ndarray, weight: np.ndarray | None) -> Rows:
+def rows_of(family: Family, x: np.ndarray, weight: np.ndarray | None) -> Rows:
     """The rows x f[n, d], padded and in standard units."""
     wide = x.astype(np.float64)
     scaling = scaling_of(family, wide, weight)

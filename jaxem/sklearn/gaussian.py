@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import sklearn.mixture
+from numpy.typing import DTypeLike
 from sklearn.base import _fit_context
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture._gaussian_mixture import _compute_precision_cholesky
@@ -38,14 +39,13 @@ class GaussianMixture(_Peer):
     whatever device JAX has; for every argument, method and attribute see there.
 
     From the same start it gives scikit-learn's numbers after every iteration. Up to 63 starts are
-    scikit-learn's own (same `random_state`, same starts) and all run to the end, as any number of
-    starts with `max_iter` of 10 or less. From `n_init=64` on, or where `sample_weight` is given,
-    starts are drawn by jaxem's initialiser of the same name, which for "k-means++" and
-    "random_from_data" gives every row to the nearest chosen one instead of leaving the others out;
-    and from 64 on they are raced: each runs for a few iterations, the best distinct ones until the
-    lower bound changes by less than 1e-6 (or tol, if smaller), and spurious maxima cannot win. A
-    start whose covariances become singular is left out; only when all do is scikit-learn's error
-    raised.
+    scikit-learn's (same `random_state`, same starts) and all run to the end; so does any number of
+    starts with `max_iter` of 10 or less. From `n_init=64` on, or with `sample_weight`, starts are
+    drawn by jaxem's initialiser of the same name; for "k-means++" and "random_from_data" it assigns
+    every row to the nearest chosen row, where scikit-learn leaves the other rows out. From 64 on
+    starts are raced: each runs for a few iterations, the best distinct ones until the lower bound
+    changes by less than 1e-6 (or tol, if smaller), and spurious maxima cannot win. A start whose
+    covariances become singular is left out; scikit-learn's error is raised when all do.
 
     Beyond scikit-learn: `sample_weight` in `fit`, `fit_predict` and `score`; `init_params` may be
     labels [n], responsibilities [n, k] or a callable `(X, n_components, random_state)` that gives
@@ -75,7 +75,11 @@ class GaussianMixture(_Peer):
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(
-        self, X: Any, y: Any = None, sample_weight: Any = None, standard_errors: bool = False
+        self,
+        X: Any,
+        y: object = None,
+        sample_weight: Any = None,
+        standard_errors: bool = False,
     ) -> "GaussianMixture":
         """Fit by EM from `n_init` starts, or from where the last fit ended if `warm_start`; with
         `standard_errors`, judge the parameters too (`standard_errors_`)."""
@@ -94,7 +98,7 @@ class GaussianMixture(_Peer):
             with precision_of(np.float64):
                 found = self._search(X, sample_weight)
         except SingularStarts:
-            # The error in scikit-learn's own words.
+            # Raises scikit-learn's error.
             _compute_precision_cholesky(-np.ones((1, 1), X.dtype), "diag")
             raise
         if self.verbose:
@@ -114,7 +118,7 @@ class GaussianMixture(_Peer):
         return self
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> "GaussianMixture":
+    def partial_fit(self, X: Any, y: object = None, sample_weight: Any = None) -> "GaussianMixture":
         """Take in one more batch of rows by a step of online EM (Cappé and Moulines 2009).
 
         The first batch is fitted as by `fit`; after a `fit`, or an earlier batch, this one moves
@@ -140,17 +144,17 @@ class GaussianMixture(_Peer):
         bound = dtype.type(self.score(X, sample_weight=sample_weight))
         with precision_of(np.float64):
             params = online.step(self._model(), here, X, weight, self.n_samples_seen_)
-        self._place(params, dtype)
+        self._stand_at(params, dtype)
         self.n_samples_seen_ += len(X) if sample_weight is None else float(weight.sum())
         self.converged_, self.n_iter_ = False, self.n_iter_ + 1
         self.lower_bound_, self.lower_bounds_ = bound, [*self.lower_bounds_, bound]
         return self
 
-    def fit_predict(self, X: Any, y: Any = None, sample_weight: Any = None) -> np.ndarray:
+    def fit_predict(self, X: Any, y: object = None, sample_weight: Any = None) -> np.ndarray:
         """Fit, then the most probable component of each row."""
         return self.fit(X, y, sample_weight).predict(X)
 
-    def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
+    def score(self, X: Any, y: object = None, sample_weight: Any = None) -> float:
         """Mean log-likelihood per row, or per unit of `sample_weight`."""
         values = self.score_samples(X)
         if sample_weight is not None:
@@ -161,7 +165,7 @@ class GaussianMixture(_Peer):
         family = jaxem.Gaussian(self.covariance_type, reg_covar=self.reg_covar)
         return jaxem.Mixture(family, n_components=self.n_components)
 
-    def _search(self, X: np.ndarray, sample_weight: Any) -> Found:
+    def _search(self, X: np.ndarray, sample_weight: np.ndarray | None) -> Found:
         model = self._model()
         rows = rows_of(model.family, X, sample_weight)
         inner = starts.in_standard_units(model, rows.scaling)
@@ -176,11 +180,11 @@ class GaussianMixture(_Peer):
         return exhaustive(problem, params)
 
     def _races(self) -> bool:
-        """Many starts, and iterations enough for a race between them."""
+        """Whether there are many starts, and more iterations than a race begins with."""
         return self.n_init >= RACE_FROM and self.max_iter > RUNGS[0][0]
 
-    def _starts(self, problem: Problem, random_state: Any) -> Any:
-        """Parameters of all starts in standard units; one where all would be the same."""
+    def _starts(self, problem: Problem, random_state: np.random.RandomState) -> jaxem.MixtureParams:
+        """Parameters of all starts in standard units; a single start where all are equal."""
         init, n = self.init_params, self.n_init
         covariances = None
         if self.precisions_init is not None:
@@ -188,9 +192,9 @@ class GaussianMixture(_Peer):
             square = self.covariance_type in ("full", "tied")
             covariances = np.linalg.inv(given) if square else 1 / given
         given = self.weights_init, self.means_init, covariances
-        if all(one is not None for one in given):
-            one = starts.mixture(*(np.asarray(value, float) for value in given))
-            return starts.stacked(problem, [one])
+        if all(value is not None for value in given):
+            params = starts.mixture(*(np.asarray(value, float) for value in given))
+            return starts.stacked(problem, [params])
         if not isinstance(init, str):
             params = starts.seeded(problem, n, init, random_state)
         elif problem.rows.weight is not None or self._races():
@@ -203,9 +207,11 @@ class GaussianMixture(_Peer):
             return starts.stacked(problem, lanes)
         return starts.overridden(problem, params, given)
 
-    def _adopt(self, fits: Fit, best: Fit, converged: bool, bounds: list[float], dtype) -> None:
+    def _adopt(
+        self, fits: Fit, best: Fit, converged: bool, bounds: list[float], dtype: DTypeLike
+    ) -> None:
         """Set the fitted attributes to the best of all fits."""
-        self._place(best.params, dtype)
+        self._stand_at(best.params, dtype)
         self.converged_ = converged
         self.n_iter_ = len(bounds)
         bounds = list(np.asarray(bounds, dtype))
@@ -213,18 +219,18 @@ class GaussianMixture(_Peer):
         self.lower_bound_ = bounds[-1] if bounds else -np.inf
         self.restarts_ = fits
 
-    def _place(self, params: Any, dtype: Any) -> None:
-        """Stand at these parameters; scikit-learn's error, and no change, if one is singular."""
+    def _stand_at(self, params: jaxem.MixtureParams, dtype: DTypeLike) -> None:
+        """Set the fitted parameters; scikit-learn's error, and no change, where one is singular."""
         covariances = np.asarray(params.covariances, float)
         upper = _compute_precision_cholesky(covariances, self.covariance_type)
         leaves = params.weights, params.means, covariances, upper
-        # Copies, which the user may write to.
+        # Copies, since the user may write to them.
         self._set_parameters(tuple(np.array(leaf, dtype) for leaf in leaves))
-        # Those of other parameters.
+        # Standard errors of the earlier parameters.
         vars(self).pop("standard_errors_", None)
 
     def _tell(self, found: Found, seconds: float) -> None:
-        """What scikit-learn prints on the way, told afterwards: times are shares of the whole."""
+        """Print scikit-learn's messages after the fit; times are shares of the total."""
         share = seconds / max(1, sum(map(len, found.lower_bounds)))
         for start, bounds in enumerate(found.lower_bounds):
             self._print_verbose_msg_init_beg(start)
@@ -236,7 +242,7 @@ class GaussianMixture(_Peer):
                 self._print_verbose_msg_init_end(bounds[-1], found.converged[start])
 
     def _estimate_weighted_log_prob(self, X: Any, xp: Any = None) -> np.ndarray:
-        """log π_k p(x|k) f[n, k]: what every prediction of scikit-learn's is made of."""
+        """log π_k p(x|k) f[n, k], from which scikit-learn computes every prediction."""
         X, params = np.asarray(X), starts.params_of(self)
         model = jaxem.Mixture(jaxem.Gaussian(self.covariance_type), len(params.weights))
         with precision_of(np.float64):
@@ -245,5 +251,5 @@ class GaussianMixture(_Peer):
         return joint.astype(np.result_type(float_dtype, self.means_))
 
     def __sklearn_tags__(self) -> Any:
-        # Not scikit-learn's own for this class, which claim array API support.
+        # Without the tags of scikit-learn's class, which claim array API support.
         return super(_Peer, self).__sklearn_tags__()

@@ -1,10 +1,10 @@
 """scikit-learn's own iteration, all starts at once.
 
-An iteration is an E-step and then an M-step, and its lower bound is the mean log-likelihood of the
-parameters *before* that M-step: scikit-learn's `lower_bound_` is one step behind its parameters.
-The core's engine goes by the likelihood of the new parameters, stops when a run is flat to rounding
-and refuses a component without rows, where scikit-learn goes on. Hence this loop, over the same E-
-and M-step.
+An iteration is an E-step and then an M-step. Its lower bound is the mean log-likelihood of the
+parameters *before* the M-step, so scikit-learn's `lower_bound_` is one step behind its parameters.
+The engine of jaxem judges the likelihood of the new parameters, stops when a run is flat to
+rounding, and refuses a component without rows; scikit-learn continues in both cases. Hence this
+loop over the same E-step and M-step.
 """
 
 from functools import partial
@@ -22,30 +22,33 @@ from jaxem.engine import steps
 from jaxem.engine.finish import restore
 from jaxem.results.fit import Fit
 
-#: Steps between two looks of the host, and the length of the trace it then takes away.
+#: Steps of a compiled call, and the length of the trace that it returns.
 CHUNK = 64
+
+#: An array on a device, or on the host.
+Array = jax.Array | np.ndarray
 
 
 @pytree
 class Track:
-    """Where one start stands, in standard units: statistics and mean log-likelihood are
-    those of the parameters, as they are a start's after its first step, which is only an E-step."""
+    """The state of one start, in standard units. `stats` and `level` belong to `params`
+    from the first step on, which is an E-step only."""
 
     params: Any
     stats: Any
-    level: Any  # f[]
-    bound: Any  # f[], lower bound of the last iteration; -inf before the first
-    n_iter: Any  # i[], -1 before the first step
-    converged: Any  # b[]
-    failed: Any  # b[], its covariances became singular; it stays at its last good parameters
+    level: Array  # f[], mean log-likelihood
+    bound: Array  # f[], lower bound of the last iteration; -inf before the first
+    n_iter: Array  # i[], -1 before the first step
+    converged: Array  # b[]
+    failed: Array  # b[], singular covariances; `params` are the last good ones
 
 
 def run(
     model: Any, data: Any, scaling: Scaling, rows: int, starts: Any, bound: float, tol, max_iter
 ) -> tuple[Fit, np.ndarray, list[list[float]]]:
-    """All starts (parameters in standard units, lane axis leading) to their ends, from a previous
-    lower `bound` on: the `Fit` of each in the units of x, whether it converged b[lanes], and its
-    lower bounds."""
+    """Run all starts (parameters in standard units, lane axis leading) to their ends; `bound` is the
+    lower bound of a previous fit. Returns the `Fit` in the units of x, b[lanes] which starts
+    converged, and the lower bounds of each start."""
     fixed = model, data, scaling, tol, max_iter
     tracks = _begin(model, data, starts, bound)
     bounds: list[list[float]] = [[] for _ in starts.weights]
@@ -102,10 +105,10 @@ def _advance(model, data, scaling, tol, max_iter, tracks, rows):
 
 
 def _step(model, prepared, jacobian, tol, max_iter, track: Track) -> Track:
-    """M-step, then E-step, of a live track; others stay as they are."""
-    fresh, zero = track.n_iter < 0, jnp.zeros((), prepared.base.dtype)
-    # scikit-learn's guard against a division by zero: a component that has no rows is given a
-    # trace of one, here at the mean of the data.
+    """M-step, then E-step, of a live track; other tracks stay."""
+    fresh, zero = jnp.asarray(track.n_iter < 0), jnp.zeros((), prepared.base.dtype)
+    # scikit-learn's guard against a division by zero: a component without rows counts a trace of a
+    # row, here at the mean of the data.
     count = track.stats.moments[:, 0] + 10 * jnp.finfo(zero.dtype).eps
     stats = replace(track.stats, moments=track.stats.moments.at[:, 0].set(count))
     params = steps.select(fresh, track.params, model.m_step(stats, track.params))
@@ -118,11 +121,12 @@ def _step(model, prepared, jacobian, tol, max_iter, track: Track) -> Track:
     # Not `model.usable`: the weights of scikit-learn's seeds do not sum to one.
     fine = jnp.all(model.family.usable(params.components)) & jnp.isfinite(level)
     failed = replace(track, failed=~no)
-    return steps.select(_live(track, max_iter), steps.select(fine, new, failed), track)
+    live = jnp.asarray(_live(track, max_iter))
+    return steps.select(live, steps.select(fine, new, failed), track)
 
 
 def _conclude(model, prepared, scaling, track: Track) -> Fit:
-    """The track as a `Fit` in the units of x, its likelihood that of its parameters."""
+    """The track as a `Fit` in the units of x, with the likelihood of its parameters."""
     spurious = model.health(track.params, track.stats, prepared).spurious
     status = jnp.select(
         [track.failed, spurious, track.converged],

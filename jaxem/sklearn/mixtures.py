@@ -1,9 +1,9 @@
-"""Mixtures of other families as estimators: one shim, a few lines for each family."""
+"""Estimators of mixtures of other families: a base class, and a few lines for each family."""
 
 import warnings
 from abc import ABC, abstractmethod
 from numbers import Integral, Real
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import jax
 import numpy as np
@@ -19,8 +19,11 @@ from jaxem.core.precision import precision_of
 from jaxem.families import levels
 from jaxem.sklearn.data import pad
 
+#: scikit-learn's `random_state`.
+RandomState = int | np.random.RandomState | None
 
-def key_of(random_state: Any) -> jax.Array:
+
+def key_of(random_state: RandomState) -> jax.Array:
     """A JAX key from scikit-learn's `random_state`."""
     return jax.random.key(check_random_state(random_state).randint(np.iinfo(np.int32).max))
 
@@ -28,10 +31,10 @@ def key_of(random_state: Any) -> jax.Array:
 class FamilyMixture(DensityMixin, BaseEstimator, ABC):
     """Mixture of a family of components, fitted from `n_init` starts at once (see `jaxem.fit`).
 
-    `init_params` is `jaxem.fit`'s `init`, `prior` the family's. Fitted attributes: `weights_` [k],
-    the family's parameters by name with an underscore, `restarts_` (a `jaxem.Fit`, axis [starts]),
-    `converged_`, `n_iter_`, and `lower_bound_`, the mean log-likelihood of exactly these
-    parameters.
+    `init_params` is the `init` of `jaxem.fit`, `prior` the prior of the family. Fitted attributes:
+    `weights_` [k], the parameters of the family by name with an underscore, `restarts_` (a
+    `jaxem.Fit`, axis [starts]), `converged_`, `n_iter_`, and `lower_bound_`, the mean
+    log-likelihood of exactly these parameters.
     """
 
     _parameter_constraints: ClassVar[dict] = {
@@ -54,7 +57,7 @@ class FamilyMixture(DensityMixin, BaseEstimator, ABC):
         n_init: int = 32,
         init_params: Any = "k-means++",
         prior: Any = None,
-        random_state: Any = None,
+        random_state: RandomState = None,
         verbose: int = 0,
     ):
         self.n_components = n_components
@@ -68,11 +71,11 @@ class FamilyMixture(DensityMixin, BaseEstimator, ABC):
 
     @abstractmethod
     def _family(self, X: np.ndarray) -> Any:
-        """The components' family, for these rows."""
+        """The family of the components, for these rows."""
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Any:
-        """Fit by EM; a ValueError when no start leads to a sound fit."""
+    def fit(self, X: Any, y: object = None, sample_weight: Any = None) -> Self:
+        """Fit by EM; ValueError where no start leads to a sound fit."""
         X = validate_data(self, X, dtype=[np.float64, np.float32], ensure_min_samples=2)
         if sample_weight is not None:
             sample_weight = _check_sample_weight(sample_weight, X, ensure_non_negative=True)
@@ -103,7 +106,7 @@ class FamilyMixture(DensityMixin, BaseEstimator, ABC):
             )
         return self
 
-    def fit_predict(self, X: Any, y: Any = None, sample_weight: Any = None) -> np.ndarray:
+    def fit_predict(self, X: Any, y: object = None, sample_weight: Any = None) -> np.ndarray:
         """Fit, then the most probable component of each row."""
         return self.fit(X, y, sample_weight).predict(X)
 
@@ -118,7 +121,7 @@ class FamilyMixture(DensityMixin, BaseEstimator, ABC):
         """Log density of each row [n]."""
         return np.asarray(logsumexp(self._log_joint(X), axis=1))
 
-    def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
+    def score(self, X: Any, y: object = None, sample_weight: Any = None) -> float:
         """Mean log density per row, or per unit of `sample_weight`."""
         values = self.score_samples(X)
         if sample_weight is not None:
@@ -162,7 +165,7 @@ class BernoulliMixture(FamilyMixture):
     BernoulliMixture(n_components=2, n_init=200, prior=Beta(a=2, b=2))
     """
 
-    def _family(self, X):
+    def _family(self, X: np.ndarray) -> Any:
         return jaxem.Bernoulli(self.prior)
 
 
@@ -176,14 +179,14 @@ class PoissonMixture(FamilyMixture):
     array([ 1.5, 21. ])
     """
 
-    def _family(self, X):
+    def _family(self, X: np.ndarray) -> Any:
         return jaxem.Poisson(self.prior)
 
 
 class CategoricalMixture(FamilyMixture):
-    """Latent class analysis: features coded 0 .. n_categories − 1 (one number, or one for each
-    column; None: as many as each column of the data shows); `probabilities_` [k, d, c], 0 for
-    categories that a column does not have. See `FamilyMixture`.
+    """Latent class analysis: features coded 0 .. n_categories − 1; `probabilities_` [k, d, c], 0
+    for categories that a column does not have. `n_categories` is one number, or one for each
+    column; None: one more than the largest code of each column. See `FamilyMixture`.
 
     >>> from jaxem.sklearn import CategoricalMixture
     >>> CategoricalMixture(n_components=2, n_categories=3, n_init=200)
@@ -205,7 +208,7 @@ class CategoricalMixture(FamilyMixture):
         n_init: int = 32,
         init_params: Any = "k-means++",
         prior: Any = None,
-        random_state: Any = None,
+        random_state: RandomState = None,
         verbose: int = 0,
     ):
         super().__init__(
@@ -220,6 +223,6 @@ class CategoricalMixture(FamilyMixture):
         )
         self.n_categories = n_categories
 
-    def _family(self, X):
-        own = levels.shown(X) if self.n_categories is None else self.n_categories
-        return jaxem.Categorical(own, self.prior)
+    def _family(self, X: np.ndarray) -> Any:
+        given = self.n_categories
+        return jaxem.Categorical(levels.shown(X) if given is None else given, self.prior)

@@ -1,13 +1,10 @@
 """Online EM: one step per batch on running statistics (Cappé and Moulines 2009, J. R. Stat. Soc. B
 71, 593).
 
-The statistics of what was seen so far are those that the parameters are the M-step of; so the
-parameters are all that has to be kept. Here the past takes part as 2d labelled points for each
-component, which have its weight, mean and covariance exactly, and a step is one E-step over batch
-and past together and one M-step.
+The statistics of all earlier rows follow from the parameters, which are their M-step; so only the
+parameters are kept. The past enters a step as 2d labelled points for each component, with exactly
+its weight, mean and covariance. A step is one E-step over batch and past together, and one M-step.
 """
-
-from typing import Any
 
 import jax
 import numpy as np
@@ -16,23 +13,26 @@ from jaxem.core.compiled import jitted
 from jaxem.core.pytree import replace
 from jaxem.data.data import device_data
 from jaxem.data.scaling import scaling_of, standardize, standardized_params
+from jaxem.models import Mixture, MixtureParams
 from jaxem.sklearn import starts
 from jaxem.sklearn.data import padded_length
 from jaxem.tools.wasserstein import host_gaussians, root
 
-#: Exponent of the step sizes. Their sum must diverge and that of their squares converge: above 1/2,
-#: at most 1; small ones forget the start sooner. Theirs, too, is 0.6.
+#: Exponent of the step sizes, 0.6 as in the paper. In (1/2, 1] the sum of the step sizes diverges
+#: and the sum of their squares converges; smaller exponents forget the start sooner.
 EXPONENT = 0.6
 
 
 def step_size(weight: float, seen: float) -> float:
-    """γ = (1 + t)^−0.6 with t the batches seen before, counted in batches of this one's weight."""
+    """γ = (1 + t)^−0.6, t = weight seen before / weight of this batch."""
     return (1 + seen / weight) ** -EXPONENT
 
 
-def step(model: Any, params: Any, x: np.ndarray, weight: np.ndarray, seen: float) -> Any:
+def step(
+    model: Mixture, params: MixtureParams, x: np.ndarray, weight: np.ndarray, seen: float
+) -> MixtureParams:
     """The parameters of a Gaussian mixture after one batch x f[n, d], in units of x: the M-step of
-    (1 − γ) · past + γ · batch, per unit of weight. `seen` is the weight of all rows before it."""
+    (1 − γ) · past + γ · batch, per unit of weight. `seen` is the weight of all earlier rows."""
     share = step_size(weight.sum(), seen)
     points, mass, label = _past(model, params)
     rows = np.concatenate([x.astype(float), points])
@@ -50,13 +50,13 @@ def step(model: Any, params: Any, x: np.ndarray, weight: np.ndarray, seen: float
 
 @jitted
 def _step(model, inner, scaling, params, data):
-    here = standardized_params(model, params, scaling)
-    moved = inner.m_step(inner.e_step(here, data)[0], here)
-    own = model.family.unstandardize(moved.components, scaling.shift, scaling.scale)
-    return replace(moved, components=own)
+    inside = standardized_params(model, params, scaling)
+    moved = inner.m_step(inner.e_step(inside, data)[0], inside)
+    components = model.family.unstandardize(moved.components, scaling.shift, scaling.scale)
+    return replace(moved, components=components)
 
 
-def _past(model: Any, params: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _past(model: Mixture, params: MixtureParams) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Points μ ± √d · (columns of a root of Σ − reg_covar) f[2dk, d], their weights and labels."""
     means, covariances = host_gaussians(model, params, "partial_fit")
     k, d = means.shape

@@ -1,7 +1,6 @@
 """From starts to the best fit: every start to its end, or a race and then its winner."""
 
 import dataclasses
-from typing import Any
 
 import jax
 import numpy as np
@@ -17,6 +16,7 @@ from jaxem.core.status import SOUND, Status
 from jaxem.engine.finish import cast
 from jaxem.engine.loop import compute_for
 from jaxem.engine.steps import Control
+from jaxem.models import Mixture, MixtureParams
 from jaxem.results.fit import Fit
 from jaxem.search.driver import run_search
 from jaxem.search.options import Watch
@@ -24,23 +24,23 @@ from jaxem.search.race import Race
 from jaxem.sklearn import iteration
 from jaxem.sklearn.data import Rows
 
-#: Looser, a tol leaves fits of one optimum too far apart to tell optima from one another.
+#: Largest tol of a race: with a looser one, fits of one optimum differ as much as optima do.
 TELLING = 1e-6
 
-#: Lower bounds this close (relative) are one: of the same clusters in another order, say.
+#: Relative difference of lower bounds that counts as equal, as after a permutation of clusters.
 ROUNDING = 1e-12
 
 
 class SingularStarts(Exception):
-    """No start led anywhere: the covariances of all became singular."""
+    """The covariances of all starts became singular."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Problem:
     """One model and its rows, as given and in standard units."""
 
-    model: Any  # in the units of x
-    inner: Any  # in standard units
+    model: Mixture  # in the units of x
+    inner: Mixture  # in standard units
     rows: Rows
     tol: float
     max_iter: int
@@ -65,25 +65,25 @@ class Problem:
 
 @dataclasses.dataclass(frozen=True)
 class Found:
-    """All starts, and the best one as scikit-learn reports it."""
+    """The fits of all starts, and the number of the best."""
 
     fits: Fit  # axis [starts]
     winner: int
-    converged: np.ndarray  # b[starts]; of the winner alone after a race
-    lower_bounds: list[list[float]]  # likewise
+    converged: np.ndarray  # b[starts]; b[1], of the winner, after a race
+    lower_bounds: list[list[float]]  # of each start; of the winner after a race
 
     @property
     def best(self) -> tuple[Fit, bool, list[float]]:
         """The winning start, whether it converged, and its lower bounds."""
-        own = self.winner if len(self.lower_bounds) > 1 else 0
-        return self.fits[self.winner], bool(self.converged[own]), self.lower_bounds[own]
+        place = self.winner if len(self.lower_bounds) > 1 else 0
+        return self.fits[self.winner], bool(self.converged[place]), self.lower_bounds[place]
 
 
-def exhaustive(problem: Problem, starts: Any, bound: float = -np.inf) -> Found:
+def exhaustive(problem: Problem, starts: MixtureParams, bound: float = -np.inf) -> Found:
     """Every start to its end by scikit-learn's iteration; the first of highest lower bound wins.
 
-    The winner is run once more alone: its bits, which depend on how many lanes one program has, are
-    then those of a call with that start only, and more starts are never worse by a rounding.
+    The winner is run once more alone. Rounding depends on the number of lanes of a program; run
+    alone, the winner has the bits of a call with that start only, so more starts are never worse.
     """
     fits, converged, bounds = _iterate(problem, starts, bound)
     failed = fits.status == Status.SINGULAR
@@ -100,7 +100,7 @@ def exhaustive(problem: Problem, starts: Any, bound: float = -np.inf) -> Found:
     return Found(fits, winner, converged, bounds)
 
 
-def _iterate(problem: Problem, starts: Any, bound: float) -> tuple[Fit, np.ndarray, list]:
+def _iterate(problem: Problem, starts: MixtureParams, bound: float) -> tuple[Fit, np.ndarray, list]:
     """The `Fit` of each start, whether it converged, and its lower bounds."""
     data, scaling = problem.rows.data(), problem.rows.scaling
     block = problem.plan(len(starts.weights)).rows
@@ -111,11 +111,11 @@ def _iterate(problem: Problem, starts: Any, bound: float) -> tuple[Fit, np.ndarr
     return fits, np.array(converged), bounds
 
 
-def race(given: Problem, starts: Any, progress: bool) -> Found:
-    """A race of all starts; then the winner once more from its start, as scikit-learn runs it.
+def race(given: Problem, starts: MixtureParams, progress: bool) -> Found:
+    """A race of all starts; then the winner once more from its start by scikit-learn's iteration.
 
-    Both to `TELLING`, where tol is looser; the winner has converged if its last change is below
-    the tol that was asked for.
+    Both use tol, but at most `TELLING`. The winner has converged if its last change is below the
+    tol of the estimator.
     """
     problem = dataclasses.replace(given, tol=min(given.tol, TELLING))
     runs = scheduler.start_at(problem.batch(len(starts.weights)), starts)

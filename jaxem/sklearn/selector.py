@@ -5,14 +5,16 @@ from typing import Any, ClassVar
 
 import jax
 import numpy as np
+from numpy.typing import DTypeLike
 from sklearn.base import BaseEstimator, DensityMixin, _fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 import jaxem
 from jaxem.api.many_models import CRITERIA
+from jaxem.results.sweep import Row
 from jaxem.sklearn.gaussian import GaussianMixture
-from jaxem.sklearn.mixtures import key_of
+from jaxem.sklearn.mixtures import RandomState, key_of
 
 
 class MixtureSelector(DensityMixin, BaseEstimator):
@@ -20,8 +22,8 @@ class MixtureSelector(DensityMixin, BaseEstimator):
     from `n_init` starts (see `jaxem.sweep`).
 
     `criterion` is "bic", "aic", "icl", "icl_entropy" or, with `folds` >= 2, "held_out" (see
-    `jaxem.sweep`). Fitted attributes: `best_estimator_` (a fitted `GaussianMixture`, to which every
-    prediction is handed on), `best_params_`, `best_index_`, `results_` (a dict of columns, one row
+    `jaxem.sweep`). Fitted attributes: `best_estimator_` (a fitted `GaussianMixture`, which makes
+    every prediction), `best_params_`, `best_index_`, `results_` (a dict of columns, one row
     a model, ready for a data frame) and `sweep_` (the `jaxem.Sweep` with all starts of all models).
 
     >>> from jaxem.sklearn import MixtureSelector
@@ -57,7 +59,7 @@ class MixtureSelector(DensityMixin, BaseEstimator):
         tol: float = 1e-6,
         max_iter: int = 500,
         reg_covar: float = 1e-6,
-        random_state: Any = None,
+        random_state: RandomState = None,
         verbose: int = 0,
     ):
         self.n_components = n_components
@@ -73,8 +75,8 @@ class MixtureSelector(DensityMixin, BaseEstimator):
         self.verbose = verbose
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> "MixtureSelector":
-        """Fit and score every model; a ValueError when no fit of any is sound."""
+    def fit(self, X: Any, y: object = None, sample_weight: Any = None) -> "MixtureSelector":
+        """Fit and score every model; ValueError where no model has a sound fit."""
         X = validate_data(self, X, dtype=[np.float64, np.float32], ensure_min_samples=2)
         if sample_weight is not None:
             sample_weight = _check_sample_weight(sample_weight, X, ensure_non_negative=True)
@@ -105,7 +107,7 @@ class MixtureSelector(DensityMixin, BaseEstimator):
         self.best_estimator_ = self._estimator(best, total, X.dtype)
         return self
 
-    def _estimator(self, row: Any, total: float, dtype: Any) -> GaussianMixture:
+    def _estimator(self, row: Row, total: float, dtype: DTypeLike) -> GaussianMixture:
         """The best start of a row as a fitted estimator."""
         names = "n_init", "init_params", "tol", "max_iter", "reg_covar", "random_state"
         options = {name: getattr(self, name) for name in names}
@@ -125,7 +127,7 @@ class MixtureSelector(DensityMixin, BaseEstimator):
         check_is_fitted(self)
         return self.best_estimator_
 
-    def fit_predict(self, X: Any, y: Any = None, sample_weight: Any = None) -> np.ndarray:
+    def fit_predict(self, X: Any, y: object = None, sample_weight: Any = None) -> np.ndarray:
         """Fit, then the most probable component of each row under the best model."""
         return self.fit(X, y, sample_weight).predict(X)
 
@@ -141,7 +143,7 @@ class MixtureSelector(DensityMixin, BaseEstimator):
         """Log density of each row [n]."""
         return self._best().score_samples(X)
 
-    def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
+    def score(self, X: Any, y: object = None, sample_weight: Any = None) -> float:
         """Mean log density per row, or per unit of `sample_weight`."""
         return self._best().score(X, y, sample_weight)
 

@@ -1,10 +1,10 @@
-"""What to do with a fitted mixture: take it apart, compare it with another, read its components.
+"""Tools for fitted mixtures: parts of a mixture, comparisons of two, reading of components.
 
 `marginal`, `conditional`, `regress` (Gaussian mixture regression); `kl_divergence`, `kl_bounds`,
 `mixture_wasserstein`; `merge_components`, `align`, `reorder`; `entropy`, `effective_components`.
 
 Parameters in float64 are computed in float64, whatever JAX's default; the results are then NumPy
-arrays. What is not marked as running on the host works under the caller's `jit` and `vmap`.
+arrays. All functions work under the caller's `jit` and `vmap`, except those marked "(host)".
 
 May import: every room up to inference. Look first at `alignment`.
 """

@@ -1,15 +1,16 @@
-"""The way in and out of every tool: precision, the kind of mixture, columns, matching sizes."""
+"""Argument checks and precision shared by all tools."""
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from numpy.typing import ArrayLike
 
 from jaxem.core.precision import precision_of
 from jaxem.core.program_memory import make_room
+from jaxem.core.protocols import Family
 from jaxem.families import GaussianParams
 from jaxem.families.gaussian import (
     DiagGaussian,
@@ -25,8 +26,8 @@ GAUSSIANS = *SQUARE, DiagGaussian, SphericalGaussian
 
 
 def in_own_precision(function: Callable) -> Callable:
-    """`function` computed in float64 where any array given to it is, even if JAX's default is
-    float32; the results are then NumPy arrays, which no later operation narrows."""
+    """Decorate `function`: where any argument is float64 it computes in float64, even if JAX's
+    default is float32, and its results are NumPy arrays, which no later operation narrows."""
 
     @wraps(function)
     def call(*args, **kwargs):
@@ -42,7 +43,7 @@ def in_own_precision(function: Callable) -> Callable:
 
 
 def gaussian(model: Mixture, params: MixtureParams, what: str) -> MixtureParams:
-    """The parameters as JAX arrays; ValueError if this is not one mixture of Gaussians."""
+    """The parameters as JAX arrays; ValueError unless they are of one mixture of Gaussians."""
     if not isinstance(model.family, GAUSSIANS):
         name = type(model.family).__name__
         raise ValueError(f"{what} needs a mixture of Gaussians; got one of {name}.")
@@ -53,7 +54,7 @@ def gaussian(model: Mixture, params: MixtureParams, what: str) -> MixtureParams:
 
 
 def one_fit(params: MixtureParams, what: str) -> None:
-    """ValueError for parameters that still have axes of starts or data sets."""
+    """ValueError for parameters with axes of starts or data sets."""
     if np.ndim(params.weights) != 1:
         raise ValueError(
             f"{what} takes the parameters of one fit, weights f[k]; got weights of shape "
@@ -61,32 +62,31 @@ def one_fit(params: MixtureParams, what: str) -> None:
         )
 
 
-def matrices(params: MixtureParams, family: Any) -> jax.Array:
+def matrices(params: MixtureParams, family: Family) -> jax.Array:
     """The covariance matrix of every component f[k, d, d], whatever the covariance type."""
     k, d = params.means.shape
-    own = params.covariances
+    given = params.covariances
     if isinstance(family, SQUARE):
-        return jnp.broadcast_to(own, (k, d, d))
-    wide = own if own.ndim == 2 else jnp.broadcast_to(own[:, None], (k, d))
-    return wide[:, :, None] * jnp.eye(d, dtype=own.dtype)[None]
+        return jnp.broadcast_to(given, (k, d, d))
+    variances = given if given.ndim == 2 else jnp.broadcast_to(given[:, None], (k, d))
+    return variances[:, :, None] * jnp.eye(d, dtype=given.dtype)[None]
 
 
-def columns_of(columns: Any, d: int, name: str) -> np.ndarray:
-    """Column numbers i[c], counted from 0; ValueError unless they are some of d, each once."""
-    given = [columns] if np.ndim(columns) == 0 else list(columns)
-    numbers = np.asarray(given)
+def columns_of(columns: ArrayLike, d: int, name: str) -> np.ndarray:
+    """Column numbers i[c], counted from 0; ValueError unless they are different and below d."""
+    numbers = np.atleast_1d(np.asarray(columns))
     if numbers.size == 0 or numbers.dtype.kind not in "iu":
         raise ValueError(f"{name} must be column numbers, at least one; got {columns!r}.")
-    whole = np.where(numbers < 0, numbers + d, numbers)
-    if (whole < 0).any() or (whole >= d).any():
+    positions = np.where(numbers < 0, numbers + d, numbers)
+    if (positions < 0).any() or (positions >= d).any():
         raise ValueError(f"{name} must lie between 0 and {d - 1}; got {columns!r}.")
-    if len(set(whole.tolist())) < whole.size:
+    if len(set(positions.tolist())) < positions.size:
         raise ValueError(f"{name} names a column twice: {columns!r}.")
-    return whole
+    return positions
 
 
 def the_others(given: np.ndarray, d: int, name: str) -> np.ndarray:
-    """The columns that are not given, in their order; ValueError if none is left."""
+    """The other columns of d, in their order; ValueError where there is none."""
     rest = np.setdiff1d(np.arange(d), given)
     if rest.size == 0:
         raise ValueError(f"{name} names all {d} columns: none is left to speak about.")
@@ -94,10 +94,10 @@ def the_others(given: np.ndarray, d: int, name: str) -> np.ndarray:
 
 
 def same_space(model: Mixture, q: MixtureParams, d: int) -> None:
-    """ValueError if q is not a mixture of `model` over d columns."""
+    """ValueError unless q are parameters of `model` over d columns."""
     blank = jax.eval_shape(lambda: model.blank(d, np.float32))
     want, got = (jax.tree.map(np.shape, tree) for tree in (blank, q))
     if want != got:
-        own = vars(got.components).items()
-        shapes = ", ".join(f"{name} of shape {shape}" for name, shape in own)
+        fields = vars(got.components).items()
+        shapes = ", ".join(f"{name} of shape {shape}" for name, shape in fields)
         raise ValueError(f"p and q must be mixtures over the same {d} columns; q has {shapes}.")

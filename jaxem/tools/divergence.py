@@ -5,7 +5,7 @@ Hershey and Olsen (2007, ICASSP, IV-317) and Durrieu, Thiran and Kelly (2012, IC
 """
 
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -18,23 +18,23 @@ from jaxem.models import Mixture, MixtureParams
 from jaxem.numerics import NEGLIGIBLE, cholesky, einsum, inverse_factor, safe_log
 from jaxem.tools.arguments import gaussian, in_own_precision, matrices, one_fit, same_space
 
-#: Turns of the alternating minimisation of the variational upper bound; every turn is a bound.
+#: Steps of the alternating minimisation of the variational upper bound; each step gives a bound.
 TURNS = 100
 
 
 class Estimate(NamedTuple):
     """A Monte Carlo mean and its standard error, f[] each."""
 
-    value: Any
-    standard_error: Any
+    value: jax.Array
+    standard_error: jax.Array
 
 
 class Bounds(NamedTuple):
     """lower <= KL <= upper, and the variational approximation, f[] each."""
 
-    lower: Any
-    approximation: Any
-    upper: Any
+    lower: jax.Array
+    approximation: jax.Array
+    upper: jax.Array
 
 
 @in_own_precision
@@ -75,11 +75,11 @@ def _sampled(model_p, p, model_q, q, key, n: int) -> Estimate:
 def kl_bounds(model_p: Mixture, p: MixtureParams, model_q: Mixture, q: MixtureParams) -> Bounds:
     """Bounds and approximation of KL(p || q) between Gaussian mixtures, without sampling.
 
-    The approximation is Hershey and Olsen's variational one. The lower bound is that of Durrieu et
-    al., or 0; the upper one the smaller of theirs and of Hershey and Olsen's variational bound. A
-    q of one component enters the lower bound with its exact integral, so that between two Gaussians
-    all three are the divergence itself. Raises ValueError for other families and for mixtures over
-    different columns.
+    The approximation is the variational one of Hershey and Olsen. The lower bound is that of
+    Durrieu et al., or 0; the upper bound is the smaller of that of Durrieu et al. and the
+    variational bound of Hershey and Olsen. A q of one component enters the lower bound with its
+    exact integral, so that between two Gaussians all three equal the divergence. Raises ValueError
+    for other families and for mixtures over different columns.
     """
     p, q = gaussian(model_p, p, "kl_bounds"), gaussian(model_q, q, "kl_bounds")
     same_space(model_q, q, p.means.shape[1])
@@ -87,15 +87,16 @@ def kl_bounds(model_p: Mixture, p: MixtureParams, model_q: Mixture, q: MixturePa
 
 
 @jitted
-def _bounds(own, other) -> Bounds:
-    """Of parameters and covariance matrices of both sides."""
-    p, q = own[0], other[0]
-    inside, across, entropy = _divergences(own, own), _divergences(own, other), _entropies(own[1])
+def _bounds(p_side, q_side) -> Bounds:
+    """Bounds from the parameters and covariance matrices of both mixtures."""
+    p, q = p_side[0], q_side[0]
+    inside, across = _divergences(p_side, p_side), _divergences(p_side, q_side)
+    entropy = _entropies(p_side[1])
     log_p, log_q = safe_log(p.weights), safe_log(q.weights)
     inside_low = _log_mean(log_p, -inside) - entropy
-    inside_high = _log_mean(log_p, _overlaps(own, own))
+    inside_high = _log_mean(log_p, _overlaps(p_side, p_side))
     across_low = _log_mean(log_q, -across) - entropy
-    across_high = across_low if q.weights.size == 1 else _log_mean(log_q, _overlaps(own, other))
+    across_high = across_low if q.weights.size == 1 else _log_mean(log_q, _overlaps(p_side, q_side))
 
     def mean(values):
         return jnp.sum(p.weights * jnp.where(p.weights > 0, values, 0))
@@ -118,9 +119,9 @@ def _both(p, q):
     return (p.weights > 0)[:, None] & (q.weights > 0)[None]
 
 
-def _divergences(one, two):
+def _divergences(p_side, q_side):
     """KL between components f[a, b]: ½ (log|Σ_b|/|Σ_a| + tr Λ_b Σ_a + Δᵀ Λ_b Δ − d)."""
-    (p, a), (q, b) = one, two
+    (p, a), (q, b) = p_side, q_side
     w, log_det, _ = inverse_factor(b)
     spread = einsum("bij,ajl->abil", w, cholesky(a))
     gap = p.means[:, None] - q.means[None]
@@ -130,9 +131,9 @@ def _divergences(one, two):
     return jnp.where(_both(p, q), 0.5 * (log_ratio + square), 0)
 
 
-def _overlaps(one, two):
+def _overlaps(p_side, q_side):
     """log ∫ N_a N_b = log N(μ_a; μ_b, Σ_a + Σ_b) f[a, b]."""
-    (p, a), (q, b) = one, two
+    (p, a), (q, b) = p_side, q_side
     w, log_det, _ = inverse_factor(a[:, None] + b[None])
     z = einsum("abij,abj->abi", w, p.means[:, None] - q.means[None])
     log_overlap = -0.5 * (a.shape[-1] * LOG_2PI + log_det + jnp.sum(z**2, axis=2))
@@ -146,14 +147,14 @@ def _entropies(covariances):
 
 
 def _variational(log_p, log_q, across):
-    """The least Σ φ (log φ − log ψ + KL_ab) over the ways φ, ψ f[a, b] to share out the weights of
-    both sides, by turns."""
+    """The minimum of Σ φ (log φ − log ψ + KL_ab) over couplings φ, ψ f[a, b] with the weights of p
+    as row sums of φ and those of q as column sums of ψ, by alternating minimisation."""
 
-    def turn(_, phi):
+    def step(_, phi):
         psi = log_q[None] + phi - jax.nn.logsumexp(phi, axis=0)[None]
         return log_p[:, None] + jax.nn.log_softmax(psi - across, axis=1)
 
-    phi = jax.lax.fori_loop(0, TURNS, turn, log_p[:, None] + log_q[None])
+    phi = jax.lax.fori_loop(0, TURNS, step, log_p[:, None] + log_q[None])
     psi = log_q[None] + phi - jax.nn.logsumexp(phi, axis=0)[None]
     share = jnp.exp(phi)
     return jnp.sum(jnp.where(share > 0, share * (phi - psi + across), 0))

@@ -1,4 +1,4 @@
-"""How sure a mixture is of its components, and how many of them count."""
+"""Entropy of responsibilities, and the effective number of components."""
 
 from typing import Any, NamedTuple
 
@@ -13,30 +13,30 @@ from jaxem.tools.arguments import in_own_precision, one_fit
 class Entropy(NamedTuple):
     """Entropy of responsibilities in nats, f[] each."""
 
-    total: Any  # Σ w_i H(r_i)
-    mean: Any  # per unit of weight
-    normalised: Any  # mean / log k: 0 for certain rows, 1 for rows that could be anyone's
+    total: jax.Array  # Σ w_i H(r_i)
+    mean: jax.Array  # per unit of weight
+    normalised: jax.Array  # mean / log k: 0 for certain rows, 1 for equal responsibilities
 
 
 @in_own_precision
 def entropy(model: Mixture, params: MixtureParams, x: Any, sample_weight: Any = None) -> Entropy:
     """Entropy of the responsibilities of rows x f[n, d]: total, mean and normalised.
 
-    The total is the EN(τ) of Celeux and Soromenho (1996, J. Classif. 13, 195), and half of what
-    separates `icl_entropy` from BIC. One minus the normalised value is latent class analysis'
+    The total is the EN(τ) of Celeux and Soromenho (1996, J. Classif. 13, 195), half the difference
+    of `icl_entropy` and BIC. One minus the normalised value is latent class analysis'
     "relative entropy". Raises ValueError for parameters of several fits.
     """
     one_fit(params, "entropy")
     data = as_data(x, sample_weight)
     total = jnp.sum(data.weight * plogp(model.predict_proba(params, data.x)))
     mean = total / jnp.sum(data.weight)
-    most = jnp.log(jnp.asarray(max(model.n_components, 2), mean.dtype))
-    return Entropy(total, mean, mean / most)
+    largest = jnp.log(jnp.asarray(max(model.n_components, 2), mean.dtype))
+    return Entropy(total, mean, mean / largest)
 
 
 @in_own_precision
 def effective_components(params: MixtureParams) -> jax.Array:
-    """exp of the entropy of the weights f[...]: k equal weights count k, a vanishing one nothing
+    """exp of the entropy of the weights f[...]: k for k equal weights; a weight near 0 adds nothing
     (Hill 1973, Ecology 54, 427, of order 1). Leading axes of starts or data sets are kept."""
     return jnp.exp(plogp(jnp.asarray(params.weights)))
 

@@ -14,12 +14,12 @@ from jaxem.tools.arguments import one_fit
 class Merging(NamedTuple):
     """The combined solutions of one mixture, with 1 .. k clusters.
 
-    `entropies[g - 1]` belongs to g clusters; `labels[g - 1]` gives the cluster, 0 .. g − 1, of each
-    component there: `labels[g - 1][model.predict(params, x)]`, or for the responsibilities of
-    clusters the sums of those of their components.
+    `entropies[g - 1]` is the entropy with g clusters, `labels[g - 1]` the cluster, 0 .. g − 1, of
+    each component. `labels[g - 1][model.predict(params, x)]` are clusters of rows; responsibilities
+    of a cluster are the sum of those of its components.
     """
 
-    merges: np.ndarray  # i[k - 1, 2], clusters joined on the way down from g = k, in its labels
+    merges: np.ndarray  # i[k - 1, 2], the two clusters of each step from g = k down, by label
     entropies: np.ndarray  # f[k]
     labels: np.ndarray  # i[k, k]
 
@@ -27,11 +27,11 @@ class Merging(NamedTuple):
 def merge_components(
     model: Mixture, params: MixtureParams, x: Any, sample_weight: Any = None
 ) -> Merging:
-    """Join, from k clusters down to one, the two whose union lowers the entropy of the
+    """From k clusters down to one, join the two whose union lowers the entropy of the
     responsibilities of rows x f[n, d] most (host).
 
-    The density stays that of the mixture; only the reading of its components changes. An elbow of
-    the entropies over the number of clusters shows how many there are. Any family. Raises
+    The density stays that of the mixture; only the assignment of components to clusters changes. An
+    elbow of the entropies over the number of clusters suggests a number. Any family. Raises
     ValueError for parameters of several fits.
     """
     one_fit(params, "merge_components")
@@ -43,14 +43,14 @@ def merge_components(
     label = np.arange(k)
     labels, entropies, merges = [label], [], []
     columns = list(share.T)
-    own = [_entropy(column, weight) for column in columns]
+    entropy = [_entropy(column, weight) for column in columns]
     gain = np.full((k, k), -np.inf)
     for j in range(1, k):
         gain[:j, j] = [
-            own[i] + own[j] - _entropy(columns[i] + columns[j], weight) for i in range(j)
+            entropy[i] + entropy[j] - _entropy(columns[i] + columns[j], weight) for i in range(j)
         ]
     while True:
-        entropies.append(sum(own))
+        entropies.append(sum(entropy))
         if len(columns) == 1:
             break
         i, j = np.unravel_index(np.argmax(gain), gain.shape)  # i < j
@@ -58,12 +58,12 @@ def merge_components(
         label = np.where(label == j, i, label - (label > j))
         labels.append(label)
         columns[i] = columns[i] + columns.pop(j)
-        own.pop(j)
-        own[i] = _entropy(columns[i], weight)
+        entropy.pop(j)
+        entropy[i] = _entropy(columns[i], weight)
         gain = np.delete(np.delete(gain, j, 0), j, 1)
         for other in range(len(columns)):
             if other != i:
-                value = own[other] + own[i] - _entropy(columns[other] + columns[i], weight)
+                value = entropy[other] + entropy[i] - _entropy(columns[other] + columns[i], weight)
                 gain[min(other, i), max(other, i)] = value
     pairs = np.array(merges, int).reshape(-1, 2)
     return Merging(pairs, np.array(entropies[::-1]), np.array(labels[::-1]))

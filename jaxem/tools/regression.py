@@ -1,16 +1,16 @@
 """Marginal and conditional distributions of Gaussian mixtures, and regression by them.
 
-Given some columns, a Gaussian mixture is again one: component k has the conditional mean and
-covariance of its own Gaussian, and a weight in proportion to π_k N(given; its marginal)
+Given some columns, the others are a Gaussian mixture: component k has the conditional mean and
+covariance of its Gaussian, and a weight proportional to π_k N(given; marginal of component k)
 (Ghahramani and Jordan 1994, NIPS 6; Sung 2004, "Gaussian mixture regression and classification").
 """
 
 from functools import partial
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from numpy.typing import ArrayLike
 
 from jaxem.core.compiled import jitted
 from jaxem.data.data import as_data
@@ -29,7 +29,9 @@ from jaxem.tools.arguments import (
 
 
 @in_own_precision
-def marginal(model: Mixture, params: MixtureParams, columns: Any) -> tuple[Mixture, MixtureParams]:
+def marginal(
+    model: Mixture, params: MixtureParams, columns: ArrayLike
+) -> tuple[Mixture, MixtureParams]:
     """The mixture of some columns alone, in the order given: (model, params) of the same type.
 
     `columns` are static column numbers. Raises ValueError for columns that are not there.
@@ -41,7 +43,7 @@ def marginal(model: Mixture, params: MixtureParams, columns: Any) -> tuple[Mixtu
 
 @in_own_precision
 def conditional(
-    model: Mixture, params: MixtureParams, given_columns: Any, values: Any
+    model: Mixture, params: MixtureParams, given_columns: ArrayLike, values: ArrayLike
 ) -> tuple[Mixture, MixtureParams]:
     """The mixture of the other columns, in their order, where the given ones have these values
     f[c]: (model, params) of the same type. NaN where the given columns are linearly dependent.
@@ -58,17 +60,17 @@ def conditional(
         )
     weights, means, covariances = _given(model, params, values[None], tuple(given), tuple(rest))
     covariances = _as_type(model.family, params, covariances, rest)
-    own = GaussianParams(means[0], covariances)
-    return _same(model, covariances), MixtureParams(weights[0], own)
+    components = GaussianParams(means[0], covariances)
+    return _same(model, covariances), MixtureParams(weights[0], components)
 
 
 @in_own_precision
 def regress(
-    model: Mixture, params: MixtureParams, x_given: Any, given_columns: Any
+    model: Mixture, params: MixtureParams, x_given: ArrayLike, given_columns: ArrayLike
 ) -> tuple[jax.Array, jax.Array]:
     """Mean f[m, q] and covariance f[m, q, q] of the q other columns, in their order, for each row
-    f[m, c] of the given ones: Gaussian mixture regression. The covariance holds both the spread
-    within components and that between their means.
+    f[m, c] of the given ones: Gaussian mixture regression. The covariance is that
+    within components plus that between their means.
 
     NaN where the given columns are linearly dependent. Raises ValueError for columns that are not
     there and for rows of another width.
@@ -86,10 +88,10 @@ def regress(
 
 @partial(jitted, static_argnames=("given", "rest"))
 def _given(model, params, rows, given, rest):
-    """For each row f[m, c] of the given columns: weights f[m, k], means f[m, k, q]; and the
-    covariances f[k, q, q], which are those of any row."""
-    known, own = _marginal(model, params, np.array(given))
-    weights = known.predict_proba(own, rows)
+    """Weights f[m, k] and means f[m, k, q] for rows f[m, c] of the given columns, and covariances
+    f[k, q, q], equal for all rows."""
+    known, known_params = _marginal(model, params, np.array(given))
+    weights = known.predict_proba(known_params, rows)
     gain, covariances = _gains(model.family, params, np.array(given), np.array(rest))
     gap = rows[:, None, :] - params.means[:, np.array(given)][None]
     means = params.means[:, np.array(rest)][None] + einsum("kqc,mkc->mkq", gain, gap)
@@ -98,31 +100,31 @@ def _given(model, params, rows, given, rest):
 
 @jitted
 def _moments(weights, means, covariances):
-    """Mean and covariance of the mixtures: what is within components and what is between them."""
+    """Mean and covariance of the mixtures: within components plus between their means."""
     mean = einsum("mk,mkq->mq", weights, means)
     off = means - mean[:, None, :]
     between = einsum("mk,mki,mkj->mij", weights, off, off)
     return mean, einsum("mk,kij->mij", weights, covariances) + between
 
 
-def _split(params: MixtureParams, given_columns: Any) -> tuple[np.ndarray, np.ndarray]:
+def _split(params: MixtureParams, given_columns: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
     d = params.means.shape[1]
     given = columns_of(given_columns, d, "given_columns")
     return given, the_others(given, d, "given_columns")
 
 
 def _marginal(model, params, keep) -> tuple[Mixture, MixtureParams]:
-    own = params.covariances
+    covariances = params.covariances
     if isinstance(model.family, SQUARE):
-        own = own[..., keep, :][..., keep]
+        covariances = covariances[..., keep, :][..., keep]
     elif not isinstance(model.family, SphericalGaussian):
-        own = own[:, keep]
-    components = GaussianParams(params.means[:, keep], own)
-    return _same(model, own), MixtureParams(params.weights, components)
+        covariances = covariances[:, keep]
+    components = GaussianParams(params.means[:, keep], covariances)
+    return _same(model, covariances), MixtureParams(params.weights, components)
 
 
 def _same(model: Mixture, covariances: jax.Array) -> Mixture:
-    """A mixture of the same type and size; settings of the fit (priors, ridge) do not go along."""
+    """A mixture of the same type and size, without the settings of a fit (priors, ridge)."""
     kind = type(model.family)
     family = kind(covariances) if kind is KnownGaussian else kind()
     return Mixture(family, n_components=model.n_components)
@@ -130,9 +132,9 @@ def _same(model: Mixture, covariances: jax.Array) -> Mixture:
 
 def _gains(family, params, given, rest) -> tuple[jax.Array, jax.Array]:
     """Σ_rg Σ_gg⁻¹ f[k, q, c] and Σ_rr − Σ_rg Σ_gg⁻¹ Σ_gr f[k, q, q], by the factor of Σ_gg."""
-    own = matrices(params, family)
-    across, within = own[:, rest][:, :, given], own[:, rest][:, :, rest]
-    w, _, ok = inverse_factor(own[:, given][:, :, given])
+    sigma = matrices(params, family)
+    across, within = sigma[:, rest][:, :, given], sigma[:, rest][:, :, rest]
+    w, _, ok = inverse_factor(sigma[:, given][:, :, given])
     half = einsum("kqc,kec->kqe", across, w)
     gain, rest_of = einsum("kqe,kec->kqc", half, w), within - einsum("kqe,kre->kqr", half, half)
     fine = (ok | (params.weights <= 0))[:, None, None]

@@ -1,7 +1,7 @@
-"""The Wasserstein distance between Gaussian mixtures whose plans are Gaussian mixtures too.
+"""The Wasserstein distance between Gaussian mixtures, over plans that are Gaussian mixtures.
 
-Delon and Desolneux (2020, SIAM J. Imaging Sci. 13, 936): discrete transport between components,
-the price of a pair being the squared Wasserstein distance of its two Gaussians.
+Delon and Desolneux (2020, SIAM J. Imaging Sci. 13, 936): discrete transport between components;
+the cost of a pair is the squared Wasserstein distance of its two Gaussians.
 """
 
 from typing import Any, NamedTuple
@@ -14,10 +14,10 @@ from jaxem.tools.arguments import gaussian, in_own_precision, matrices, same_spa
 
 
 class Transport(NamedTuple):
-    """The distance, and the mass f[k_p, k_q] that goes from each component to each."""
+    """The distance, and the mass that moves between each two components."""
 
     distance: float
-    plan: np.ndarray
+    plan: np.ndarray  # f[k_p, k_q], mass from each component of p to each of q
     cost: np.ndarray  # f[k_p, k_q], squared distances between components
 
 
@@ -60,8 +60,9 @@ def _expanded(model, params, what) -> Any:
 def squared_distances(means_a, covariances_a, means_b, covariances_b) -> np.ndarray:
     """Squared Wasserstein distances f[a, b] between Gaussians: |Δμ|² and Bures' distance of Σ.
 
-    Bures' distance is the least |A − B U|² over orthogonal U, with Σ = A Aᵀ: unlike the difference
-    of traces, that loses no digits where the two are close (Bhatia et al. 2019, Expo. Math. 37).
+    Bures' distance is the minimum of |A − B U|² over orthogonal U, with Σ = A Aᵀ. This form loses
+    no digits where the two are close, unlike the difference of traces (Bhatia et al. 2019, Expo.
+    Math. 37).
     """
     a, b = root(covariances_a), root(covariances_b)
     left, _, right = np.linalg.svd(np.einsum("bji,ajl->abil", b, a))
@@ -71,7 +72,7 @@ def squared_distances(means_a, covariances_a, means_b, covariances_b) -> np.ndar
 
 
 def root(covariances: np.ndarray) -> np.ndarray:
-    """A f[k, d, d] with A Aᵀ = Σ; eigenvalues that rounding made negative count as 0."""
+    """A f[k, d, d] with A Aᵀ = Σ; negative eigenvalues, due to rounding, count as 0."""
     values, vectors = np.linalg.eigh(covariances)
     return vectors * np.sqrt(np.maximum(values, 0))[..., None, :]
 
@@ -84,7 +85,7 @@ def _cheapest(cost: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
     columns = np.kron(np.ones(a.size), np.eye(b.size))
     scale = cost.max() if cost.max() > 0 else 1.0
     tight = {"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 1e-10}
-    # The last condition follows from the others, but for a rounding.
+    # The last equation follows from the others; rounding may make it contradict them.
     solved = linprog(
         cost.ravel() / scale,
         A_eq=np.concatenate([rows, columns])[:-1],

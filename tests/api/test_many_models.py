@@ -109,7 +109,7 @@ def test_both_forms_of_icl_in_a_sweep():
     assert found.icl_entropy == pytest.approx(2399.781, abs=4e-3)
     assert swept.table()[0]["icl_entropy"] == found.icl_entropy
     # A column of its own where it decides.
-    assert "ICL entropy" in repr(swept) and f"{found.icl_entropy:.3f}" in repr(swept)
+    assert "ICL (entropy)" in repr(swept) and f"{found.icl_entropy:.3f}" in repr(swept)
     assert f"{found.icl_entropy:.3f}" in swept._repr_html_()
 
 
@@ -177,7 +177,7 @@ def test_a_model_of_which_no_start_is_sound_has_no_score():
     assert row.criteria is None and not row.fits.sound.any()
     assert fails.best.n_components == 1
     assert fails.table()[1]["bic"] is None
-    assert "nan" in repr(fails)
+    assert "no sound fit" in repr(fails).splitlines()[2]
     with pytest.raises(ValueError, match="No model of this sweep has a sound fit"):
         jaxem.Sweep((row,), "bic", fails.report).best  # noqa: B018
 
