@@ -52,7 +52,7 @@ def _show_gaussians(model: Mixture, params: MixtureParams, names: list[str]) -> 
         _show_covariances(_shared(model, "covariances"), matrices, names)
 
 
-def _shared(model: Any, name: str) -> bool:
+def _shared(model: Mixture, name: str) -> bool:
     return model.constraints()[name].shared
 
 

@@ -23,9 +23,9 @@ HEADS = np.array([[5.0], [9.0], [8.0], [4.0], [7.0]])  # f[n=5, d=1]
 COIN = np.array([1, 0, 0, 1, 0])  # rounds 2, 3 and 5 are A
 
 
-def model(assignment: str = "soft") -> Mixture:
+def model() -> Mixture:
     """Two binomial components whose equal weights are not estimated."""
-    return Mixture(Binomial(TOSSES), n_components=2, assignment=assignment, frozen=("weights",))
+    return Mixture(Binomial(TOSSES), n_components=2, frozen=("weights",))
 
 
 def start(a: float = 0.6, b: float = 0.5) -> MixtureParams:
@@ -47,7 +47,7 @@ def run(say: Say) -> list[Fit]:
     _fractions(say, known, model().seed(HEADS, known))
     say("\nHard EM from A 0.60, B 0.50: each round belongs to the likelier coin")
     last = start()
-    for i, fit in enumerate(iterations(model("hard"), start(), HEADS, tol=1e-9)):
+    for i, fit in enumerate(iterations(model(), start(), HEADS, tol=1e-9, assignment="hard")):
         if i:
             say(f"iteration {i}")
             _fractions(say, _winners(last), fit.params)
@@ -81,7 +81,7 @@ def _fractions(say: Say, responsibilities: ArrayLike, params: MixtureParams) -> 
 
 
 def _winners(params: MixtureParams) -> jax.Array:
-    return jax.nn.one_hot(model("hard").predict(params, HEADS), 2)
+    return jax.nn.one_hot(model().predict(params, HEADS), 2)
 
 
 def draw(fits: list[Fit]) -> dict[str, "Figure"]:

@@ -37,15 +37,17 @@ def iterations(
     tol: float,
     stop: str = "parameters",
     max_iter: int = 1000,
+    assignment: str = "soft",
 ) -> Iterator[Fit]:
     """The fit at the start, then after each EM iteration until the rule `stop` is met.
 
     Each is a call of `jaxem.em`, whose limits are traced: all calls run one compiled program.
     """
-    fit = em(model, params, x, tol=tol, stop=stop, max_iter=0)
+    how = dict(tol=tol, stop=stop, assignment=assignment)
+    fit = em(model, params, x, max_iter=0, **how)
     yield fit
     for _ in range(max_iter):
-        fit = em(model, fit.params, x, tol=tol, stop=stop, max_iter=1)
+        fit = em(model, fit.params, x, max_iter=1, **how)
         yield fit
         if fit.status != Status.MAX_ITER:
             return

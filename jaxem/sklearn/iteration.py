@@ -46,8 +46,8 @@ class Track:
 def run(
     model: Any, data: Any, scaling: Scaling, rows: int, starts: Any, bound: float, tol, max_iter
 ) -> tuple[Fit, np.ndarray, list[list[float]]]:
-    """Run all starts (parameters in standard units, lane axis leading) to their ends; `bound` is the
-    lower bound of a previous fit. Returns the `Fit` in the units of x, b[lanes] which starts
+    """Run all starts (parameters in standard units, lane axis leading) to their ends; `bound` is
+    the lower bound of a previous fit. Returns the `Fit` in the units of x, b[lanes] which starts
     converged, and the lower bounds of each start."""
     fixed = model, data, scaling, tol, max_iter
     tracks = _begin(model, data, starts, bound)

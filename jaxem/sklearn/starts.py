@@ -43,7 +43,7 @@ def params_of(estimator: Any) -> jaxem.MixtureParams:
 
 
 def in_standard_units(model: jaxem.Mixture, scaling: Scaling) -> jaxem.Mixture:
-    """The model in standard units; `reg_covar` stays in the units of x as far as rounding allows."""
+    """The model in standard units; `reg_covar` stays in units of x as far as rounding allows."""
     inner = standardized_model(model, scaling)
     ridge = np.asarray(inner.family.reg_covar, float)
     ridge = np.where(ridge > 0, np.maximum(ridge, ROUNDING * ridge.size), 0.0)

@@ -55,7 +55,6 @@ def _start(**changes):
         (np.array([[1.0, None], [2.0, 3.0]], object), "x must hold numbers; row 0, column 1.*None"),
         (X.astype(complex), "x must hold real numbers; got dtype complex128"),
         (np.array(["2020-01-01"], "datetime64[D]"), "x must hold real numbers; got dtype datetime"),
-        (jaxem.Data(jnp.asarray(X), jnp.ones(12)), "x is Data: give its x, and sample_weight"),
     ],
 )
 def test_data_that_cannot_be_fitted(x, message):

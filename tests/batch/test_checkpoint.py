@@ -138,7 +138,7 @@ CHILD = """
 """
 LONG = dict(race=True, n_starts=64, tol=1e-9, max_iter=3000, accelerate=None)
 #: How often the child is killed; each time costs a new process.
-KILLS = int(os.environ.get("JAXEM_TEST_KILLS", "3"))
+KILLS = int(os.environ.get("JAXEM_TEST_KILLS", "2"))
 CONFIG = "jax_num_cpu_devices", "jax_enable_x64", "jax_compilation_cache_dir"
 
 

@@ -110,7 +110,7 @@ def _run(program):
 
 
 @linux
-@pytest.mark.timeout(600)  # it compiles a thousand programs, in a process of its own
+@pytest.mark.timeout(1000)  # it compiles a thousand programs, in a process of its own
 def test_a_hundred_and_fifty_shapes():
     again, few, drops, most, kept, same = _run(MANY)
     assert again == 0, "the second call of a shape compiles"

@@ -129,7 +129,7 @@ def test_a_hard_component_without_rows_dies():
         jnp.asarray([0.5, 0.5]),
         jaxem.GaussianParams(jnp.asarray([[0.0, 0.0], [50.0, 50.0]]), jnp.ones(2)),
     )
-    assert jaxem.em(model, start, _rows()).status == Status.EMPTY_COMPONENT
+    assert jaxem.em(model, start, _rows(), assignment="hard").status == Status.EMPTY_COMPONENT
 
 
 def test_a_component_switched_off_stays_off_and_is_no_failure():

@@ -123,7 +123,7 @@ def test_where_the_rows_lay_is_not_stored(tmp_path):
 
 def test_a_loaded_fit_knows_its_model(tmp_path):
     case, x = CASES["full"], CASES["full"].data(30)
-    fits = jaxem.fit(case.model, x, key=0, n_starts=2)
+    fits = jaxem.fit(case.model, x, key=0, n_starts=2, **case.settings)
     jaxem.save(tmp_path / "fit.npz", (case.model, fits))
     model, loaded = jaxem.load(tmp_path / "fit.npz")
     assert loaded.model is model
@@ -141,7 +141,7 @@ def test_settings_that_a_mixture_had_in_older_files(tmp_path):
     model, _ = jaxem.load(tmp_path / "old.npz")
     assert model.deprecated.assignment == "hard" and model.deprecated.kernel is None
     x = case.data(60)
-    hard = jaxem.fit(case.model, x, key=0, n_starts=2, assignment="hard")
+    hard = jaxem.fit(case.model, x, key=0, n_starts=2, assignment="hard", **case.settings)
     np.testing.assert_array_equal(jaxem.fit(model, x, key=0, n_starts=2).objective, hard.objective)
 
 

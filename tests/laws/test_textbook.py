@@ -23,7 +23,8 @@ def test_known_coins():
 
 
 def test_hard_assignment_reaches_the_known_coins_in_one_iteration():
-    fits = list(iterations(coins.model("hard"), coins.start(), coins.HEADS, tol=1e-9))
+    hard = iterations(coins.model(), coins.start(), coins.HEADS, tol=1e-9, assignment="hard")
+    fits = list(hard)
     for fit in fits[1:]:
         np.testing.assert_allclose(fit.params.probabilities[:, 0], [0.8, 0.45], rtol=1e-12)
     assert fits[-1].status == jaxem.Status.CONVERGED

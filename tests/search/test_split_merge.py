@@ -148,9 +148,6 @@ def test_children_find_what_no_start_reached():
     assert float(without.best().objective) < all_found() - 10
     assert float(found.best().objective) > all_found() - 1e-3
     assert found.parent[np.argmax(np.where(found.sound, found.objective, -np.inf))] >= 0
-    again = search(split_merge=16)
-    for one, other in zip(jax.tree.leaves(found), jax.tree.leaves(again), strict=True):
-        np.testing.assert_array_equal(one, other)
 
 
 def test_children_take_the_places_of_what_left_the_race():
@@ -262,10 +259,10 @@ def test_few_starts_have_children_too():
 
 def test_every_data_set_has_children_of_its_own():
     sets = [clouds(400, seed, gap=2.0) for seed in range(3)]
-    options = dict(key=KEY, n_starts=64, split_merge=2)
+    options = dict(key=KEY, n_starts=32, split_merge=2)
     many = jaxem.fit_many(mixture(k=4), [*sets, np.zeros((0, 2))], **options)
     assert (many.parent[:3] >= 0).any(axis=1).all() and (many.parent[3] == -1).all()
-    assert (many.parent < 64).all()
+    assert (many.parent < 32).all()
     for i in range(3):
         child = np.flatnonzero(many.parent[i] >= 0)
         assert many.sound[i][many.parent[i][child]].mean() > 0.9  # places can be taken again
