@@ -44,11 +44,12 @@ def degenerate(
     factor, limit = STRICT if strict else (1, NARROWNESS_LIMIT)
     family = offered(self.family, Bounded)
     judged = self.family.prior is None and self.assignment == "soft"
-    if family is None or not judged or "covariances" in self.frozen:
+    least = 0 if family is None else family.min_rows(prepared.blocks.columns.shape[-2])
+    if family is None or not least or not judged or "covariances" in self.frozen:
         return jnp.zeros((), bool)
     active = params.weights > 0
     rows = stats.moments[:, 0] * prepared.rows / prepared.weight
-    few = rows < factor * family.min_rows(prepared.blocks.columns.shape[-2]) + 0.5
+    few = rows < factor * least + 0.5
     sliver = family.narrowness(params.components, params.weights) > limit
     return jnp.any(active & (few | sliver)) & (jnp.sum(active) > 1)
 

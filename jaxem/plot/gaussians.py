@@ -4,6 +4,8 @@ from typing import Any
 
 import numpy as np
 
+from jaxem.core.precision import precision_of
+
 
 def is_gaussian(params: Any) -> bool:
     """Whether the components have means and covariances to draw."""
@@ -11,15 +13,9 @@ def is_gaussian(params: Any) -> bool:
 
 
 def covariance_matrices(model: Any, params: Any) -> np.ndarray:
-    """Covariances of any type as matrices f[k, d, d]."""
-    k, d = np.shape(params.means)
-    c = np.asarray(params.covariances)
-    if model.constraints()["covariances"].shared:
-        return np.broadcast_to(c, (k, d, d))
-    if c.ndim == 3:
-        return c
-    variances = c if c.ndim == 2 else np.broadcast_to(c[:, None], (k, d))
-    return variances[:, :, None] * np.eye(d)
+    """Covariances of any type as matrices f[k, d, d], in the precision they have."""
+    with precision_of(np.asarray(params.covariances).dtype):
+        return np.asarray(model.family.matrices(params.components))
 
 
 def ellipse(mean: np.ndarray, matrix: np.ndarray, radius: float, **style: Any) -> Any:
