@@ -14,27 +14,11 @@ import jax.numpy as jnp
 import numpy as np
 
 import jaxem
-from jaxem.families.gaussian import (
-    DiagGaussian,
-    FullGaussian,
-    KnownGaussian,
-    SphericalGaussian,
-    TiedGaussian,
-)
+from jaxem.families.gaussian import GaussianFamily, variances
 from jaxem.models import Mixture, MixtureParams
-from jaxem.numerics import cholesky
 from jaxem.results.fit import Fit
 
 _TFP = "tensorflow_probability.substrates.jax.distributions"
-
-#: scikit-learn's name of each covariance type.
-_TYPES = {
-    FullGaussian: "full",
-    TiedGaussian: "tied",
-    KnownGaussian: "tied",
-    DiagGaussian: "diag",
-    SphericalGaussian: "spherical",
-}
 
 
 def from_sklearn(estimator: Any) -> tuple[Mixture, MixtureParams]:
@@ -79,13 +63,14 @@ def to_sklearn(model: Mixture, params: MixtureParams | Fit) -> Any:
     from sklearn.mixture._gaussian_mixture import _compute_precision_cholesky
 
     _gaussian(model, "to_sklearn")
-    kind, fit = _TYPES[type(model.family)], params if isinstance(params, Fit) else None
+    kind, fit = model.family.covariance_type, params if isinstance(params, Fit) else None
+    kind = "tied" if kind == "known" else kind
     own = _one(params)
     covariances = np.asarray(own.covariances)
     estimator = GaussianMixture(
         len(own.weights),
         covariance_type=kind,
-        reg_covar=float(getattr(model.family, "reg_covar", 0.0)),
+        reg_covar=float(model.family.reg_covar),
     )
     upper = _compute_precision_cholesky(covariances, kind)
     estimator._set_parameters((np.asarray(own.weights), np.asarray(own.means), covariances, upper))
@@ -113,11 +98,11 @@ def to_numpyro(model: Mixture, params: MixtureParams | Fit) -> Any:
 
 def _components(family: Any, own: MixtureParams, dist: Any) -> Any:
     """The components as one batched NumPyro distribution: batch (k,), event (d,)."""
-    if isinstance(family, tuple(_TYPES)):
-        if isinstance(family, DiagGaussian | SphericalGaussian):
-            return dist.Normal(jnp.asarray(own.means), _deviations(own)).to_event(1)
-        root = cholesky(jnp.asarray(own.covariances))
-        return dist.MultivariateNormal(jnp.asarray(own.means), scale_tril=root)
+    if isinstance(family, GaussianFamily):
+        means, root = _means_and_root(family, own)
+        if family.covariance.form is variances:
+            return dist.Normal(means, root).to_event(1)
+        return dist.MultivariateNormal(means, scale_tril=root)
     if isinstance(family, jaxem.Poisson):
         return dist.Poisson(jnp.asarray(own.rates)).to_event(1)
     if isinstance(family, jaxem.Exponential):
@@ -178,11 +163,10 @@ def to_tfp(model: Mixture, params: MixtureParams | Fit) -> Any:
 
     _gaussian(model, "to_tfp")
     own = _one(params)
-    means, weights = jnp.asarray(own.means), jnp.asarray(own.weights)
-    if isinstance(model.family, DiagGaussian | SphericalGaussian):
-        components = tfd.MultivariateNormalDiag(means, _deviations(own))
+    weights, (means, root) = jnp.asarray(own.weights), _means_and_root(model.family, own)
+    if model.family.covariance.form is variances:
+        components = tfd.MultivariateNormalDiag(means, root)
     else:
-        root = cholesky(jnp.asarray(own.covariances))
         root = jnp.broadcast_to(root, (*means.shape, means.shape[1]))
         components = tfd.MultivariateNormalTriL(means, scale_tril=root)
     return tfd.MixtureSameFamily(tfd.Categorical(probs=weights), components)
@@ -226,15 +210,14 @@ def _module(name: str, package: str) -> Any:
         ) from error
 
 
-def _deviations(own: MixtureParams) -> Any:
-    """Standard deviations f[k, d] of a diagonal or spherical mixture."""
-    variances = jnp.asarray(own.covariances)
-    wide = variances if variances.ndim == 2 else variances[:, None]
-    return jnp.broadcast_to(jnp.sqrt(wide), own.means.shape)
+def _means_and_root(family: Any, own: MixtureParams) -> tuple[jax.Array, jax.Array]:
+    """Means f[k, d], and lower roots of the covariance matrices or standard deviations f[k, d]."""
+    components = jax.tree.map(jnp.asarray, own.components)
+    return components.means, family.covariance.form.deviations(components)
 
 
 def _gaussian(model: Mixture, what: str) -> None:
-    if type(model.family) not in _TYPES:
+    if not isinstance(model.family, GaussianFamily):
         name = type(model.family).__name__
         raise ValueError(f"{what} takes a mixture of Gaussians; got one of {name}.")
 

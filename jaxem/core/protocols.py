@@ -136,7 +136,7 @@ class CommonFeatures(Protocol):
     """log p(x|k) has a part γ · ψ(x) whose coefficients all components share."""
 
     def common_features(self, x: jax.Array) -> jax.Array:
-        """ψ f[c, n]; the first is 1."""
+        """ψ f[c, n]; the first is 1, where there are any."""
         ...
 
     def common_coefficients(self, params: Any) -> jax.Array:
@@ -173,7 +173,7 @@ class Bounded(Protocol):
     """The likelihood has spurious maxima, which these bounds tell from others."""
 
     def min_rows(self, d: int) -> int:
-        """The number of rows that any component fits, however spurious."""
+        """The number of rows that any component fits, however spurious; 0: nothing to tell."""
         ...
 
     def narrowness(self, params: Any, weights: jax.Array) -> jax.Array:
@@ -185,7 +185,7 @@ class Products(Protocol):
     """Features are products of two of the atoms [1, x_1, .., x_d]: a kernel makes them on chip."""
 
     def products(self, d: int) -> tuple[tuple[int, int], ...]:
-        """The pairs of atoms, one for each feature."""
+        """The pairs of atoms, one for each feature; empty where features are no such products."""
         ...
 
 

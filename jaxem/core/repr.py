@@ -60,12 +60,15 @@ def total(value: float) -> str:
     return f"{value:.6g}" if abs(value) < 1e4 or abs(value) > 1e15 else f"{value:.2f}"
 
 
-def constructor(value: Any, name: str | None = None, first: Sequence[str] = ()) -> str:
-    """A dataclass as the call that makes it, without fields at their defaults; arrays short."""
+def constructor(
+    value: Any, name: str | None = None, first: Sequence[str] = (), hidden: Sequence[str] = ()
+) -> str:
+    """A dataclass as the call that makes it: only what differs from the defaults, arrays short.
+    `first` are arguments that stand before its fields, `hidden` fields that are left out."""
     parts = list(first)
     for field in dataclasses.fields(value):
         part = getattr(value, field.name, None)
-        if not _is_default(part, field.default):
+        if field.name not in hidden and not _is_default(part, field.default):
             parts.append(f"{field.name}={short(part)}")
     return f"{name or type(value).__name__}({', '.join(parts)})"
 

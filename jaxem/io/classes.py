@@ -13,6 +13,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from jaxem.core.capabilities import provides
 from jaxem.core.protocols import Family
 from jaxem.core.settings import Deprecated
 from jaxem.families import (
@@ -27,13 +28,15 @@ from jaxem.families import (
     PoissonParams,
 )
 from jaxem.families.gaussian import (
-    DiagGaussian,
-    FullGaussian,
-    KnownGaussian,
-    SphericalGaussian,
-    TiedGaussian,
+    Diagonal,
+    Full,
+    GaussianFamily,
+    Known,
+    Spherical,
+    Tied,
 )
 from jaxem.families.gaussian.priors import NormalInverseGamma, NormalInverseWishart
+from jaxem.families.gaussian.structure import Covariance
 from jaxem.families.priors import Beta, Dirichlet, Gamma
 from jaxem.models import Mixture, MixtureParams
 from jaxem.results.fit import Fit
@@ -47,7 +50,7 @@ PARAMS = (MixtureParams,)
 
 _CLASSES = (
     *MODELS, *PARAMS, Deprecated, Fit, Report, Sweep, Row, Criteria,
-    FullGaussian, TiedGaussian, DiagGaussian, SphericalGaussian, KnownGaussian, GaussianParams,
+    GaussianFamily, Full, Tied, Diagonal, Spherical, Known, GaussianParams,
     Binomial, BinomialParams, Poisson, PoissonParams, Exponential, ExponentialParams,
     Categorical, CategoricalParams,
     NormalInverseWishart, NormalInverseGamma, Beta, Gamma, Dirichlet,
@@ -106,8 +109,8 @@ def matches(value: Any, hint: Any) -> bool:
         )
     if hint is jax.Array:
         return isinstance(value, np.ndarray | np.generic)
-    if hint is Family:  # by what it provides: the mixture judges that
-        return dataclasses.is_dataclass(value)
+    if hint in (Family, Covariance):
+        return provides(type(value), hint)
     if hint in _NUMBERS:
         return isinstance(value, _NUMBERS[hint]) and not isinstance(value, bool)
     # A caller's class may take the place of a class of jaxem: a prior, for example.

@@ -19,7 +19,7 @@ import jax
 import numpy as np
 
 from jaxem.io.classes import KNOWN, build
-from jaxem.io.older import renewed
+from jaxem.io.older import former, renewed
 from jaxem.results.known_model import KnownModel
 
 #: Levels left out of the names of arrays: "means" is handier than "fit.params.components.means".
@@ -82,12 +82,15 @@ def decode(tree: Any, arrays: Mapping[str, np.ndarray], table: Mapping[str, type
         return tuple(decode(part, arrays, table) for part in tree)
     match tree:
         case {"class": str(name), "fields": dict(fields)} if len(tree) == 2:
+            parts = {key: decode(one, arrays, table) for key, one in fields.items()}
+            old = None if name in table else former(name, parts)
+            if old is not None:
+                return old
             if name not in table:
                 raise ValueError(
                     f"it holds a {name!r:.80}, which this jaxem does not know; if that is your own "
                     f"class, say families=[...] with it, else update jaxem"
                 )
-            parts = {key: decode(part, arrays, table) for key, part in fields.items()}
             return build(table[name], renewed(table[name], parts))
         case {"array": str(name)} if len(tree) == 1 and name in arrays:
             return arrays[name]

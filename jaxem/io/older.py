@@ -5,9 +5,40 @@ from collections.abc import Mapping
 from typing import Any
 
 from jaxem.core.settings import Deprecated
+from jaxem.families.gaussian import (
+    Diagonal,
+    Full,
+    GaussianFamily,
+    Known,
+    Spherical,
+    Tied,
+)
+from jaxem.io.classes import build
 from jaxem.models import Mixture
 from jaxem.results.information_criteria import Criteria
 from jaxem.results.sweep import Row, Sweep
+
+#: What were classes of their own before Gaussians were one family.
+_STRUCTURES = {
+    "FullGaussian": Full,
+    "TiedGaussian": Tied,
+    "DiagGaussian": Diagonal,
+    "SphericalGaussian": Spherical,
+    "KnownGaussian": Known,
+}
+
+
+def former(name: str, fields: Mapping[str, Any]) -> Any:
+    """The value of a class that is no more, None for a name that never was one; ValueError for
+    fields that it did not have."""
+    if name not in _STRUCTURES:
+        return None
+    if name == "KnownGaussian":
+        held = {"matrix" if key == "covariance" else key: value for key, value in fields.items()}
+        return GaussianFamily(build(Known, held))
+    if "covariance" in fields:
+        raise ValueError(f"{name} has no field 'covariance'")
+    return build(GaussianFamily, {"covariance": _STRUCTURES[name](), **fields})
 
 
 def renewed(cls: type, fields: Mapping[str, Any]) -> Mapping[str, Any]:

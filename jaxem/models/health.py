@@ -62,11 +62,13 @@ def _degenerate(
     """True for a spurious maximum: a component on fewer rows than `factor` times those that any
     component of its family fits, or narrower than the pooled components by `narrowness`."""
     family = offered(model.family, Bounded)
-    if family is None or model.family.prior is not None or "covariances" in model.frozen:
+    least = 0 if family is None else family.min_rows(prepared.blocks.columns.shape[-2])
+    judged = model.family.prior is None and "covariances" not in model.frozen
+    if family is None or not least or not judged:
         return jnp.zeros((), bool)
     active = params.weights > 0
     rows = stats.moments[:, 0] * prepared.rows / prepared.weight
-    few = rows < factor * family.min_rows(prepared.blocks.columns.shape[-2]) + 0.5
+    few = rows < factor * least + 0.5
     sliver = family.narrowness(params.components, params.weights) > narrowness
     return jnp.any(active & (few | sliver)) & (jnp.sum(active) > 1)
 

@@ -130,13 +130,13 @@ class Mixture:
 
     def cached(self, prepared: Prepared) -> Prepared:
         """`prepared` with φ of every row kept: for rows that only few lanes share."""
-        if prepared.compute.kernel == "fused" and provides(type(self.family), Products):
+        if prepared.compute.kernel == "fused" and self._products(prepared.blocks.columns.shape[-2]):
             return prepared  # The kernel makes φ on chip.
         return replace(prepared, blocks=with_features(self.family.features, prepared.blocks))
 
     def _products(self, d: int) -> tuple[tuple[int, int], ...] | None:
         own = offered(self.family, Products)
-        return None if own is None else own.products(d)
+        return None if own is None else own.products(d) or None
 
     def common_features(self, x: jax.Array) -> jax.Array:
         """ψ f[c, n], the features all components share; none for most families."""

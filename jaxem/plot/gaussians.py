@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from jaxem.core.precision import precision_of
 from jaxem.models import Mixture, MixtureParams
 
 
@@ -13,15 +14,9 @@ def is_gaussian(params: MixtureParams) -> bool:
 
 
 def covariance_matrices(model: Mixture, params: MixtureParams) -> np.ndarray:
-    """Covariances of any type as matrices f[k, d, d]."""
-    k, d = np.shape(params.means)
-    c = np.asarray(params.covariances)
-    if model.constraints()["covariances"].shared:
-        return np.broadcast_to(c, (k, d, d))
-    if c.ndim == 3:
-        return c
-    variances = c if c.ndim == 2 else np.broadcast_to(c[:, None], (k, d))
-    return variances[:, :, None] * np.eye(d)
+    """Covariances of any type as matrices f[k, d, d], in the precision they have."""
+    with precision_of(np.asarray(params.covariances).dtype):
+        return np.asarray(model.family.matrices(params.components))
 
 
 def ellipse(mean: np.ndarray, matrix: np.ndarray, radius: float, **style: Any) -> Any:

@@ -9,8 +9,9 @@ import numpy as np
 from jaxem.core.constraints import shared_fields
 from jaxem.core.precision import precision_of
 from jaxem.data.data import as_data
+from jaxem.families.gaussian import GaussianFamily
 from jaxem.models import Mixture, MixtureParams
-from jaxem.tools.arguments import GAUSSIANS, one_fit
+from jaxem.tools.arguments import one_fit
 from jaxem.tools.wasserstein import host_gaussians, squared_distances
 
 #: Cost of a pair whose distance is not finite: larger than any other.
@@ -50,7 +51,7 @@ def align(
             f"reference and other must have as many components; got {np.size(reference.weights)} "
             f"and weights of shape {shape}."
         )
-    if x is None and not isinstance(model.family, GAUSSIANS):
+    if x is None and not isinstance(model.family, GaussianFamily):
         raise ValueError(
             f"components of {type(model.family).__name__} are compared on data: give x."
         )

@@ -10,19 +10,9 @@ from numpy.typing import ArrayLike
 
 from jaxem.core.precision import precision_of
 from jaxem.core.program_memory import make_room
-from jaxem.core.protocols import Family
 from jaxem.families import GaussianParams
-from jaxem.families.gaussian import (
-    DiagGaussian,
-    FullGaussian,
-    KnownGaussian,
-    SphericalGaussian,
-    TiedGaussian,
-)
+from jaxem.families.gaussian import GaussianFamily
 from jaxem.models import Mixture, MixtureParams
-
-SQUARE = FullGaussian, TiedGaussian, KnownGaussian
-GAUSSIANS = *SQUARE, DiagGaussian, SphericalGaussian
 
 
 def in_own_precision(function: Callable) -> Callable:
@@ -44,7 +34,7 @@ def in_own_precision(function: Callable) -> Callable:
 
 def gaussian(model: Mixture, params: MixtureParams, what: str) -> MixtureParams:
     """The parameters as JAX arrays; ValueError unless they are of one mixture of Gaussians."""
-    if not isinstance(model.family, GAUSSIANS):
+    if not isinstance(model.family, GaussianFamily):
         name = type(model.family).__name__
         raise ValueError(f"{what} needs a mixture of Gaussians; got one of {name}.")
     one_fit(params, what)
@@ -60,16 +50,6 @@ def one_fit(params: MixtureParams, what: str) -> None:
             f"{what} takes the parameters of one fit, weights f[k]; got weights of shape "
             f"{np.shape(params.weights)}. Take one, as in fits.best().params, or use jax.vmap."
         )
-
-
-def matrices(params: MixtureParams, family: Family) -> jax.Array:
-    """The covariance matrix of every component f[k, d, d], whatever the covariance type."""
-    k, d = params.means.shape
-    given = params.covariances
-    if isinstance(family, SQUARE):
-        return jnp.broadcast_to(given, (k, d, d))
-    variances = given if given.ndim == 2 else jnp.broadcast_to(given[:, None], (k, d))
-    return variances[:, :, None] * jnp.eye(d, dtype=given.dtype)[None]
 
 
 def columns_of(columns: ArrayLike, d: int, name: str) -> np.ndarray:

@@ -16,7 +16,7 @@ from jaxem.core.validation import integer
 from jaxem.families.gaussian.params import LOG_2PI
 from jaxem.models import Mixture, MixtureParams
 from jaxem.numerics import NEGLIGIBLE, cholesky, einsum, inverse_factor, safe_log
-from jaxem.tools.arguments import gaussian, in_own_precision, matrices, one_fit, same_space
+from jaxem.tools.arguments import gaussian, in_own_precision, one_fit, same_space
 
 #: Steps of the alternating minimisation of the variational upper bound; each step gives a bound.
 TURNS = 100
@@ -83,7 +83,8 @@ def kl_bounds(model_p: Mixture, p: MixtureParams, model_q: Mixture, q: MixturePa
     """
     p, q = gaussian(model_p, p, "kl_bounds"), gaussian(model_q, q, "kl_bounds")
     same_space(model_q, q, p.means.shape[1])
-    return _bounds((p, matrices(p, model_p.family)), (q, matrices(q, model_q.family)))
+    own = model_p.family.matrices(p.components), model_q.family.matrices(q.components)
+    return _bounds((p, own[0]), (q, own[1]))
 
 
 @jitted

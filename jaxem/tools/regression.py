@@ -12,20 +12,15 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import ArrayLike
 
+from jaxem.core.capabilities import offered
 from jaxem.core.compiled import jitted
 from jaxem.data.data import as_data
 from jaxem.families import GaussianParams
-from jaxem.families.gaussian import KnownGaussian, SphericalGaussian
+from jaxem.families.gaussian import GaussianFamily
+from jaxem.families.gaussian.structure import GivenCovariance
 from jaxem.models import Mixture, MixtureParams
 from jaxem.numerics import einsum, inverse_factor
-from jaxem.tools.arguments import (
-    SQUARE,
-    columns_of,
-    gaussian,
-    in_own_precision,
-    matrices,
-    the_others,
-)
+from jaxem.tools.arguments import columns_of, gaussian, in_own_precision, the_others
 
 
 @in_own_precision
@@ -59,9 +54,10 @@ def conditional(
             f"values must have shape {given.shape}, one per given column; got {values.shape}."
         )
     weights, means, covariances = _given(model, params, values[None], tuple(given), tuple(rest))
-    covariances = _as_type(model.family, params, covariances, rest)
-    components = GaussianParams(means[0], covariances)
-    return _same(model, covariances), MixtureParams(weights[0], components)
+    form = model.family.covariance.form
+    covariances = form.conditional(params.covariances, rest, covariances)
+    own = GaussianParams(means[0], covariances)
+    return _same(model, covariances), MixtureParams(weights[0], own)
 
 
 @in_own_precision
@@ -114,37 +110,25 @@ def _split(params: MixtureParams, given_columns: ArrayLike) -> tuple[np.ndarray,
 
 
 def _marginal(model, params, keep) -> tuple[Mixture, MixtureParams]:
-    covariances = params.covariances
-    if isinstance(model.family, SQUARE):
-        covariances = covariances[..., keep, :][..., keep]
-    elif not isinstance(model.family, SphericalGaussian):
-        covariances = covariances[:, keep]
-    components = GaussianParams(params.means[:, keep], covariances)
-    return _same(model, covariances), MixtureParams(params.weights, components)
+    own = model.family.covariance.form.columns(params.covariances, keep)
+    components = GaussianParams(params.means[:, keep], own)
+    return _same(model, own), MixtureParams(params.weights, components)
 
 
 def _same(model: Mixture, covariances: jax.Array) -> Mixture:
-    """A mixture of the same type and size, without the settings of a fit (priors, ridge)."""
-    kind = type(model.family)
-    family = kind(covariances) if kind is KnownGaussian else kind()
+    """A mixture of the same type and size; settings of the fit (priors, ridge) do not go along."""
+    structure = model.family.covariance
+    held = offered(structure, GivenCovariance)
+    family = GaussianFamily(structure if held is None else held.holding(covariances))
     return Mixture(family, n_components=model.n_components)
 
 
 def _gains(family, params, given, rest) -> tuple[jax.Array, jax.Array]:
     """Σ_rg Σ_gg⁻¹ f[k, q, c] and Σ_rr − Σ_rg Σ_gg⁻¹ Σ_gr f[k, q, q], by the factor of Σ_gg."""
-    sigma = matrices(params, family)
-    across, within = sigma[:, rest][:, :, given], sigma[:, rest][:, :, rest]
-    w, _, ok = inverse_factor(sigma[:, given][:, :, given])
+    own = family.matrices(params.components)
+    across, within = own[:, rest][:, :, given], own[:, rest][:, :, rest]
+    w, _, ok = inverse_factor(own[:, given][:, :, given])
     half = einsum("kqc,kec->kqe", across, w)
     gain, rest_of = einsum("kqe,kec->kqc", half, w), within - einsum("kqe,kre->kqr", half, half)
     fine = (ok | (params.weights <= 0))[:, None, None]
     return jnp.where(fine, gain, jnp.nan), jnp.where(fine, rest_of, jnp.nan)
-
-
-def _as_type(family, params, covariances, rest) -> jax.Array:
-    """Conditional covariances f[k, q, q] in the shape of the family's covariance type."""
-    if isinstance(family, SphericalGaussian):
-        return params.covariances
-    if not isinstance(family, SQUARE):
-        return params.covariances[:, rest]
-    return covariances if params.covariances.ndim == 3 else covariances[0]

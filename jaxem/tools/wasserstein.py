@@ -10,7 +10,7 @@ import jax
 import numpy as np
 
 from jaxem.models import Mixture, MixtureParams
-from jaxem.tools.arguments import gaussian, in_own_precision, matrices, same_space
+from jaxem.tools.arguments import gaussian, in_own_precision, same_space
 
 
 class Transport(NamedTuple):
@@ -54,7 +54,7 @@ def host_gaussians(model: Mixture, params: MixtureParams, what: str):
 @in_own_precision
 def _expanded(model, params, what) -> Any:
     params = gaussian(model, params, what)
-    return jax.device_get((params.means, matrices(params, model.family)))
+    return jax.device_get((params.means, model.family.matrices(params.components)))
 
 
 def squared_distances(means_a, covariances_a, means_b, covariances_b) -> np.ndarray:

@@ -11,7 +11,7 @@ import jaxem
 from jaxem import Status
 from jaxem.core.pytree import pytree, replace
 from jaxem.core.status import SOUND
-from jaxem.families.gaussian import FullGaussian
+from jaxem.families.gaussian import GaussianFamily
 
 TYPES = ["full", "tied", "diag", "spherical"]
 FAILED = (Status.SINGULAR, Status.EMPTY_COMPONENT, Status.DECREASED, Status.NONFINITE)
@@ -256,7 +256,7 @@ def test_max_iter_is_not_convergence():
 
 
 @pytree
-class Falling(FullGaussian):
+class Falling(GaussianFamily):
     """Full covariance with an M-step that misses the means."""
 
     def maximize(self, stats, params, frozen=()):

@@ -19,6 +19,8 @@ from jaxem import io
 from jaxem.core import npz
 from jaxem.core.constraints import Free
 from jaxem.core.pytree import pytree, static
+from jaxem.io.classes import KNOWN
+from jaxem.io.encoding import decode
 
 
 @pytest.mark.laws
@@ -164,13 +166,27 @@ def test_the_format_is_what_is_documented(tmp_path):
         header = json.loads(file["header.json"])
     assert header["format"] == io.FORMAT == 1 and header["kind"] == "fit"
     assert header["model"]["class"] == "Mixture"
-    assert header["model"]["fields"]["family"]["class"] == "FullGaussian"
+    assert header["model"]["fields"]["family"]["class"] == "GaussianFamily"
     assert header["versions"]["jaxem"] == jaxem.__version__
     with zipfile.ZipFile(path) as archive:
         assert {info.compress_type for info in archive.infolist()} == {zipfile.ZIP_STORED}
     before = path.read_bytes()
     jaxem.save(path, (case.model, fit_of(case.truth, (2,))), force=True)
     assert path.read_bytes() == before  # the same content is the same bytes
+
+
+@pytest.mark.parametrize("kind", ["full", "tied", "diag", "spherical", "known"])
+def test_gaussians_of_older_files_still_load(kind):
+    """They were classes of their own: FullGaussian, with the fields that the family has now."""
+    arrays = {"covariance": np.eye(2)}
+    held = {"covariance": {"array": "covariance"}} if kind == "known" else {"reg_covar": 0.5}
+    name = f"{kind.capitalize()}Gaussian"
+    got = decode({"class": name, "fields": held}, arrays, KNOWN)
+    want = {"covariance": np.eye(2)} if kind == "known" else held
+    assert_identical(got, jaxem.Gaussian(kind, **want))
+    with pytest.raises(ValueError, match=r"no field '(cunning|covariance)'"):
+        wrong = {"cunning": 1} if kind == "known" else arrays
+        decode({"class": name, "fields": {**held, **dict.fromkeys(wrong, 1)}}, arrays, KNOWN)
 
 
 # Your own family ------------------------------------------------------------------------------

@@ -145,7 +145,8 @@ def moved(model, params, a, b):
     means, old = np.asarray(components.means), np.asarray(components.covariances)
     square = {"diag": b**2, "spherical": b[0] ** 2}.get(family.covariance_type, np.outer(b, b))
     if family.covariance_type == "known":
-        family = dataclasses.replace(family, covariance=np.asarray(family.covariance) * square)
+        held = np.asarray(family.covariance.matrix) * square
+        family = jaxem.Gaussian("known", covariance=held)
     elif family.prior is not None:
         mean, scale = (np.asarray(v) for v in (family.prior.mean, family.prior.scale))
         prior = dataclasses.replace(family.prior, mean=a + b * mean, scale=scale * square)

@@ -1,25 +1,28 @@
-"""Gaussian components. `Gaussian(covariance_type)` picks the class; mclust codes are aliases."""
+"""Gaussian components: one family, whose covariances have one of five structures."""
 
 from typing import Any
 
-from jaxem.families.gaussian.diag import DiagGaussian as DiagGaussian
-from jaxem.families.gaussian.diag import SphericalGaussian as SphericalGaussian
-from jaxem.families.gaussian.full import FullGaussian as FullGaussian
-from jaxem.families.gaussian.params import GaussianParams as GaussianParams
-from jaxem.families.gaussian.tied import KnownGaussian as KnownGaussian
-from jaxem.families.gaussian.tied import TiedGaussian as TiedGaussian
+import numpy as np
 
-_TYPES = {
-    "full": FullGaussian,
-    "tied": TiedGaussian,
-    "diag": DiagGaussian,
-    "spherical": SphericalGaussian,
-    "known": KnownGaussian,
-}
+from jaxem.families.gaussian.diagonal import Diagonal as Diagonal
+from jaxem.families.gaussian.family import GaussianFamily as GaussianFamily
+from jaxem.families.gaussian.full import Full as Full
+from jaxem.families.gaussian.known import Known as Known
+from jaxem.families.gaussian.params import GaussianParams as GaussianParams
+from jaxem.families.gaussian.spherical import Spherical as Spherical
+from jaxem.families.gaussian.tied import Tied as Tied
+
+_TYPES = {"full": Full, "tied": Tied, "diag": Diagonal, "spherical": Spherical, "known": Known}
 _MCLUST = {"VVV": "full", "EEE": "tied", "VVI": "diag", "VII": "spherical", "V": "full"}
 
 
-def Gaussian(covariance_type: str = "full", **options: Any):
+def Gaussian(
+    covariance_type: str = "full",
+    *,
+    reg_covar: Any = 0.0,
+    prior: Any = None,
+    covariance: Any = None,
+) -> GaussianFamily:
     """Gaussian components with one of the covariance types full, tied, diag, spherical, known.
 
     `reg_covar` (a number, or f[d] per column, in squared units of x) is added to every variance
@@ -37,4 +40,10 @@ def Gaussian(covariance_type: str = "full", **options: Any):
     if name not in _TYPES:
         known = ", ".join([*_TYPES, *_MCLUST])
         raise ValueError(f"covariance_type must be one of {known}; got {covariance_type!r}.")
-    return _TYPES[name](**options)
+    if (name == "known") != (covariance is not None):
+        raise TypeError("covariance= is what Gaussian('known') needs, and no other type takes.")
+    if name != "known":
+        return GaussianFamily(_TYPES[name](), reg_covar, prior)
+    if prior is not None or np.any(np.asarray(reg_covar) != 0):
+        raise TypeError("Gaussian('known') takes neither prior nor reg_covar: it estimates none.")
+    return GaussianFamily(Known(covariance))

@@ -1,59 +1,63 @@
-"""What the families with covariance matrices share: units, densities, drawing."""
+"""Covariances as matrices, own f[k, d, d] or shared f[d, d]: units, densities, drawing."""
 
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from jaxem.core.pytree import replace
 from jaxem.families.gaussian.params import (
     LOG_2PI,
     WRITTEN,
     GaussianParams,
-    as_vector,
     mean_if_far,
     outer,
 )
 from jaxem.numerics import cholesky, einsum, inverse_factor
 
 
-def ridge(family: Any, d: int, dtype: Any) -> jax.Array:
-    """reg_covar on the diagonal f[d, d]."""
-    return jnp.diag(as_vector(family.reg_covar, d, dtype))
+def expanded(params: GaussianParams) -> jax.Array:
+    """The covariance matrix of every component f[k, d, d]."""
+    k, d = params.means.shape
+    return jnp.broadcast_to(params.covariances, (k, d, d))
 
 
-def like(value: jax.Array, target: jax.Array) -> jax.Array:
-    """`value` with leading axes of length 1, to the rank of `target`."""
-    return value.reshape((1,) * (target.ndim - value.ndim) + value.shape)
+def deviations(params: GaussianParams) -> jax.Array:
+    """Lower roots of the matrices, f[k, d, d] or f[d, d]."""
+    return cholesky(params.covariances)
 
 
-def standardized(self: Any, shift, scale):
-    """The same family for z = (x − shift) / scale."""
-    prior = None if self.prior is None else self.prior.standardized(shift, scale)
-    return replace(self, prior=prior, reg_covar=self.reg_covar / scale**2)
+def columns(covariances: jax.Array, keep: Any) -> jax.Array:
+    """Covariances of some columns i[c]."""
+    return covariances[..., keep, :][..., keep]
 
 
-def standardize(self: Any, params: GaussianParams, shift, scale):
-    """Parameters for z = (x − shift) / scale."""
-    means = (params.means - shift[None, :]) / scale[None, :]
-    square = like(outer(scale, scale), params.covariances)
-    return GaussianParams(means, params.covariances / square)
+def conditional(covariances: jax.Array, rest: Any, found: jax.Array) -> jax.Array:
+    """Covariances of the columns `rest`, given others: those found, or the one of all."""
+    del rest
+    return found if covariances.ndim == 3 else found[0]
 
 
-def unstandardize(self: Any, params: GaussianParams, shift, scale):
-    """Parameters for x = shift + scale · z."""
-    means = params.means * scale[None, :] + shift[None, :]
-    square = like(outer(scale, scale), params.covariances)
-    return GaussianParams(means, params.covariances * square)
+def squared_scale(covariances: jax.Array, scale: jax.Array) -> jax.Array:
+    """What covariances grow by where columns do by scale f[d]."""
+    square = outer(scale, scale)
+    return square.reshape((1,) * (covariances.ndim - square.ndim) + square.shape)
 
 
-def base_point(self: Any, params: GaussianParams, weights: jax.Array) -> jax.Array:
+def linear_coefficients(params: GaussianParams) -> jax.Array:
+    """β = [−½ μᵀΛμ, Λμ] f[k, 1 + d] of one matrix for all components."""
+    w = inverse_factor(params.covariances)[0]
+    z = einsum("ij,kj->ki", w, params.means)
+    constant = -0.5 * jnp.sum(z * z, axis=1, keepdims=True)
+    return jnp.concatenate([constant, einsum("ij,ki->kj", w, z)], axis=1)
+
+
+def base_point(params: GaussianParams, weights: jax.Array) -> jax.Array:
     """Where sums over rows lose no digits f[d]: see `mean_if_far`."""
     variances = jnp.diagonal(params.covariances, axis1=-2, axis2=-1)
     return mean_if_far(params.means, jnp.broadcast_to(variances, params.means.shape), weights)
 
 
-def log_density(self: Any, params: GaussianParams, x: jax.Array) -> jax.Array:
+def log_density(params: GaussianParams, x: jax.Array) -> jax.Array:
     """log N(x; μ_k, Σ_k) f[n, k] from residuals: nothing large cancels, wherever the data lie."""
     k, d = params.means.shape
     w, log_det, _ = inverse_factor(params.covariances)
@@ -76,27 +80,29 @@ def log_density(self: Any, params: GaussianParams, x: jax.Array) -> jax.Array:
     return -0.5 * (d * LOG_2PI + log_det[:, None] + square).T
 
 
-def condition(self: Any, params: GaussianParams) -> jax.Array:
+def condition(params: GaussianParams) -> jax.Array:
     """μᵀΛμ f[k]: the size of what cancels in the quadratic form."""
     k, d = params.means.shape
     w = jnp.broadcast_to(inverse_factor(params.covariances)[0], (k, d, d))
     return jnp.sum(einsum("kij,kj->ki", w, params.means) ** 2, axis=-1)
 
 
-def sample(self: Any, key, params: GaussianParams, labels):
-    """Rows f[n, d] drawn from the components named in labels i[n]."""
+def coloured(params: GaussianParams, labels: jax.Array, noise: jax.Array) -> jax.Array:
+    """Noise f[n, d] of the covariances of the components named in labels i[n]."""
     k, d = params.means.shape
-    noise = jax.random.normal(key, (labels.shape[0], d), params.means.dtype)
     root = jnp.broadcast_to(cholesky(params.covariances), (k, d, d))
-    return params.means[labels] + einsum("nij,nj->ni", root[labels], noise)
+    return einsum("nij,nj->ni", root[labels], noise)
 
 
-def usable(self: Any, params: GaussianParams) -> jax.Array:
+def usable(params: GaussianParams) -> jax.Array:
     """b[k]: finite means, and a covariance that is positive definite to rounding."""
     finite = jnp.all(jnp.isfinite(params.means), axis=-1)
     return finite & inverse_factor(params.covariances)[2]
 
 
-def healthy(self: Any, params: GaussianParams, stats) -> jax.Array:
-    """b[k]: as `usable`; the pivots are already judged against rounding."""
-    return usable(self, params)
+def narrowness(params: GaussianParams, weights: jax.Array) -> jax.Array:
+    """tr(S Λ_k) f[k] with S the pooled covariance: large where a component is a sliver."""
+    own = expanded(params)
+    pooled = einsum("k,kij->ij", weights, own)
+    w = inverse_factor(own)[0]
+    return jnp.sum(einsum("kij,jl->kil", w, pooled) * w, axis=(-1, -2))

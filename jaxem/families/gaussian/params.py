@@ -7,8 +7,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxem.core.pytree import pytree
-from jaxem.core.repr import constructor
-from jaxem.core.validation import positive
 from jaxem.numerics import einsum, safe_divide
 
 LOG_2PI = float(np.log(2 * np.pi))
@@ -71,14 +69,14 @@ def outer(a: jax.Array, b: jax.Array) -> jax.Array:
     return a[..., :, None] * b[..., None, :]
 
 
-def update_means(family: Any, count, first, params, frozen):
+def update_means(prior: Any, count, first, old, frozen):
     """Weighted means f[k, d], pulled to the prior's mean by its shrinkage (Fraley-Raftery 2007)."""
     if "means" in frozen:
-        return params.means
-    if family.prior is not None:
-        first = first + (family.prior.shrinkage * family.prior.mean)[None, :]
-        count = count + family.prior.shrinkage
-    return safe_divide(first, count[:, None], params.means)
+        return old
+    if prior is not None:
+        first = first + (prior.shrinkage * prior.mean)[None, :]
+        count = count + prior.shrinkage
+    return safe_divide(first, count[:, None], old)
 
 
 def as_vector(value: Any, d: int, dtype: Any) -> jax.Array:
@@ -96,35 +94,3 @@ def mean_if_far(means: jax.Array, variances: jax.Array, weights: jax.Array) -> j
     mean = einsum("k,kj->j", weights, means)
     spread = einsum("k,kj->j", weights, variances + (means - mean[None, :]) ** 2)
     return jnp.where(mean**2 > FAR**2 * spread, mean, 0)
-
-
-# Methods that several covariance types take over as they are.
-
-
-def show(self: Any) -> str:
-    """The call that makes this family."""
-    return constructor(self, "Gaussian", [repr(self.covariance_type)])
-
-
-def check_settings(self: Any, x: np.ndarray) -> None:
-    """Any finite numbers will do; ValueError for settings that make no sense for x f[n, d]."""
-    positive("reg_covar", self.reg_covar, zero=True)
-    if self.prior is not None:
-        self.prior.validate(x.shape[1])
-
-
-def no_log_base(self: Any, x: jax.Array) -> jax.Array:
-    """log h = 0 f[n]."""
-    return jnp.zeros(x.shape[:1], x.dtype)
-
-
-def embed_plain(self: Any, x: jax.Array) -> jax.Array:
-    """Coordinates for initialisation: x itself."""
-    return x
-
-
-def prior_density(self: Any, params: GaussianParams) -> jax.Array:
-    """Log prior density f[] of means and covariances, 0 without a prior."""
-    if self.prior is None:
-        return jnp.zeros((), params.means.dtype)
-    return self.prior.log_density(params.means, params.covariances)
