@@ -6,6 +6,8 @@ own, and a cell that fails, like any warning, fails the build (`python -m docs`)
 
 import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 from jaxem import __version__
@@ -52,7 +54,14 @@ def _escape(app, what, name, value, options, lines):
     lines[:] = [re.sub(r"(^|[\s(])\|", r"\1\\|", line) for line in lines]
 
 
+def _draw(app):
+    """The picture of the floors, from the imports as they are."""
+    path = Path(__file__).with_name("floors.py")
+    subprocess.run([sys.executable, str(path)], check=True, capture_output=True)
+
+
 def setup(app):
     """Sphinx's entry point."""
+    app.connect("builder-inited", _draw)
     app.connect("autodoc-process-docstring", _escape)
     app.connect("autodoc-skip-member", _skip)

@@ -17,6 +17,7 @@ from jaxem.data.data import as_data
 from jaxem.data.ragged import COMPILE, EXPECTED
 from jaxem.families import Gaussian
 from jaxem.models import Mixture
+from jaxem.results.fit import Fit
 from jaxem.results.information_criteria import criteria
 from jaxem.results.sweep import Row, Sweep, total
 
@@ -78,7 +79,7 @@ def sweep(
             if not rows:
                 raise
             interrupted = True
-        if interrupted or rows[-1].fits.report.interrupted:
+        if interrupted or was_interrupted(rows[-1].fits):
             break
     report = total([row.fits.report for row in rows])
     report = dataclasses.replace(report, interrupted=interrupted or report.interrupted)
@@ -114,11 +115,16 @@ def _row(
     fits = fit(model, x, sample_weight=weight, **options)
     scored = criteria(model, fits.best(), x, weight) if fits.sound.any() else None
     held_out = None
-    if folds and not fits.report.interrupted:
+    if folds and not was_interrupted(fits):
         held_out, interrupted = cross_validate(model, x, folds, weight, options)
-        report = dataclasses.replace(fits.report, interrupted=interrupted)
+        report = dataclasses.replace(total([fits.report]), interrupted=interrupted)
         fits = replace(fits, report=report)
     return Row(*label, model, fits, scored, held_out)
+
+
+def was_interrupted(fits: Fit) -> bool:
+    """Whether Ctrl-C ended the call that made the fits."""
+    return fits.report is not None and fits.report.interrupted
 
 
 def cross_validate(
@@ -139,8 +145,8 @@ def cross_validate(
         path = options.get("checkpoint")
         own: dict[str, Any] = {**options, "checkpoint": path and f"{path}.fold{i}"}
         fits = fit(model, x, sample_weight=np.where(held, 0, weight), **own)
-        if fits.report.interrupted or not fits.sound.any():
-            return None, fits.report.interrupted
+        if was_interrupted(fits) or not fits.sound.any():
+            return None, was_interrupted(fits)
         best = fits.best()
         with precision_of(np.asarray(best.log_likelihood).dtype):
             density = np.asarray(_log_prob(model, best.params, jnp.asarray(x)), float)

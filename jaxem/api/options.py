@@ -66,9 +66,9 @@ def check_statistics(model: Model, d: int) -> None:
     shapes depend on how many there are. Nothing is compiled."""
 
     def shapes(n: int) -> Any:
-        data = Data(
-            jax.ShapeDtypeStruct((n, d), np.float32), jax.ShapeDtypeStruct((n,), np.float32)
-        )
+        rows: Any = jax.ShapeDtypeStruct((n, d), np.float32)
+        weight: Any = jax.ShapeDtypeStruct((n,), np.float32)
+        data = Data(rows, weight)
 
         def statistics(data: Data) -> Any:
             prepared = model.prepare(data, BLOCK_ROWS, DEFAULT_COMPUTE)

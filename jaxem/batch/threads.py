@@ -18,7 +18,8 @@ import numpy as np
 
 from jaxem.core.precision import enable_x64
 
-Part, Result = TypeVar("Part"), TypeVar("Result")
+Part = TypeVar("Part")
+Result = TypeVar("Result")
 
 
 @dataclass

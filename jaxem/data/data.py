@@ -4,9 +4,13 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.sharding import Mesh
 
 from jaxem.core.pytree import pytree, static
+
+#: An array of JAX, or of NumPy where data are on the host.
+Array = jax.Array | np.ndarray
 
 
 @pytree
@@ -20,9 +24,9 @@ class Data:
     Data(x=float...[272, 2], weight=float...[272])
     """
 
-    x: jax.Array  #: f[n, d]
-    weight: jax.Array  #: f[n]
-    label: jax.Array | None = None  #: i[n], the known component of a row, -1 where unknown
+    x: Array  #: f[n, d]
+    weight: Array  #: f[n]
+    label: Array | None = None  #: i[n], the known component of a row, -1 where unknown
     mesh: Mesh | None = static(default=None)  #: devices that the rows are spread over
 
 

@@ -65,7 +65,8 @@ def _taken_apart(sets: Sequence[Data], weight: Any, labels: Any) -> tuple[list, 
 
 def _joined(sets: Sequence[np.ndarray], weights: Any, labels: Any) -> list[Data]:
     nothing = [None] * len(sets)
-    return [Data(*one) for one in zip(sets, weights or nothing, labels or nothing, strict=True)]
+    parts: Any = zip(sets, weights or nothing, labels or nothing, strict=True)
+    return [Data(*one) for one in parts]
 
 
 def judge(sets: list[Data], least: int, validate: Callable[[Data], Any]) -> np.ndarray:
@@ -103,9 +104,9 @@ def _all_fine(sets: list[Data], least: int, validate: Callable[[Data], Any]) -> 
         if not (np.isfinite(weight) & (weight >= 0)).all() or kept.min() < least:
             return False
     if sets[0].label is not None:
-        label = np.concatenate([one.label for one in sets])
+        label = np.concatenate([np.asarray(one.label) for one in sets])
     try:
-        validate(Data(x, weight, label))  # type: ignore[arg-type]
+        validate(Data(x, weight, label))
     except ValueError:
         return False
     return True
@@ -163,7 +164,7 @@ def pad(
         return x, w, None
     label = np.full(w.shape, -1, np.int32)
     for one, into in zip(sets, label, strict=True):
-        into[: len(one.x)] = one.label
+        into[: len(one.x)] = np.asarray(one.label)
     return x, w, label
 
 

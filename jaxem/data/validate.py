@@ -5,7 +5,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxem.data.data import Data, shape_message
+from jaxem.data.data import Array, Data, shape_message
 
 
 class TooFewRows(ValueError):
@@ -36,7 +36,7 @@ def host_data(x: Any, weight: Any = None, label: Any = None) -> Data:
         label = as_real(label, "labels")
         if label.shape != (n,):
             raise ValueError(shape_message("labels", n, label.shape))
-    return Data(array, weights, label, mesh)  # type: ignore[arg-type]
+    return Data(array, weights, label, mesh)
 
 
 def as_host_data(data: Any) -> Data:
@@ -51,8 +51,9 @@ def own_part(leaf: Any) -> Any:
     return np.concatenate([np.asarray(shard.data) for shard in leaf.addressable_shards])
 
 
-def check_finite(array: np.ndarray) -> None:
+def check_finite(values: Array) -> None:
     """ValueError unless x is f[n, d], not empty, and finite."""
+    array = np.asarray(values)
     if array.ndim != 2:
         raise ValueError(
             f"x must have shape [n] or [n, d], one row per unit; got {array.shape}. Reshape it."
@@ -69,14 +70,14 @@ def check_finite(array: np.ndarray) -> None:
         )
 
 
-def check_components(n_components: Any, weight: np.ndarray, present: int | None = None) -> None:
+def check_components(n_components: Any, weight: Array, present: int | None = None) -> None:
     """ValueError unless there are at least as many rows of positive weight (`present`, None: those
     of `weight`) as components."""
     if isinstance(n_components, bool) or not isinstance(n_components, int | np.integer):
         raise ValueError(f"n_components must be a whole number; got {n_components!r}.")
     if n_components < 1:
         raise ValueError(f"n_components must be at least 1; got {n_components}.")
-    own = int((weight > 0).sum())
+    own = int(np.sum(np.asarray(weight) > 0))
     if n_components > (own if present is None else present):
         kind = "rows" if own == len(weight) else "rows of positive weight"
         where = f"{kind} of x ({own})"
@@ -88,8 +89,9 @@ def check_components(n_components: Any, weight: np.ndarray, present: int | None 
         )
 
 
-def check_labels(label: np.ndarray, n_components: int) -> None:
+def check_labels(labels: Array, n_components: int) -> None:
     """ValueError unless labels are components, or -1."""
+    label = np.asarray(labels)
     bad = ~((label >= -1) & (label < n_components) & (label == np.round(label)))
     if bad.any():
         row = int(np.argmax(bad))

@@ -43,7 +43,7 @@ def iterations(
 
     Each is a call of `jaxem.em`, whose limits are traced: all calls run one compiled program.
     """
-    how = dict(tol=tol, stop=stop, assignment=assignment)
+    how: Any = dict(tol=tol, stop=stop, assignment=assignment)
     fit = em(model, params, x, max_iter=0, **how)
     yield fit
     for _ in range(max_iter):

@@ -8,7 +8,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jaxem.core.pytree import replace
-from jaxem.data.data import Data
+from jaxem.data.data import Array, Data
 from jaxem.data.validate import host_data
 from jaxem.devices import distributed
 from jaxem.devices.collectives import ROWS
@@ -68,7 +68,7 @@ def over_processes(mesh: Mesh | None) -> bool:
     return len(owners) > 1
 
 
-def check_alike(mesh: Mesh | None, x: np.ndarray) -> None:
+def check_alike(mesh: Mesh | None, x: Array) -> None:
     """ValueError, naming the processes, where their rows differ in dtype or columns."""
     if over_processes(mesh):
         distributed.agree("the dtype of x", str(x.dtype))

@@ -352,7 +352,7 @@ class Mixture:
         """As `init`, of data in standard units; `init` may be responsibilities f[n, k], too."""
         if hasattr(init, "shape"):
             return mixture_steps.seed_within(self, data, jnp.asarray(init, data.x.dtype))
-        embedded, k = self.family.embed(data.x), self.n_components
+        embedded, k = self.family.embed(jnp.asarray(data.x)), self.n_components
         resp = responsibilities(init, key, embedded, data.weight, k, active)
         return mixture_steps.seed_within(self, data, resp)
 

@@ -131,7 +131,7 @@ def promote(
     for own in by_group(groups, able):
         for score in (standing.score, standing.score + still_to_gain(run)):
             ranked = Standing(standing.objective, score)
-            promoted.append(distinct(own, ranked, marks, quotas[groups[own[0]]], follows))
+            promoted.append(distinct(own, ranked, marks, int(quotas[groups[own[0]]]), follows))
     chosen = np.unique(np.concatenate(promoted))
     follows[chosen] = -1
     left = np.setdiff1d(racing, chosen)
