@@ -6,14 +6,13 @@ from jaxem.api.many_models import sweep as sweep
 from jaxem.api.one_data_set import fit as fit
 from jaxem.core import constraints as constraints
 from jaxem.core.compilation import enable_compilation_cache as enable_compilation_cache
-from jaxem.core.model_protocol import Compute as Compute
 from jaxem.core.model_protocol import Cost as Cost
 from jaxem.core.model_protocol import Health as Health
 from jaxem.core.model_protocol import Model as Model
 from jaxem.core.protocols import Statistics as Statistics
-from jaxem.core.pytree import pytree as pytree
-from jaxem.core.pytree import static as static
 from jaxem.core.status import Status as Status
+from jaxem.core.trees import pytree as pytree
+from jaxem.core.trees import static as static
 from jaxem.core.version import __version__ as __version__
 from jaxem.data import Data as Data
 from jaxem.devices import distributed as distributed

@@ -18,9 +18,9 @@ from jaxem.core.compilation import compilations
 from jaxem.core.model_protocol import Model, Paddable
 from jaxem.core.precision import precision_of
 from jaxem.core.program_memory import make_room
-from jaxem.core.pytree import replace
 from jaxem.core.settings import Settings, settings_of
 from jaxem.core.status import Status
+from jaxem.core.trees import replace
 from jaxem.data import ragged
 from jaxem.data.data import Data
 from jaxem.results.fit import Fit

@@ -12,7 +12,7 @@ from jaxem.api.one_data_set import fit
 from jaxem.core.compiled import jitted
 from jaxem.core.keys import as_key
 from jaxem.core.precision import precision_of
-from jaxem.core.pytree import replace
+from jaxem.core.trees import replace
 from jaxem.data.data import as_data
 from jaxem.data.ragged import COMPILE, EXPECTED
 from jaxem.families import Gaussian

@@ -11,7 +11,7 @@ from jaxem.batch.checkpoint import fingerprint
 from jaxem.batch.problem import Problem, batch_of
 from jaxem.batch.state import Batch
 from jaxem.core.compilation import Compilations
-from jaxem.core.pytree import replace
+from jaxem.core.trees import replace
 from jaxem.devices import distributed
 from jaxem.devices.placement import Placement, placement_of
 from jaxem.devices.rows import over_processes

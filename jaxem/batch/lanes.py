@@ -17,8 +17,8 @@ from jaxem.batch import planning
 from jaxem.core.capabilities import provides
 from jaxem.core.compiled import jitted, program
 from jaxem.core.model_protocol import Caching, Compute, Rescalable
-from jaxem.core.pytree import pytree, replace, static
 from jaxem.core.status import Status
+from jaxem.core.trees import pytree, replace, static
 from jaxem.devices.collectives import on_each, replicate
 from jaxem.devices.placement import LANES
 from jaxem.engine import steps

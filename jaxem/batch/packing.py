@@ -7,6 +7,7 @@ lane is a tile of its own.
 
 from dataclasses import dataclass
 
+import jax
 import numpy as np
 
 from jaxem.batch import lanes
@@ -147,7 +148,7 @@ def _run_bucket(job: Job, tiles: np.ndarray, size: int, refill: bool) -> None:
         until = Until(job.limit, 0, min(batch.plan.stride, ITERATIONS_BETWEEN_EXCHANGES), least)
     groups = placement.shard(batch.groups[slots[:, 0]])
 
-    def step(run: Run) -> tuple[Run, np.ndarray]:
+    def step(run: Run) -> tuple[Run, jax.Array]:
         return lanes.advance(batch.grid, groups, job.control, until, run, placement.mesh)
 
     run, tally = step(placement.shard(at_start))

@@ -53,12 +53,13 @@ class Problem:
     scaling: Scaling  # f[d], or f[s, d]
     names: np.ndarray  # i[s], numbers of the data sets in the call, for the random keys
     shared: bool  # one data set, whose rows all lanes share
+    of_many: bool = False  # whether the call has more data sets
 
     def alone(self, i: int) -> "Problem":
         """The i-th data set by itself, its rows shared by all its lanes."""
         data, scaling = jax.tree.map(lambda leaf: leaf[i], (self.data, self.scaling))
         host, names = self.host[i : i + 1], self.names[i : i + 1]
-        return Problem(self.model, host, data, scaling, names, shared=True)
+        return Problem(self.model, host, data, scaling, names, shared=True, of_many=True)
 
 
 def pose(model: Model, data: Data, dtype: Any, name: int = 0) -> Problem:
@@ -86,7 +87,7 @@ def pose_many(
     z = standardize(x, scaling, out=x)
     known = None if label is None else jnp.asarray(label)
     data = Data(jnp.asarray(z), jnp.asarray(weight), known)
-    return Problem(model, sets, data, scaling, names, shared=False)
+    return Problem(model, sets, data, scaling, names, shared=False, of_many=True)
 
 
 def _scalings(model: Model, x: np.ndarray, weight: np.ndarray, total: Any) -> Scaling:

@@ -24,7 +24,7 @@ from jaxem.batch import lanes, packing, planning
 from jaxem.batch.lanes import Grid, LaneIds
 from jaxem.batch.state import Batch, OnLook, Runs, put, take, unfinished
 from jaxem.batch.threads import run_in_threads, split_among
-from jaxem.core.pytree import replace
+from jaxem.core.trees import replace
 from jaxem.devices import distributed
 from jaxem.devices.placement import Placement
 from jaxem.engine.steps import Control

@@ -8,7 +8,7 @@ from jaxem.cli import report
 from jaxem.cli.request import Job
 from jaxem.cli.sweep import Command, Outcome, run_sweep
 from jaxem.core.constraints import shared_fields
-from jaxem.core.pytree import replace
+from jaxem.core.trees import replace
 from jaxem.results.fit import Fit
 from jaxem.results.sweep import Row
 

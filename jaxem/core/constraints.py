@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxem.core.pytree import replace
+from jaxem.core.trees import replace
 
 #: Sums of shares and the two halves of a matrix may differ by this much, relative to their size.
 SLACK = 1e-3

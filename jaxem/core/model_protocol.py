@@ -1,6 +1,6 @@
 """What a model is: everything that the engine, the batch, the search and the doors know of it.
 
-A model is a frozen pytree (`jaxem.core.pytree.pytree`): its structure is static, its priors are
+A model is a frozen pytree (`jaxem.core.trees.pytree`): its structure is static, its priors are
 leaves. All methods are pure and see one fit, never a batch. The data are n units; most often a unit
 is one row of x f[n, d], but a model may read a unit of several rows, x f[n, t, d]: the engine never
 looks inside a unit, and neither blocks nor devices cut one. `Data.weight` f[n] counts units.
@@ -15,8 +15,8 @@ from typing import Any, Protocol
 import jax
 
 from jaxem.core.constraints import Constraint
-from jaxem.core.pytree import pytree
 from jaxem.core.status import Status
+from jaxem.core.trees import pytree
 
 #: Rows per block where the number of lanes is not known.
 BLOCK_ROWS = 2048
@@ -35,7 +35,12 @@ DEFAULT_COMPUTE = Compute()
 
 @dataclass(frozen=True)
 class Cost:
-    """What an E-step of one fit holds, in numbers; sizes of buckets and blocks follow from it."""
+    """What an E-step of one fit holds, in numbers; sizes of buckets and blocks follow from it.
+
+    >>> model = jaxem.Mixture(jaxem.Gaussian("full"), n_components=3)
+    >>> model.cost(2, np.float32)  # three responsibilities a row; 1, x, y, xx, xy and yy
+    Cost(per_unit=3, features=6)
+    """
 
     per_unit: int  #: numbers per unit and fit, such as K responsibilities
     features: int  #: numbers per unit that all fits of one data set share, such as P features
@@ -43,7 +48,11 @@ class Cost:
 
 @pytree
 class Health:
-    """Judgement of parameters and their statistics; the defaults say that all is well."""
+    """Judgement of parameters and their statistics; the defaults say that all is well.
+
+    >>> bool(jaxem.Health().spurious)
+    False
+    """
 
     status: Any = int(Status.RUNNING)  #: i[], RUNNING, or what is wrong (SINGULAR, ...)
     spurious: Any = False  #: b[], at a spurious maximum of the likelihood, which no winner may be
@@ -54,6 +63,9 @@ class Health:
 
 class Model(Protocol):
     """A latent-variable model that EM fits.
+
+    >>> isinstance(jaxem.Mixture, type)  # one implementation; docs/guides/model.md writes another
+    True
 
     LAWS. `expect` returns statistics that add up over units and are linear in their weights.
     `m_step` maximises Q + log prior over the parameters (EM), or never lowers it (GEM).

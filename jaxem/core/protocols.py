@@ -11,7 +11,7 @@ import numpy as np
 
 from jaxem.core.capabilities import check
 from jaxem.core.constraints import Constraint
-from jaxem.core.pytree import pytree
+from jaxem.core.trees import pytree
 
 
 @pytree

@@ -8,7 +8,7 @@ import warnings
 from dataclasses import dataclass
 from typing import Any
 
-from jaxem.core.pytree import pytree, replace, static
+from jaxem.core.trees import pytree, replace, static
 from jaxem.core.validation import positive
 
 

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
-from jaxem.core.pytree import pytree, static
+from jaxem.core.trees import pytree, static
 
 #: An array of JAX, or of NumPy where data are on the host.
 Array = jax.Array | np.ndarray

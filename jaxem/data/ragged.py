@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from jaxem.core.pytree import replace
 from jaxem.core.status import Status
+from jaxem.core.trees import replace
 from jaxem.data.data import Data
 from jaxem.data.validate import TooFewRows
 

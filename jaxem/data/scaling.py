@@ -13,7 +13,7 @@ import numpy as np
 
 from jaxem.core.capabilities import offered
 from jaxem.core.protocols import CountBase, Family, Rescalable
-from jaxem.core.pytree import pytree, replace
+from jaxem.core.trees import pytree, replace
 
 #: Values taken at a time on the host: few enough that a float64 copy of them stays in a core's
 #: cache, many enough that calling NumPy is small beside what it does.

@@ -7,7 +7,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from jaxem.core.pytree import replace
+from jaxem.core.trees import replace
 from jaxem.data.data import Array, Data
 from jaxem.data.validate import host_data
 from jaxem.devices import distributed
@@ -43,7 +43,14 @@ def shard_rows(x: Any, devices: Any = "all", sample_weight: Any = None, labels: 
 
 def place_rows(model: Any, x: Any, sample_weight: Any = None, labels: Any = None) -> Data:
     """Until the next release: `Data` spread over the devices of a `shard_rows` model. Use
-    `jaxem.shard_rows(x, devices)`."""
+    `jaxem.shard_rows(x, devices)`.
+
+    >>> import warnings
+    >>> warnings.simplefilter("ignore", FutureWarning)
+    >>> model = jaxem.shard_rows(jaxem.Mixture(jaxem.Poisson(), n_components=2), "all")
+    >>> float(jaxem.place_rows(model, np.array([[1.0], [0.0], [7.0]])).weight.sum())
+    3.0
+    """
     old = getattr(model, "deprecated", None)
     if old is None or old.mesh is None:
         raise ValueError("model has no devices for its rows: use jaxem.shard_rows(x) instead.")

@@ -16,7 +16,7 @@ Stat. 35, 335), step length S3.
 import jax
 import jax.numpy as jnp
 
-from jaxem.core.pytree import pytree, replace
+from jaxem.core.trees import pytree, replace
 from jaxem.numerics import einsum, inverse_factor
 
 #: Differences that Anderson mixing remembers.

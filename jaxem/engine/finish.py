@@ -7,8 +7,8 @@ import jax.numpy as jnp
 
 from jaxem.core.capabilities import provides
 from jaxem.core.model_protocol import Exact, Model, Rescalable
-from jaxem.core.pytree import replace
 from jaxem.core.status import SOUND, Status
+from jaxem.core.trees import replace
 from jaxem.data.scaling import Scaling
 from jaxem.engine import steps
 from jaxem.results.fit import Fit

@@ -19,9 +19,9 @@ from jaxem.core.model_protocol import (
     Watched,
 )
 from jaxem.core.program_memory import make_room
-from jaxem.core.pytree import replace
 from jaxem.core.settings import Settings, settings_of
 from jaxem.core.status import Status
+from jaxem.core.trees import replace
 from jaxem.core.validation import positive
 from jaxem.data.data import Data, as_data
 from jaxem.data.scaling import Scaling

@@ -11,8 +11,8 @@ import jax
 import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
-from jaxem.core.pytree import pytree, replace, static
 from jaxem.core.status import Status
+from jaxem.core.trees import pytree, replace, static
 from jaxem.engine import accelerators
 from jaxem.engine.stopping import RULES, left_to_gain
 

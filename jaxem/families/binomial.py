@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxem.core.constraints import Constraint, Interval
-from jaxem.core.pytree import pytree
+from jaxem.core.trees import pytree
 from jaxem.core.validation import integer
 from jaxem.families import counts
 from jaxem.families.priors import Beta

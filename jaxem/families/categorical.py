@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxem.core.constraints import Constraint, Simplex
-from jaxem.core.pytree import pytree, static
+from jaxem.core.trees import pytree, static
 from jaxem.families import levels
 from jaxem.families.priors import Dirichlet
 from jaxem.numerics import safe_divide, safe_log, stack_rows

@@ -11,7 +11,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxem.core.pytree import replace
+from jaxem.core.trees import replace
 from jaxem.numerics import count_part, deviance, safe_log, safe_log1p
 
 #: Means from which counts are expanded about a base point.

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxem.core.constraints import Constraint, Positive
-from jaxem.core.pytree import pytree, replace
+from jaxem.core.trees import pytree, replace
 from jaxem.families.priors import Gamma
 from jaxem.numerics import einsum, safe_divide, safe_log, stack_rows
 

@@ -5,7 +5,7 @@ from typing import Any
 import jax.numpy as jnp
 from jax.scipy.special import betaln, gammaln
 
-from jaxem.core.pytree import pytree
+from jaxem.core.trees import pytree
 from jaxem.core.validation import positive
 from jaxem.numerics import safe_log
 

@@ -13,7 +13,7 @@ import numpy as np
 from jaxem.core.capabilities import provides
 from jaxem.core.constraints import Constraint, Interval, Simplex, SymmetricPD
 from jaxem.core.model_protocol import Freezable, Model, Switchable
-from jaxem.core.pytree import replace
+from jaxem.core.trees import replace
 
 #: Shares and other bounded parameters this close to the end of their range stand on it.
 EDGE = 1e-8

@@ -11,7 +11,7 @@ from functools import partial, reduce
 import jax
 import jax.numpy as jnp
 
-from jaxem.core.pytree import pytree, replace
+from jaxem.core.trees import pytree, replace
 from jaxem.kernels import small_products
 from jaxem.numerics import device_einsum, einsum, exp_nonpositive
 

@@ -124,6 +124,11 @@ def usable(self: Any, params: MixtureParams) -> jax.Array:
     return on_simplex & jnp.all(self.family.usable(params.components) | (params.weights <= 0))
 
 
+def active(self: Any, params: MixtureParams) -> np.ndarray:
+    """b[k]: components that have weight (host)."""
+    return np.asarray(params.weights) > 0
+
+
 def complaints(self: Any, params: MixtureParams) -> str:
     """The fields that break their constraints, and how (host); empty where none does. What a
     component that is off has there does not matter."""

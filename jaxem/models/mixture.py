@@ -8,11 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxem.core.capabilities import offered, provides
-from jaxem.core.constraints import Constraint, Simplex, retract, shared_fields
+from jaxem.core.constraints import Constraint, Simplex, retract
 from jaxem.core.keys import as_key
-from jaxem.core.model_protocol import BLOCK_ROWS, DEFAULT_COMPUTE, Compute, Cost, Health
+from jaxem.core.model_protocol import BLOCK_ROWS, DEFAULT_COMPUTE, Compute
 from jaxem.core.protocols import (
-    Accurate,
     CommonFeatures,
     Family,
     Products,
@@ -20,9 +19,9 @@ from jaxem.core.protocols import (
     Statistics,
     check_family,
 )
-from jaxem.core.pytree import pytree, replace, static
 from jaxem.core.settings import Deprecated, Settings, settings_of
-from jaxem.data.data import Data, as_data
+from jaxem.core.trees import pytree, replace, static
+from jaxem.data.data import as_data
 from jaxem.data.scaling import (
     Scaling,
     log_jacobian,
@@ -33,22 +32,15 @@ from jaxem.data.scaling import (
     standardized_params,
 )
 from jaxem.data.validate import as_host_data
-from jaxem.devices.collectives import each_device, filled, summed
+from jaxem.devices.collectives import summed
 from jaxem.kernels import (
-    as_blocks,
-    as_one_block,
-    choose,
-    padded_rows,
     softmax_moments,
-    weighted_moments,
     with_features,
-    with_known,
 )
+from jaxem.models import capacity, mixture_steps, preparation, starts
 from jaxem.models import health as judgement
-from jaxem.models import mixture_steps, starts
-from jaxem.models.initializers import responsibilities
 from jaxem.models.params import MixtureParams, Prepared
-from jaxem.numerics import NEGLIGIBLE, check_precision, safe_log
+from jaxem.numerics import NEGLIGIBLE, safe_log
 
 
 @pytree
@@ -101,32 +93,7 @@ class Mixture:
         self, data: Any, rows: int = BLOCK_ROWS, compute: Compute = DEFAULT_COMPUTE
     ) -> Prepared:
         """Blocks of at most `rows` rows, and the sums that do not change between iterations."""
-        data = as_data(data)
-        if data.mesh is not None:
-            mesh, data = data.mesh, Data(*filled(data.mesh, data.x, data.weight, data.label))
-            own = each_device(
-                mesh, lambda data, model: mixture_steps.prepare_rows(model, data, rows, compute)
-            )
-            blocks, sums = own(data, self)
-            return replace(sums, blocks=blocks, mesh=mesh)
-        x, weight = data.x, data.weight
-        total, count = jnp.sum(weight), jnp.sum((weight > 0).astype(x.dtype))
-        blocks = as_blocks(x, weight, rows)
-        base = jnp.sum(weighted_moments(lambda x: self.family.log_base(x)[None], blocks))
-        common = weighted_moments(self.common_features, blocks)[0]
-        width = jax.eval_shape(self.family.features, x).shape[0]
-        known = jnp.zeros((self.n_components, width), x.dtype)
-        if data.label is not None:
-            member = jax.nn.one_hot(data.label, self.n_components, dtype=x.dtype, axis=0)
-            known = weighted_moments(self.family.features, blocks, member)
-            weight = jnp.where(data.label >= 0, 0, weight)
-            blocks = as_blocks(x, weight, rows)
-        if compute.kernel == "fused":
-            blocks = as_one_block(x, weight, padded_rows(x.shape[0]))
-        if data.label is not None:
-            labelled = jnp.where(data.label >= 0, data.weight, 0)
-            blocks = with_known(blocks, labelled, data.label)
-        return Prepared(blocks, base, known, common, total, count, compute=compute)
+        return preparation.prepare(self, as_data(data), rows, compute)
 
     def cached(self, prepared: Prepared) -> Prepared:
         """`prepared` with φ of every row kept: for rows that only few lanes share."""
@@ -184,16 +151,6 @@ class Mixture:
         size = jnp.sum(jnp.abs(moments * used)) + jnp.sum(jnp.abs(common))
         return Statistics(moments, prepared.common), total + jnp.sum(common), size
 
-    def log_likelihood(self, params: MixtureParams, prepared: Prepared) -> jax.Array:
-        """Σ w log p(x) f[] from log densities, where `expect` has products that lose digits (see
-        `health`)."""
-        return mixture_steps.likelihood(self, params, prepared)
-
-    def exact_is_cheap(self) -> bool:
-        """Whether `log_likelihood` costs little more than a step."""
-        accurate = offered(self.family, Accurate)
-        return accurate is not None and accurate.residual_form
-
     def scaling(self, x: jax.Array, weight: jax.Array) -> Scaling:
         """The scaling of x f[n, d], traced."""
         return scaling_within(self.family, x, weight)
@@ -202,21 +159,28 @@ class Mixture:
         """The scalings f[s, d] of data sets x f[s, n, d] with weights f[s, n], on the host."""
         return scalings_of(self.family, x, weight, total)
 
-    def rescaled(self, scaling: Scaling) -> "Mixture":
-        """The model whose priors and given parameters are those of z."""
-        return standardized_model(self, scaling)
-
-    def to_scaled(self, params: MixtureParams, scaling: Scaling) -> MixtureParams:
-        """Parameters of x as parameters of z."""
-        return standardized_params(self, params, scaling)
-
-    def from_scaled(self, params: MixtureParams, scaling: Scaling) -> MixtureParams:
-        """Parameters of z as parameters of x."""
-        return original_params(self, params, scaling)
-
-    def log_jacobian(self, scaling: Scaling) -> jax.Array:
-        """How much higher a row's log density is in z than in x f[]; counts have no Jacobian."""
-        return log_jacobian(self, scaling)
+    # Capabilities, see `jaxem.core.model_protocol`; each is a function of the mixture.
+    log_prior = mixture_steps.log_prior
+    log_likelihood = mixture_steps.likelihood
+    exact_is_cheap = mixture_steps.exact_is_cheap
+    rescaled = standardized_model
+    to_scaled = standardized_params
+    from_scaled = original_params
+    log_jacobian = log_jacobian
+    health = judgement.judge
+    usable = judgement.usable
+    complaints = judgement.complaints
+    active = judgement.active
+    read_init = starts.read_init
+    start = starts.start
+    signature = capacity.signature
+    can_propose = capacity.can_propose
+    size = capacity.size
+    padded = capacity.padded
+    unpadded = capacity.unpadded
+    cost = capacity.cost
+    compute_for = capacity.compute_for
+    kept = mixture_steps.kept_params
 
     def e_step(
         self,
@@ -269,16 +233,6 @@ class Mixture:
         common = self._common_coefficients(new) - self._common_coefficients(old)
         return jnp.sum(stats.moments * own) + jnp.sum(stats.common * common)
 
-    def log_prior(self, params: MixtureParams) -> jax.Array:
-        """Log prior density of the components and, with `weight_prior`, of the weights."""
-        value = self.family.log_prior(params.components)
-        if self.weight_prior is not None:
-            a = jnp.broadcast_to(jnp.asarray(self.weight_prior, value.dtype), params.weights.shape)
-            value = value + jnp.sum((a - 1) * jnp.where(a == 1, 0, safe_log(params.weights)))
-            value = value + jax.scipy.special.gammaln(jnp.sum(a))
-            value = value - jnp.sum(jax.scipy.special.gammaln(a))
-        return value
-
     def retract(self, params: MixtureParams) -> MixtureParams:
         """The same with sums of exactly 1 again, which rounding in a long extrapolation spoils."""
         weights = params.weights / jnp.sum(params.weights)
@@ -293,20 +247,6 @@ class Mixture:
         """Placeholder parameters of the right shapes: equal weights, the family's blank."""
         k = self.n_components
         return MixtureParams(jnp.full((k,), 1 / k, dtype), self.family.blank(k, d, dtype))
-
-    def health(self, params: MixtureParams, stats: Statistics, prepared: Prepared) -> Health:
-        """Whether the parameters can be used, are spurious, or short of digits."""
-        return judgement.judge(self, params, stats, prepared)
-
-    usable = judgement.usable
-
-    def complaints(self, params: MixtureParams) -> str:
-        """The fields that break their constraints, and how; parameters with any leading axes."""
-        return judgement.complaints(self, params)
-
-    def active(self, params: MixtureParams) -> np.ndarray:
-        """b[k]: components that have weight."""
-        return np.asarray(params.weights) > 0
 
     def log_joint(self, params: MixtureParams, x: Any) -> jax.Array:
         """log π_k p(x|k) f[n, k], computed in blocks of rows."""
@@ -343,59 +283,10 @@ class Mixture:
         may be an integer."""
         return mixture_steps.init(self, as_key(key), as_data(x, weight), init, active)
 
-    def read_init(self, init: Any, n: int) -> Any:
-        """A name or callable as it is, labels and responsibilities as responsibilities f[n, k].
-        ValueError for anything else."""
-        return starts.read_init(init, n, self.n_components)
-
-    def start(self, key, data: Data, init: Any, active: Any = None) -> MixtureParams:
-        """As `init`, of data in standard units; `init` may be responsibilities f[n, k], too."""
-        if hasattr(init, "shape"):
-            return mixture_steps.seed_within(self, data, jnp.asarray(init, data.x.dtype))
-        embedded, k = self.family.embed(jnp.asarray(data.x)), self.n_components
-        resp = responsibilities(init, key, embedded, data.weight, k, active)
-        return mixture_steps.seed_within(self, data, resp)
-
-    def signature(self, params: MixtureParams) -> np.ndarray:
-        """Sorted weights f[..., k]."""
-        return np.sort(np.asarray(params.weights), axis=-1)
-
-    def can_propose(self) -> bool:
-        """Whether there are components to exchange: two to merge and one to split."""
-        return self.n_components > 2 and not self.frozen
-
     def propose(self, key, params: MixtureParams, data: Any) -> MixtureParams:
         """Starting parameters that differ from `params` by a split and a merge (see
         `jaxem.models.proposals`); three components at least must have weight."""
         return mixture_steps.propose(self, key, params, as_data(data))
-
-    def padded(self, size: int) -> "Mixture":
-        """The model with components added, to be switched off. ValueError where priors forbid."""
-        if self.weight_prior is not None or self.family.prior is not None:
-            raise ValueError("pad_to needs a model without priors: a component off has none.")
-        return replace(self, n_components=size)
-
-    def unpadded(self, params: MixtureParams, like: "Mixture") -> MixtureParams:
-        """Parameters f[lanes, ...] with the components of the model `like` alone."""
-        return params.take(np.arange(like.n_components), shared_fields(self.family.constraints()))
-
-    def size(self) -> int:
-        """The number of components."""
-        return self.n_components
-
-    def cost(self, d: int, dtype: Any) -> Cost:
-        """K responsibilities per row and fit, P features per row."""
-        row = jax.ShapeDtypeStruct((1, d), dtype)
-        return Cost(self.n_components, mixture_steps.features.eval_shape(self.family, row).shape[0])
-
-    def compute_for(
-        self, data: Data, lanes: int, kernel: str | None, precision: str | None, platform: str
-    ) -> Compute:
-        """The kernel that was asked for, or the one for this platform and problem."""
-        cost = self.cost(data.x.shape[-1], data.x.dtype)
-        sizes = cost.per_unit, cost.features, lanes, data.x.dtype
-        check_precision(precision or "float32")
-        return Compute(choose(platform, *sizes, kernel), precision or "float32")
 
     def validate_settings(self, d: int) -> None:
         """Refuse, on the host, settings that no data f[n, d] could make sense of."""
@@ -406,8 +297,3 @@ class Mixture:
         data = as_host_data(data)
         judgement.validate(self, data)
         judgement.validate_settings(self, data.x.shape[1])
-
-    def kept(self, given: MixtureParams, moved: MixtureParams) -> MixtureParams:
-        """`moved` with what is frozen exactly as in `given`."""
-        components = mixture_steps.kept(self, given.components, moved.components)
-        return replace(moved, components=components)

@@ -10,10 +10,10 @@ import jax.numpy as jnp
 from jaxem.core.capabilities import offered
 from jaxem.core.compiled import jitted
 from jaxem.core.constraints import shared_fields
-from jaxem.core.model_protocol import BLOCK_ROWS, Compute
+from jaxem.core.model_protocol import BLOCK_ROWS
 from jaxem.core.program_memory import make_room, roomy
 from jaxem.core.protocols import Accurate, BasePoint, Given, Statistics
-from jaxem.core.pytree import replace
+from jaxem.core.trees import replace
 from jaxem.data.scaling import (
     Scaling,
     original_params,
@@ -23,6 +23,7 @@ from jaxem.data.scaling import (
 )
 from jaxem.devices.collectives import filled, replicate, summed
 from jaxem.kernels import as_blocks, recut, softmax_step, weighted_moments, with_known
+from jaxem.models.params import MixtureParams
 from jaxem.models.proposals import split_and_merge
 from jaxem.numerics import einsum, safe_log
 
@@ -132,10 +133,15 @@ def _added(carry, value):
     return jnp.stack([new, lost + (total - (new - back)) + (value - back)])
 
 
-def prepare_rows(model, data, rows, compute: Compute):
-    """The blocks, and the rest of `Prepared`, which are sums over rows."""
-    prepared = model.prepare(data, rows, compute)
-    return prepared.blocks, replace(prepared, blocks=None)
+def log_prior(model, params: MixtureParams) -> jax.Array:
+    """Log prior density of the components and, with `weight_prior`, of the weights."""
+    value = model.family.log_prior(params.components)
+    if model.weight_prior is not None:
+        a = jnp.broadcast_to(jnp.asarray(model.weight_prior, value.dtype), params.weights.shape)
+        value = value + jnp.sum((a - 1) * jnp.where(a == 1, 0, safe_log(params.weights)))
+        value = value + jax.scipy.special.gammaln(jnp.sum(a))
+        value = value - jnp.sum(jax.scipy.special.gammaln(a))
+    return value
 
 
 @roomy
@@ -228,3 +234,14 @@ def kept(model: Any, given: Any, moved: Any) -> Any:
     moved = replace(moved, **{name: getattr(given, name) for name in names})
     given_here = offered(model.family, Given)
     return moved if given_here is None else given_here.exact(moved)
+
+
+def kept_params(model, given: MixtureParams, moved: MixtureParams) -> MixtureParams:
+    """`moved` with what is frozen exactly as in `given`."""
+    return replace(moved, components=kept(model, given.components, moved.components))
+
+
+def exact_is_cheap(model) -> bool:
+    """Whether the likelihood from log densities costs little more than a step."""
+    accurate = offered(model.family, Accurate)
+    return accurate is not None and accurate.residual_form

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxem.core.model_protocol import Compute
-from jaxem.core.pytree import pytree, replace, static
+from jaxem.core.trees import pytree, replace, static
 from jaxem.kernels import Blocks
 
 

@@ -2,12 +2,26 @@
 
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 
-from jaxem.models.initializers import INITIALIZERS
+from jaxem.data.data import Data
+from jaxem.models import mixture_steps
+from jaxem.models.initializers import INITIALIZERS, responsibilities
+from jaxem.models.params import MixtureParams
 
 
-def read_init(init: Any, n: int, k: int) -> Any:
+def start(model: Any, key: Any, data: Data, init: Any, active: Any = None) -> MixtureParams:
+    """Starting parameters of data in standard units, by the named initialiser, a callable, or
+    responsibilities f[n, k]; components from `active` on are switched off."""
+    if hasattr(init, "shape"):
+        return mixture_steps.seed_within(model, data, jnp.asarray(init, data.x.dtype))
+    embedded = model.family.embed(jnp.asarray(data.x))
+    resp = responsibilities(init, key, embedded, data.weight, model.n_components, active)
+    return mixture_steps.seed_within(model, data, resp)
+
+
+def read_init(model: Any, init: Any, n: int) -> Any:
     """A name or callable as it is, labels i[n] or responsibilities f[n, k] as the latter.
 
     Raises ValueError, with what there is, for anything else.
@@ -17,7 +31,7 @@ def read_init(init: Any, n: int, k: int) -> Any:
     if isinstance(init, str) or init is None:
         names = ", ".join(INITIALIZERS)
         raise ValueError(f"init must be one of {names}, a callable or parameters; got {init!r}.")
-    return given_responsibilities(init, n, k)
+    return given_responsibilities(init, n, model.n_components)
 
 
 def given_responsibilities(init: Any, n: int, k: int) -> np.ndarray:

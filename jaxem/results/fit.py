@@ -6,8 +6,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxem.core.pytree import note, pytree, replace, static
 from jaxem.core.status import MESSAGES, SOUND, Status
+from jaxem.core.trees import note, pytree, replace, static
 from jaxem.results import text
 from jaxem.results.known_model import KnownModel, ask, draw, model_of
 from jaxem.results.optima import Optima, last_leaders, rounding

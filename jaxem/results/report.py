@@ -7,7 +7,7 @@ from jaxem.core.repr import constructor
 
 @dataclass(frozen=True)
 class Report:
-    """How the work of a call went. Fits are compared without it (`jaxem.core.pytree.note`).
+    """How the work of a call went. Fits are compared without it (`jaxem.core.trees.note`).
 
     >>> x = datasets.load("old_faithful")
     >>> model = jaxem.Mixture(jaxem.Gaussian("full"), n_components=2)

@@ -8,8 +8,8 @@ import numpy as np
 from jaxem.batch import checkpoint, scheduler
 from jaxem.batch.progress import clear, reporter
 from jaxem.batch.state import Runs
-from jaxem.core.pytree import replace
 from jaxem.core.status import Status
+from jaxem.core.trees import replace
 from jaxem.devices import distributed
 from jaxem.results.fit import Fit
 from jaxem.results.report import Report

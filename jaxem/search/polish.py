@@ -13,8 +13,8 @@ from jaxem.batch.problem import Problem, Resources, batch_of, pose, pose_many
 from jaxem.batch.state import Runs
 from jaxem.core.compiled import jitted
 from jaxem.core.precision import enable_x64
-from jaxem.core.pytree import replace
 from jaxem.core.status import Status
+from jaxem.core.trees import replace
 from jaxem.devices.placement import Placement
 from jaxem.engine.finish import to_scaled
 from jaxem.engine.steps import Control

@@ -14,8 +14,8 @@ import numpy as np
 
 from jaxem.batch import scheduler
 from jaxem.batch.state import Runs
-from jaxem.core.pytree import replace
 from jaxem.core.status import SOUND, Status
+from jaxem.core.trees import replace
 from jaxem.search.strategy import NONE, Advance, Move, SearchState, Verdicts, signature
 
 #: (iterations, fraction promoted) of each rung.

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from jaxem.core.pytree import replace
 from jaxem.core.status import SOUND, Status
+from jaxem.core.trees import replace
 from jaxem.results.fit import Fit
 
 #: Loss of digits (in log density, nats) from which a lane goes on in float64.

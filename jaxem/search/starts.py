@@ -97,7 +97,7 @@ def _given(batch: Batch, problem: Problem, init: Any) -> Any:
     sets, starts = len(problem.names), len(batch.starts) // len(problem.names)
     if len(lead) == 2:
         init = jax.tree.map(lambda leaf: leaf[problem.names], init)
-    elif len(lead) == 1 and not problem.shared:
+    elif len(lead) == 1 and problem.of_many:
         init = jax.tree.map(lambda leaf: leaf[problem.names][:, None], init)
     elif len(lead) == 1:
         init = jax.tree.map(lambda leaf: leaf[None], init)

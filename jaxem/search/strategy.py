@@ -14,7 +14,7 @@ import numpy as np
 from jaxem.batch.state import Batch, Runs, put
 from jaxem.core.capabilities import provides
 from jaxem.core.model_protocol import Identified
-from jaxem.core.pytree import pytree
+from jaxem.core.trees import pytree
 from jaxem.results.fit import Fit
 
 #: No lane.

@@ -11,8 +11,8 @@ import numpy as np
 
 from jaxem.batch import scheduler
 from jaxem.batch.state import Runs
-from jaxem.core.pytree import replace
 from jaxem.core.status import Status
+from jaxem.core.trees import replace
 from jaxem.results.fit import Fit
 from jaxem.search import refine
 from jaxem.search.race import still_to_gain

@@ -15,8 +15,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxem.core.compiled import jitted
-from jaxem.core.pytree import pytree, replace
 from jaxem.core.status import Status
+from jaxem.core.trees import pytree, replace
 from jaxem.data.scaling import Scaling
 from jaxem.engine import steps
 from jaxem.engine.finish import restore

@@ -10,7 +10,7 @@ import jax
 import numpy as np
 
 from jaxem.core.compiled import jitted
-from jaxem.core.pytree import replace
+from jaxem.core.trees import replace
 from jaxem.data.data import device_data
 from jaxem.data.scaling import scaling_of, standardize, standardized_params
 from jaxem.models import Mixture, MixtureParams

@@ -10,9 +10,9 @@ from jaxem.batch import scheduler
 from jaxem.batch.planning import Plan
 from jaxem.batch.problem import Resources, batch_of, plan_of
 from jaxem.batch.state import Batch
-from jaxem.core.pytree import replace
 from jaxem.core.settings import DEFAULT_SETTINGS
 from jaxem.core.status import SOUND, Status
+from jaxem.core.trees import replace
 from jaxem.engine.finish import cast
 from jaxem.engine.loop import compute_for
 from jaxem.engine.steps import Control

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 import jaxem
 from jaxem.batch import lanes
 from jaxem.batch.lanes import Grid, LaneIds
-from jaxem.core.pytree import replace
+from jaxem.core.trees import replace
 from jaxem.data.scaling import Scaling, standardized_model, standardized_params
 from jaxem.models.starts import given_responsibilities
 from jaxem.sklearn.restarts import Problem

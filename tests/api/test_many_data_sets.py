@@ -162,7 +162,8 @@ def test_other_families(name):
 
 
 def test_padding_never_leaves_the_support():
-    x, w = ragged.pad([np.full((2, 1), 5.0), np.full((3, 1), 7.0)], [None, None], 4, np.float64)
+    sets = [jaxem.Data(np.full((2, 1), 5.0), None), jaxem.Data(np.full((3, 1), 7.0), None)]
+    x, w, _ = ragged.pad(sets, 4, np.float64)
     np.testing.assert_array_equal(x[..., 0], [[5, 5, 5, 5], [7, 7, 7, 7]])
     np.testing.assert_array_equal(w, [[1, 1, 0, 0], [1, 1, 1, 0]])
 

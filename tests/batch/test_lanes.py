@@ -12,7 +12,7 @@ import jaxem
 from jaxem import Status
 from jaxem.batch import packing, scheduler
 from jaxem.batch.problem import Problem, Resources, batch_of, pose
-from jaxem.core.pytree import replace
+from jaxem.core.trees import replace
 from jaxem.data.scaling import Scaling, scaling_of, scalings_of, standardize
 from jaxem.data.validate import host_data
 from jaxem.engine.steps import Control

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from jaxem.core import compiled
-from jaxem.core.pytree import pytree, static
+from jaxem.core.trees import pytree, static
 
 
 @pytree

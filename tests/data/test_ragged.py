@@ -17,16 +17,23 @@ def counts(lengths, seed=0, d=2):
     return [rng.poisson(4.0, (n, d)).astype(np.float32) for n in lengths]
 
 
+def data_sets(sets, weights):
+    return [jaxem.Data(x, w) for x, w in zip(sets, weights, strict=True)]
+
+
+def judge_of(family):
+    return lambda data: family.validate(data.x)
+
+
 def judged(sets, weights=None, k=3, family=POISSON):
     weights = [None] * len(sets) if weights is None else weights
-    return list(ragged.judge(sets, weights, k, family.validate))
+    return list(ragged.judge(data_sets(sets, weights), k, judge_of(family)))
 
 
 def alone(sets, weights=None, k=3, family=POISSON):
     weights = [None] * len(sets) if weights is None else weights
-    return [
-        ragged.judge([x], [w], k, family.validate)[0] for x, w in zip(sets, weights, strict=True)
-    ]
+    each = data_sets(sets, weights)
+    return [ragged.judge([one], k, judge_of(family))[0] for one in each]
 
 
 def spoilt(one, value, row=5, column=1):
@@ -131,7 +138,8 @@ def test_padding_by_hand(lengths, dtype, weighted):
     sets, length = counts(lengths), max(64, *lengths, 0)
     rng = np.random.default_rng(2)
     weights = [rng.uniform(size=n) if weighted else None for n in lengths]
-    x, w = ragged.pad(sets, weights, length, dtype)
+    x, w, label = ragged.pad(data_sets(sets, weights), length, dtype)
+    assert label is None
     assert x.shape == (len(sets), length, 2) and x.dtype == w.dtype == dtype
     for i, (one, weight) in enumerate(zip(sets, weights, strict=True)):
         n = len(one)
@@ -144,20 +152,20 @@ def test_padding_by_hand(lengths, dtype, weighted):
 def test_blocks_take_every_data_set_once_and_large_ones_alone():
     rng = np.random.default_rng(0)
     for sizes in ([1], [0, 0, 0], rng.integers(0, 3000, 500), [10, 1 << 17, 10, 10, 1 << 16, 1]):
-        sets = [np.zeros((n, 1), np.int8) for n in sizes]
+        sets = [jaxem.Data(np.zeros((n, 1), np.int8), None) for n in sizes]
         blocks = ragged._blocks(sets)
         assert [i for own in blocks for i in range(len(sets))[own]] == list(range(len(sets)))
         for own in blocks:
             some = sets[own]
-            assert len(some) == 1 or sum(one.size for one in some) < 2 * ragged.BLOCK
+            assert len(some) == 1 or sum(one.x.size for one in some) < 2 * ragged.BLOCK
     assert [own.stop - own.start for own in blocks] == [1, 1, 2, 1, 1]
 
 
 @pytest.mark.parametrize("array", [np.asarray, jnp.asarray])
 def test_one_array_of_data_sets_is_a_list_of_them(array):
     x = np.stack(counts([9] * 4))
-    sets, weights = ragged.as_list(array(x))
-    assert weights == [None] * 4 and all(isinstance(one, np.ndarray) for one in sets)
-    np.testing.assert_array_equal(np.stack(sets), x)
+    sets = ragged.as_list(array(x))
+    assert all(one.weight is None and isinstance(one.x, np.ndarray) for one in sets)
+    np.testing.assert_array_equal(np.stack([one.x for one in sets]), x)
     with pytest.raises(ValueError, match=r"x\[0\] must be numeric"):
         ragged.as_list(np.full((2, 3, 1), "a"))

@@ -9,7 +9,7 @@ from cases import CASES
 
 import jaxem
 from jaxem import Status
-from jaxem.core.pytree import pytree, replace
+from jaxem.core.trees import pytree, replace
 from jaxem.core.status import SOUND
 from jaxem.families.gaussian import GaussianFamily
 

@@ -22,7 +22,7 @@ from jaxem.core.constraints import (
     shared_fields,
 )
 from jaxem.core.protocols import CAPABILITIES, Family, check_family
-from jaxem.core.pytree import pytree
+from jaxem.core.trees import pytree
 
 FULL = jaxem.Gaussian("full")
 X = np.random.default_rng(0).normal(size=(90, 2)) @ np.array([[1.0, 0.5], [0, 3.0]])

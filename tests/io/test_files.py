@@ -18,7 +18,7 @@ import jaxem
 from jaxem import io
 from jaxem.core import npz
 from jaxem.core.constraints import Free
-from jaxem.core.pytree import pytree, static
+from jaxem.core.trees import pytree, static
 from jaxem.io.classes import KNOWN
 from jaxem.io.encoding import decode
 

@@ -8,7 +8,7 @@ from own_models import LSAT7, BloodGroups, NormalMean, TwoParameterLogistic
 
 import jaxem
 from jaxem import Status
-from jaxem.core.pytree import pytree
+from jaxem.core.trees import pytree
 
 KEY = jax.random.key(0)
 ROWS = np.random.default_rng(0).normal([3.0, -1.0], size=(60, 2))

@@ -9,8 +9,8 @@ import numpy as np
 from jaxem.core.capabilities import offered
 from jaxem.core.constraints import Constraint, Free
 from jaxem.core.protocols import CommonFeatures
-from jaxem.core.pytree import pytree, replace
 from jaxem.core.repr import constructor, short
+from jaxem.core.trees import pytree, replace
 from jaxem.core.validation import positive
 from jaxem.families.gaussian.full import Full
 from jaxem.families.gaussian.params import GaussianParams, as_vector, update_means

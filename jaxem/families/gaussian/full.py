@@ -5,7 +5,7 @@ from typing import ClassVar
 import jax.numpy as jnp
 
 from jaxem.core.constraints import Constraint, SymmetricPD
-from jaxem.core.pytree import pytree
+from jaxem.core.trees import pytree
 from jaxem.families.gaussian import matrices, quadratic_form
 from jaxem.families.gaussian.params import (
     linear_products,

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxem.core.constraints import Constraint, SymmetricPD
-from jaxem.core.pytree import pytree
+from jaxem.core.trees import pytree
 from jaxem.families.gaussian import matrices
 from jaxem.families.gaussian.params import LOG_2PI, linear_products, linear_rows, outer
 from jaxem.families.gaussian.structure import Form

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxem.core.pytree import pytree
+from jaxem.core.trees import pytree
 from jaxem.numerics import einsum, safe_divide
 
 LOG_2PI = float(np.log(2 * np.pi))

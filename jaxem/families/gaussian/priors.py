@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.scipy.special import gammaln, multigammaln
 
-from jaxem.core.pytree import pytree
+from jaxem.core.trees import pytree
 from jaxem.core.validation import positive, shape
 from jaxem.families.gaussian.params import LOG_2PI
 from jaxem.numerics import einsum, inverse_factor

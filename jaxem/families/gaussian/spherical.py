@@ -5,7 +5,7 @@ from typing import ClassVar
 import jax.numpy as jnp
 
 from jaxem.core.constraints import Constraint, Positive
-from jaxem.core.pytree import pytree
+from jaxem.core.trees import pytree
 from jaxem.families.gaussian import variances
 from jaxem.families.gaussian.params import linear_rows
 from jaxem.families.gaussian.structure import Form

@@ -11,7 +11,15 @@ T = TypeVar("T")
 
 
 def static(default: Any = dataclasses.MISSING) -> Any:
-    """Declare a field that is part of the program (hashable), not of its data."""
+    """Declare a field that is part of the program (hashable), not of its data.
+
+    >>> @jaxem.pytree
+    ... class Power:
+    ...     base: jax.Array
+    ...     exponent: int = jaxem.static(default=2)
+    >>> jax.tree.leaves(Power(3.0))
+    [3.0]
+    """
     if default is dataclasses.MISSING:
         return dataclasses.field(metadata={"static": True})
     return dataclasses.field(default=default, metadata={"static": True})
@@ -45,7 +53,15 @@ class _Note:
 @dataclass_transform(frozen_default=True, field_specifiers=(static, note))
 def pytree(cls: type[T]) -> type[T]:
     """Make `cls` a frozen dataclass registered with JAX; `static()` fields become aux data that
-    JAX compares, `note()` fields aux data that it does not."""
+    JAX compares, `note()` fields aux data that it does not.
+
+    >>> @jaxem.pytree
+    ... class Line:
+    ...     slope: jax.Array
+    ...     intercept: jax.Array
+    >>> jax.tree.map(lambda leaf: 2 * leaf, Line(1.0, 3.0))
+    Line(slope=2, intercept=6)
+    """
     if "__repr__" not in vars(cls):
         cls.__repr__ = constructor  # type: ignore[method-assign, assignment]
     data_class: Any = dataclasses.dataclass(frozen=True)(cls)

@@ -1,0 +1,46 @@
+"""What the E-step of a mixture needs of the data, made once: blocks of rows, and sums over them."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jaxem.core.model_protocol import Compute
+from jaxem.core.trees import replace
+from jaxem.data.data import Data
+from jaxem.devices.collectives import each_device, filled
+from jaxem.kernels import as_blocks, as_one_block, padded_rows, weighted_moments, with_known
+from jaxem.models.params import Prepared
+
+
+def prepare(model: Any, data: Data, rows: int, compute: Compute) -> Prepared:
+    """Blocks of at most `rows` rows, and the sums that do not change between iterations."""
+    if data.mesh is not None:
+        mesh, data = data.mesh, Data(*filled(data.mesh, data.x, data.weight, data.label))
+        own = each_device(mesh, lambda data, model: _blocks_and_sums(model, data, rows, compute))
+        blocks, sums = own(data, model)
+        return replace(sums, blocks=blocks, mesh=mesh)
+    x, weight = jnp.asarray(data.x), jnp.asarray(data.weight)
+    total, count = jnp.sum(weight), jnp.sum((weight > 0).astype(x.dtype))
+    blocks = as_blocks(x, weight, rows)
+    base = jnp.sum(weighted_moments(lambda x: model.family.log_base(x)[None], blocks))
+    common = weighted_moments(model.common_features, blocks)[0]
+    width = jax.eval_shape(model.family.features, x).shape[0]
+    known = jnp.zeros((model.n_components, width), x.dtype)
+    if data.label is not None:
+        member = jax.nn.one_hot(data.label, model.n_components, dtype=x.dtype, axis=0)
+        known = weighted_moments(model.family.features, blocks, member)
+        weight = jnp.where(data.label >= 0, 0, weight)
+        blocks = as_blocks(x, weight, rows)
+    if compute.kernel == "fused":
+        blocks = as_one_block(x, weight, padded_rows(x.shape[0]))
+    if data.label is not None:
+        labelled = jnp.where(data.label >= 0, data.weight, 0)
+        blocks = with_known(blocks, labelled, jnp.asarray(data.label))
+    return Prepared(blocks, base, known, common, total, count, compute=compute)
+
+
+def _blocks_and_sums(model: Any, data: Data, rows: int, compute: Compute) -> tuple[Any, Prepared]:
+    """The blocks, and the rest of `Prepared`, which are sums over rows."""
+    prepared = prepare(model, data, rows, compute)
+    return prepared.blocks, replace(prepared, blocks=None)
