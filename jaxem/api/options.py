@@ -26,7 +26,6 @@ from jaxem.devices.placement import Placement
 from jaxem.engine.loop import check_control
 from jaxem.engine.steps import Control
 from jaxem.search.options import Search, search_of
-from jaxem.search.starts import is_params
 
 #: Starts of `fit`, where nobody says otherwise.
 DEFAULT_STARTS = 32
@@ -126,7 +125,7 @@ def control_of(model: Model, asked: Settings, given: dict[str, Any]) -> Control:
 def check_init(model: Model, init: Any) -> None:
     """ValueError for the name of an initialiser that does not exist, before data are looked at."""
     named = init is None or isinstance(init, str)
-    if named and not is_params(model, init) and provides(type(model), Initialised):
+    if named and provides(type(model), Initialised):
         model.read_init(init, 0)
 
 

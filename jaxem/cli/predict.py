@@ -42,7 +42,7 @@ def run_predict(job: Rows) -> None:
     check_density(job.file, chosen)
     with precision(chosen) as dtype:
         try:
-            chosen.model.validate(table.x)
+            chosen.model.family.validate(table.x)
         except ValueError as error:
             raise ValueError(f"{job.data}: {table.located(str(error))}") from error
         x = table.x.astype(dtype)

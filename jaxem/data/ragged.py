@@ -55,6 +55,8 @@ GIVEN = "sample_weight", "labels"
 
 
 def _taken_apart(sets: Sequence[Data], weight: Any, labels: Any) -> tuple[list, list, list | None]:
+    if any(one.mesh is not None for one in sets):
+        raise ValueError("fit_many spreads fits, not rows: give devices= and plain arrays.")
     if weight is not None or labels is not None:
         raise ValueError("x is Data, which has its own weight and label: give them there only.")
     known = None

@@ -24,7 +24,7 @@ def start_all(batch: Batch, problem: Problem, key: Any, init: Any) -> Runs:
     or parameters: of one start, or with leading axes [starts] or, of several data sets, [sets] or
     [sets, starts]. Raises ValueError for anything else.
     """
-    if is_params(problem.model, init):
+    if is_params(problem.model, init, problem.data.x.shape[-1]):
         return scheduler.start_at(batch, _given(batch, problem, init))
     rows = problem.host[0]
     if provides(type(problem.model), Initialised):
@@ -42,15 +42,15 @@ def start_all(batch: Batch, problem: Problem, key: Any, init: Any) -> Runs:
     )
 
 
-def is_params(model: Model, init: Any) -> bool:
-    """Whether `init` has the type of the model's parameters."""
-    return type(init) is type(jax.eval_shape(lambda: model.blank(1, np.float32)))
+def is_params(model: Model, init: Any, d: int) -> bool:
+    """Whether `init` has the type of the model's parameters of d columns."""
+    return type(init) is type(jax.eval_shape(lambda: model.blank(d, np.float32)))
 
 
 def count_of(model: Model, init: Any, d: int, sets: int | None) -> int | None:
     """How many starts `init` gives each data set, or None where it does not say. ValueError where
     it has parameters of the wrong shapes; `sets` is None for one data set."""
-    if not is_params(model, init):
+    if not is_params(model, init, d):
         return None
     lead = _leading(model, init, d)
     allowed = ((), ("n",)) if sets is None else ((), (sets,), (sets, "n"))

@@ -113,7 +113,7 @@ class FamilyMixture(DensityMixin, BaseEstimator, ABC):
     def _log_joint(self, X: Any) -> np.ndarray:
         check_is_fitted(self)
         X = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
-        self._model.validate(X)
+        self._model.family.validate(X)
         with precision_of(X.dtype):
             return np.asarray(self._model.log_joint(self._params, pad(X)))[: len(X)]
 

@@ -221,7 +221,8 @@ def test_held_out_by_weights_is_refitting_on_the_subsets():
     model, x = mixture(), CASES["full"].data(300)
     weight = np.random.default_rng(0).uniform(0.5, 2, 300)
     options = dict(key=KEY, init=CASES["full"].truth)
-    got = cross_validate(model, x, 3, weight, 1, options)
+    got, interrupted = cross_validate(model, x, 3, weight, options | dict(n_starts=1))
+    assert not interrupted
     order = np.asarray(jax.random.permutation(jax.random.fold_in(KEY, 3), 300))
     score = 0.0
     for i in range(3):

@@ -104,9 +104,10 @@ def test_many_data_sets_resume(every_look, tmp_path):
     with pytest.MonkeyPatch.context() as patch:
         real = checkpoint.save
 
-        def save(path, store, mark):
-            widths.append(None if store.flight is None else store.flight[0].shape[1])
-            real(path, store, mark)
+        def save(path, runs, state, mark):
+            bucket = runs.active_bucket
+            widths.append(None if bucket is None else bucket.tiles.shape[1])
+            real(path, runs, state, mark)
 
         patch.setattr(checkpoint, "save", save)
         assert_same_bits(many(tmp_path / "whole"), want)

@@ -66,7 +66,7 @@ def test_order_and_neighbours_change_no_bit(monkeypatch):
     assert (want.status == Status.CONVERGED).all()
     assert_same_bits(conclude(second), want)
     assert_same_bits(conclude(alone)[7], want[7])
-    assert (np.delete(alone.runs.n_iter, 7) == -1).all()
+    assert (np.delete(alone.run.n_iter, 7) == -1).all()
 
 
 @pytest.mark.parametrize("bucket", [1, 4, 64])

@@ -4,6 +4,7 @@ what is said where devices or their memory are missing."""
 import re
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from helpers import Killed, assert_same_bits, assert_same_ends, dies_after
@@ -76,10 +77,10 @@ def _balanced(calls):
     """Every bucket that was filled anew gives all devices as many live lanes, to one."""
     assert calls
     filled = 0
-    for *_, limit, _, _, runs, _, _ in calls:
+    for _, _, _, until, runs, _ in calls:
         assert {len(runs.status.sharding.device_set)} == {8}
         if (runs.n_iter.reshape(8, -1)[:, 0] < 0).any():
-            live = np.sum(lanes.is_live(runs, limit).reshape(8, -1), axis=1)
+            live = np.sum(lanes.is_live(runs, until.limit).reshape(8, -1), axis=1)
             filled += 1
             assert live.max() - live.min() <= 1 or live.max() < 4
     assert filled
@@ -158,45 +159,64 @@ def test_rows_over_devices_agree_with_one_device(small):
     end one a step sooner; no ties between distances, which rounding decides."""
     x, model = X + RNG.uniform(0.1, 0.9, X.shape), jaxem.Mixture(jaxem.Exponential(), 2)
     options = dict(key=jax.random.key(4), n_starts=6, tol=0.0, max_iter=12, accelerate=None)
-    options |= dict(sample_weight=WEIGHT, labels=LABELS)
-    spread = jaxem.shard_rows(model, "all")
-    assert_same_ends(jaxem.fit(spread, x, **options), jaxem.fit(model, x, **options), 1e-8)
-    options |= dict(init=np.arange(len(X)) % 2)
-    assert_same_ends(jaxem.fit(spread, x, **options), jaxem.fit(model, x, **options), 1e-8)
+    given = dict(sample_weight=WEIGHT, labels=LABELS)
+    spread = jaxem.shard_rows(x, "all", **given)
+    want = jaxem.fit(model, x, **given, **options)
+    assert_same_ends(jaxem.fit(model, spread, **options), want, 1e-8)
+    labels = np.arange(len(X)) % 2
+    want = jaxem.fit(model, x, init=labels, **given, **options)
+    labels = np.concatenate([labels, np.zeros(len(spread.x) - len(x), int)])  # filled up
+    assert_same_ends(jaxem.fit(model, spread, init=labels, **options), want, 1e-8)
+
+
+def test_the_old_words_for_spread_rows_go_on_working():
+    x, model = X + RNG.uniform(0.1, 0.9, X.shape), jaxem.Mixture(jaxem.Exponential(), 2)
+    options = dict(key=jax.random.key(4), n_starts=3, tol=0.0, max_iter=5)
+    with pytest.warns(FutureWarning, match="mesh= of a Mixture is deprecated"):
+        old = jaxem.shard_rows(model, "all")
+    spread = jaxem.shard_rows(x, "all")
+    want = jaxem.fit(model, spread, **options)
+    assert_same_ends(jaxem.fit(old, x, **options), want, 1e-8)
+    start = jax.tree.map(lambda leaf: leaf[0], want.params)
+    with pytest.warns(FutureWarning, match="place_rows"):
+        placed = jaxem.place_rows(old, x)
+    one, other = jaxem.em(old, start, placed), jaxem.em(model, start, spread)
+    np.testing.assert_allclose(one.objective, other.objective, rtol=1e-12)
 
 
 def test_children_of_spread_rows_agree_with_one_device():
     x, model = X + RNG.uniform(0.1, 0.9, X.shape), jaxem.Mixture(jaxem.Exponential(), 4)
     params = model.init(jax.random.key(0), x)
-    spread = jaxem.shard_rows(model, "all")
+    spread = jaxem.shard_rows(x, "all", WEIGHT)
+    plain = jaxem.Data(jnp.asarray(x), jnp.asarray(WEIGHT))
     for seed in range(4):
-        key, weight = jax.random.key(seed), WEIGHT
-        got, want = (one.regroup(key, params, x, weight) for one in (spread, model))
+        key = jax.random.key(seed)
+        got, want = (model.propose(key, params, data) for data in (spread, plain))
         for a, b in zip(jax.tree.leaves(got), jax.tree.leaves(want), strict=True):
             np.testing.assert_allclose(a, b, rtol=1e-8)
-    fits = jaxem.fit(spread, x, key=jax.random.key(4), n_starts=16, split_merge=1, max_iter=40)
+    fits = jaxem.fit(model, spread, key=jax.random.key(4), n_starts=16, split_merge=1, max_iter=40)
     assert (fits.parent >= 0).any()
 
 
 def test_steps_of_spread_rows():
-    model = jaxem.Mixture(jaxem.Gaussian("tied"), n_components=2, exponent=0.7)
-    spread = jaxem.shard_rows(model, 5)
+    model, how = jaxem.Mixture(jaxem.Gaussian("tied"), n_components=2), dict(exponent=0.7)
+    spread = jaxem.shard_rows(X, 5)
     params = model.init(jax.random.key(0), X)
     many = jax.tree.map(lambda leaf: leaf[None], params)
-    each = jax.vmap(lambda p: spread.e_step(p, X)[1])(many)[0]
-    got = spread.e_step(params, X), jaxem.em(spread, params, jaxem.place_rows(spread, X)), each
-    want = model.e_step(params, X), jaxem.em(model, params, X)
+    each = jax.vmap(lambda p: model.e_step(p, spread, **how)[1])(many)[0]
+    got = model.e_step(params, spread, **how), jaxem.em(model, params, spread, **how), each
+    want = model.e_step(params, X, **how), jaxem.em(model, params, X, **how)
     want = (*want, want[0][1])
     for one, other in zip(jax.tree.leaves(got), jax.tree.leaves(want), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-8, atol=1e-8)
 
 
 def test_rows_and_starts_are_not_spread_at_once():
-    spread = jaxem.shard_rows(poisson(), 2)
+    spread = jaxem.shard_rows(X, 2)
     with pytest.raises(ValueError, match=r"rows are spread already: use one"):
-        fit(spread, devices=2)
+        jaxem.fit(poisson(), spread, key=0, devices=2)
     with pytest.raises(ValueError, match="fit_many spreads fits, not rows"):
-        jaxem.fit_many(spread, [X], key=jax.random.key(0))
+        jaxem.fit_many(poisson(), [spread], key=0)
     with pytest.raises(ValueError, match="no devices for its rows"):
         jaxem.place_rows(poisson(), X)
 
@@ -289,7 +309,7 @@ def test_memory_that_runs_out_is_met_by_smaller_blocks(monkeypatch):
 def test_memory_that_is_not_enough_for_one_lane_is_an_error_with_the_budget(monkeypatch):
     force_plan(monkeypatch, bucket=4, smallest=1, rows=64)
     _full_above(monkeypatch, 0)
-    message = r"one fit of 3 components.*x float64\[183, 2\] takes 2,928 bytes.*shard_rows"
+    message = r"with one fit at a time.*x float64\[183, 2\] takes 2,928 bytes.*shard_rows"
     with pytest.warns(RuntimeWarning, match="goes on with 1 lanes"):
         with pytest.raises(MemoryError, match=message):
             fit(n_starts=4, race=False)

@@ -67,14 +67,13 @@ def split(number, address, folder):
     fits = fit(devices="all")
     np.savez(Path(folder) / f"lanes{number}", *jax.tree.leaves(fits))
     few = dict(n_starts=5, race=False, split_merge=0, max_iter=12, tol=0.0)
-    spread = jaxem.shard_rows(jaxem.Mixture(jaxem.Poisson(), n_components=3))
-    mine = X[MINE[number]]
-    np.savez(Path(folder) / f"rows{number}", *jax.tree.leaves(fit(spread, mine, **few)))
-    data = jaxem.place_rows(spread, mine)
-    one = jaxem.em(spread, fits[0].params, data, max_iter=5, tol=0.0)
+    model, mine = jaxem.Mixture(jaxem.Poisson(), n_components=3), X[MINE[number]]
+    data = jaxem.shard_rows(mine)
+    np.savez(Path(folder) / f"rows{number}", *jax.tree.leaves(fit(model, data, **few)))
+    one = jaxem.em(model, fits[0].params, data, max_iter=5, tol=0.0)
     np.savez(Path(folder) / f"em{number}", *jax.tree.leaves(jax.device_get(one)))
     with pytest.raises(ValueError, match=r"dtype of x differs.*float32 in process 0, float64 in"):
-        fit(spread, mine.astype(["float32", "float64"][number]), **few)
+        jaxem.shard_rows(mine.astype(["float32", "float64"][number]))
     with pytest.raises(ValueError, match=r"the problem .*differs between processes"):
         fit(x=X + number, devices="all")
     print("report", fits.report.executed, fits.report.needed)
@@ -85,11 +84,11 @@ def dies(number, address, folder):
     join(number, address)
     real = checkpoint.save
 
-    def save(path, store, mark):
-        if number == 1 and store.stage == 1:
+    def save(path, runs, state, mark):
+        if number == 1 and runs.syncs_done == 1:
             (Path(folder) / "killed").touch()
             os.kill(os.getpid(), signal.SIGKILL)
-        real(path, store, mark)
+        real(path, runs, state, mark)
 
     pytest.MonkeyPatch().setattr(checkpoint, "save", save)
     fit(devices="all", checkpoint=Path(folder) / "point")
@@ -98,14 +97,18 @@ def dies(number, address, folder):
 def resumes(number, address, folder):
     """Both again, from the checkpoints: process 1 was a stage behind."""
     join(number, address)
-    stages, real = [], jaxem.search.driver.settle
+    stages = []
 
-    def settle(store, mark):
-        stages.append(store.stage)
-        real(store, mark)
-        stages.append(store.stage)
+    def noted(real):
+        def call(path, runs, state, mark):
+            found = real(path, runs, state, mark)
+            stages.append(runs.syncs_done)
+            return found
 
-    pytest.MonkeyPatch().setattr(jaxem.search.driver, "settle", settle)
+        return call
+
+    for name in ("load", "resume"):
+        pytest.MonkeyPatch().setattr(checkpoint, name, noted(getattr(checkpoint, name)))
     fits = fit(devices="all", checkpoint=Path(folder) / "point")
     assert stages == [1 - number, 1]
     np.savez(Path(folder) / f"resumed{number}", *jax.tree.leaves(fits))

@@ -9,8 +9,8 @@ from cases import CASES
 
 import jaxem
 from jaxem import Status
-from jaxem.core.trees import pytree, replace
 from jaxem.core.status import SOUND
+from jaxem.core.trees import pytree, replace
 from jaxem.families.gaussian import GaussianFamily
 
 TYPES = ["full", "tied", "diag", "spherical"]

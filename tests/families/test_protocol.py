@@ -172,14 +172,14 @@ def test_only_shares_are_brought_back():
 def test_a_start_that_breaks_a_constraint_is_told_by_name(field, value, message):
     fields = dict(centre=np.zeros((2, 2)), scatter=np.stack([np.eye(2)] * 2))
     start = jaxem.MixtureParams(np.full(2, 0.5), ScatterParams(**{**fields, field: value}))
-    with pytest.raises(ValueError, match=f"init is not a mixture: {message}"):
+    with pytest.raises(ValueError, match=f"init is not a start of Mixture: {message}"):
         jaxem.fit(made(Scatter), X, key=jax.random.key(0), n_starts=1, init=start)
 
 
 def test_weights_that_do_not_sum_to_one_are_told_by_name():
     own = jaxem.PoissonParams(np.ones((2, 2)))
     start = jaxem.MixtureParams(np.full(2, 0.7), own)
-    with pytest.raises(ValueError, match="init is not a mixture: weights must sum to 1"):
+    with pytest.raises(ValueError, match="init is not a start of Mixture: weights must sum to 1"):
         jaxem.fit(made(jaxem.Poisson), np.ones((9, 2)), key=jax.random.key(0), init=start)
 
 

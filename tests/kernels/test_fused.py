@@ -309,7 +309,7 @@ def test_products_are_the_features(kind, d):
 def test_every_kernel_behind_the_door_gives_the_same(kind):
     family, rng = jaxem.Gaussian(kind), np.random.default_rng(0)
     x, weight = jnp.asarray(rng.normal(size=(45, 2))), jnp.asarray(rng.uniform(size=45))
-    products = family.products(2) if hasattr(family, "products") else None
+    products = family.products(2) or None
     beta = jnp.asarray(rng.normal(size=(3, 6 if kind == "full" else 4)))
 
     @functools.partial(jax.jit, static_argnums=0)

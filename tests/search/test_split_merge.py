@@ -286,21 +286,28 @@ def test_a_sweep_hands_generations_on():
     ("options", "why"),
     [
         (dict(race=False), "needs the race"),
-        (dict(labels=np.r_[0, np.full(299, -1)]), "bind them"),
-        (dict(init=np.arange(300) % 3), "bind them"),
+        (dict(labels=np.r_[0, np.full(299, -1)]), "impossible with frozen"),
+        (dict(init=np.arange(300) % 3), "impossible with frozen"),
         (dict(init="kmean"), "init must be one of"),
-        (dict(split_merge=-1), "generations must be"),
-        (dict(split_merge=1.5), "generations must be"),
+        (dict(split_merge=-1), "split_merge must be"),
+        (dict(split_merge=1.5), "split_merge must be"),
     ],
 )
 def test_what_cannot_have_children_says_so(options, why):
     with pytest.raises(ValueError, match=why):
-        jaxem.fit(mixture(), clouds(), **{"key": KEY, "generations": 1} | options)
+        jaxem.fit(mixture(), clouds(), **{"key": KEY, "split_merge": 1} | options)
+
+
+def test_the_old_name_goes_on_working():
+    with pytest.warns(FutureWarning, match="generations= is now split_merge="):
+        old = jaxem.fit(mixture(k=4), clouds(200, gap=2.0), key=KEY, n_starts=24, generations=1)
+    new = jaxem.fit(mixture(k=4), clouds(200, gap=2.0), key=KEY, n_starts=24, split_merge=1)
+    np.testing.assert_array_equal(old.objective, new.objective)
 
 
 def test_frozen_parameters_have_no_children():
     model = jaxem.Mixture(jaxem.Gaussian("full"), n_components=3, frozen=("weights",))
-    with pytest.raises(ValueError, match="bind them"):
+    with pytest.raises(ValueError, match="impossible with frozen"):
         jaxem.fit_many(model, [clouds()], key=KEY, split_merge=1)
 
 
