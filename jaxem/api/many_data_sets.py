@@ -15,6 +15,7 @@ from jaxem.api.solve import Timer, solve, tell_interrupted, timed, whereabouts
 from jaxem.batch.problem import Problem, pose_many
 from jaxem.core.capabilities import provides
 from jaxem.core.compilation import compilations
+from jaxem.core.keys import as_key
 from jaxem.core.model_protocol import Model, Paddable
 from jaxem.core.precision import precision_of
 from jaxem.core.program_memory import make_room
@@ -89,6 +90,7 @@ def fit_many(
     >>> many.best().log_likelihood.round(1)
     array([-416.4, -702.6])
     """
+    key = as_key(key)
     sets = ragged.as_list(x, sample_weight, groups, lengths, labels)
     asked = Settings(kernel, precision, assignment, exponent)
     model, asked, first = settings_of(model, asked, sets[0])
@@ -127,7 +129,7 @@ def fit_many(
         result = timed(result, parts.reports, timer, parts.interrupted)
     if parts.interrupted:
         tell_interrupted()
-    return result.of(model)
+    return result.of(model, options.control.soft)
 
 
 def size_of(model: Model) -> int:

@@ -10,6 +10,7 @@ from jaxem.api.renamed import renamed
 from jaxem.api.solve import Timer, solve, tell_interrupted, timed, whereabouts
 from jaxem.batch.problem import pose
 from jaxem.core.compilation import compilations
+from jaxem.core.keys import as_key
 from jaxem.core.model_protocol import Model
 from jaxem.core.precision import precision_of
 from jaxem.core.program_memory import make_room
@@ -108,6 +109,7 @@ def fit(
     >>> np.sort(fits.best().params.weights).round(2)
     array([0.36, 0.64])
     """
+    key = as_key(key)
     data = host_data(x, sample_weight, labels)
     asked = Settings(kernel, precision, assignment, exponent)
     model, asked, data = settings_of(model, asked, data)
@@ -141,7 +143,7 @@ def fit(
         fits = timed(outcome.fits, [outcome.fits.report], timer, outcome.interrupted)
     if outcome.interrupted:
         tell_interrupted()
-    return fits.of(model)
+    return fits.of(model, options.control.soft)
 
 
 def starts_of(

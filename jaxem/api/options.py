@@ -9,7 +9,6 @@ import numpy as np
 
 from jaxem.batch.problem import Resources
 from jaxem.core.capabilities import check, provides
-from jaxem.core.keys import as_key
 from jaxem.core.model_protocol import (
     BLOCK_ROWS,
     CAPABILITIES,
@@ -99,7 +98,7 @@ def options_of(
     if pad_to is not None:
         check_pad(model, init, pad_to)
     return Options(
-        as_key(given["key"]),
+        given["key"],
         search,
         control_of(model, asked, given),
         Resources(given["memory_limit"], placement, asked, pad_to),

@@ -64,9 +64,10 @@ class Fit:
         """The model that was fitted. Fits made under `jit` or `vmap` do not know it: None."""
         return None if self.known is None else self.known.model
 
-    def of(self, model: Any) -> "Fit":
-        """The same fits, which know their model."""
-        return replace(self, known=KnownModel(model))
+    def of(self, model: Any, soft: bool = True) -> "Fit":
+        """The same fits, which know their model, and whether they maximise the likelihood (`soft`)
+        or were hard or tempered."""
+        return replace(self, known=KnownModel(model, soft))
 
     def predict(self, x: Any) -> jax.Array:
         """The most probable component of each row i[n], of one fit."""
@@ -93,6 +94,11 @@ class Fit:
         """The standard error of every parameter of one fit: see `jaxem.standard_errors`."""
         module = import_module("jaxem.inference")
         model = model_of(self, "standard_errors")
+        if self.known is not None and not self.known.soft:
+            raise ValueError(
+                "standard errors are those of a maximum of the likelihood: fit with "
+                "assignment='soft' and exponent=None."
+            )
         return module.standard_errors(model, self.params, x, sample_weight, labels)
 
     @property

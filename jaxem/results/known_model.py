@@ -18,9 +18,11 @@ class KnownModel:
     program compiled for fits of one model is never run for fits of another."""
 
     model: Any
+    soft: bool = True  # whether the fits maximise the likelihood: neither hard nor tempered
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, KnownModel) and other.model is self.model
+        same = isinstance(other, KnownModel) and other.model is self.model
+        return same and other.soft == self.soft
 
     def __hash__(self) -> int:
         return id(self.model)

@@ -41,7 +41,7 @@ def test_lines_change_no_bit(monkeypatch, want, threads):
 
     monkeypatch.setattr(lanes, "advance", advance)
     got = fit_many()
-    assert len(seen) == threads
+    assert len(seen) >= threads  # contenders run on afterwards, in threads of another call
     jax.tree.map(
         np.testing.assert_array_equal,
         (got.params, got.status, got.n_iter, got.log_likelihood),

@@ -30,14 +30,13 @@ def _x(seed, n=90):
     return np.concatenate([rng.normal(m, 1.0, size=(n // 2, 2)) for m in (0, 5)])
 
 
-def _full(reg_covar=1e-6, strength=0.1, exponent=1.0, weight_prior=2.0):
+def _full(reg_covar=1e-6, strength=0.1, weight_prior=2.0):
     prior = jaxem.NormalInverseWishart(
         jnp.zeros(2), jnp.asarray(strength), jnp.asarray(5.0), strength * jnp.eye(2)
     )
     return jaxem.Mixture(
         jaxem.Gaussian("full", reg_covar=reg_covar, prior=prior),
         n_components=2,
-        exponent=exponent,
         weight_prior=weight_prior,
     )
 
@@ -58,17 +57,19 @@ NUMBERS = [
 ]
 
 
-def _run(how, *, tol=1e-5, max_iter=30, seed=0, weights=1, **numbers):
+def _run(how, *, tol=1e-5, max_iter=30, seed=0, weights=1, exponent=1.0, **numbers):
     model, x = _full(**numbers), _x(seed)
     weight = np.random.default_rng(weights).uniform(0.5, 1.5, len(x))
     if how == "fit":
         options = dict(key=jax.random.key(seed), n_starts=3, sample_weight=weight)
-        result = jaxem.fit(model, x, tol=tol, max_iter=max_iter, **options)
+        options |= dict(tol=tol, max_iter=max_iter, exponent=exponent)
+        result = jaxem.fit(model, x, **options)
     else:
         label = jnp.asarray(np.arange(len(x)) % 2)
         start = _seed(model, x, jax.nn.one_hot(label, 2))
         run = jaxem.em if how == "em" else _em
-        result = run(model, start, x, sample_weight=weight, tol=tol, max_iter=max_iter)
+        options = dict(sample_weight=weight, tol=tol, max_iter=max_iter, exponent=exponent)
+        result = run(model, start, x, **options)
     return jax.block_until_ready(result)
 
 

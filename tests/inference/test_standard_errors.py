@@ -179,11 +179,15 @@ def test_float32_parameters_and_default_are_judged_in_float64(poisson_pair):
 def test_what_cannot_be_judged(poisson_pair):
     model, params, _ = poisson_pair
     lanes = jax.tree.map(lambda leaf: leaf[None], params)
-    with pytest.raises(ValueError, match=r"one fit; got weights of shape \(1, 2\)"):
+    with pytest.raises(ValueError, match=r"the parameters of one fit.* got .*weights=\(1, 2\)"):
         jaxem.standard_errors(model, lanes, TWO)
-    hard = jaxem.Mixture(jaxem.Poisson(), n_components=2, assignment="hard")
+    with pytest.warns(FutureWarning, match="assignment= of a Mixture"):
+        hard = jaxem.Mixture(jaxem.Poisson(), n_components=2, assignment="hard")
     with pytest.raises(ValueError, match="assignment='soft'"):
         jaxem.standard_errors(hard, params, TWO)
+    best = jaxem.fit(model, TWO, key=0, n_starts=2, assignment="hard").best()
+    with pytest.raises(ValueError, match="assignment='soft'"):
+        best.standard_errors(TWO)
     with pytest.raises(ValueError, match="x has NaN"):
         jaxem.standard_errors(model, params, TWO * np.nan)
     with pytest.raises(ValueError, match="sample_weight must have shape"):

@@ -123,8 +123,8 @@ def test_models_are_shown_as_the_calls_that_make_them():
         "Mixture(family=Gaussian('diag'), n_components=3)": jaxem.Mixture(
             jaxem.Gaussian("diag"), n_components=3
         ),
-        "Mixture(family=Exponential(), n_components=2, exponent=0.5, frozen=('weights',))": (
-            jaxem.Mixture(jaxem.Exponential(), 2, exponent=0.5, frozen=("weights",))
+        "Mixture(family=Exponential(), n_components=2, weight_prior=0.5, frozen=('weights',))": (
+            jaxem.Mixture(jaxem.Exponential(), 2, weight_prior=0.5, frozen=("weights",))
         ),
     }
     for text, value in made.items():

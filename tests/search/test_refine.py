@@ -8,6 +8,7 @@ import numpy as np
 
 import jaxem
 from jaxem import Status
+from jaxem.core.model_protocol import Compute
 from jaxem.data.scaling import scaling_within, standardized_params
 from jaxem.kernels import blocked
 from jaxem.numerics import einsum
@@ -111,12 +112,12 @@ def test_winners_of_a_fast_precision_report_what_float64_says(monkeypatch):
     monkeypatch.setattr(blocked, "device_einsum", _split)
     x = _narrow(240, 0.3)
     model = jaxem.Mixture(jaxem.Gaussian("full"), n_components=3)
-    options = dict(n_starts=16, tol=1e-5, race=False, accelerate=None)
+    options = dict(n_starts=16, tol=1e-5, race=False, accelerate=None, precision="bf16x3")
     fits = jaxem.fit(model, x, key=jax.random.key(0), **options)
     best = fits.best()
     np.testing.assert_allclose(best.log_likelihood, _exactly(best.params, x), rtol=1e-6)
     # The step itself does lose digits: what is reported is not what it saw.
-    seen = _seen(model, best.params, x)
+    seen = _seen(model, Compute(precision="bf16x3"), best.params, x)
     assert abs(seen / _exactly(best.params, x) - 1) > 2e-6
 
 
