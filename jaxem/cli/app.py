@@ -55,7 +55,7 @@ def fit_command(
     seed: o.Seed = 0, tol: o.Tol = 1e-6, max_iter: o.MaxIter = 1000, race: o.Race = None,
     devices: o.Devices = None, columns: o.Columns = None, sample_weight: o.SampleWeight = None,
     header: o.Header = None, plot: o.Plot = None, out: o.Out = None, force: o.Force = False,
-    generations: o.Generations = 0, json: o.Json = False,
+    split_merge: o.SplitMerge = 0, json: o.Json = False,
 ) -> None:  # fmt: skip
     """Fit every K from many starts.
 
@@ -65,7 +65,7 @@ def fit_command(
     job = Job(
         source=source, k=k, family=family, covariance=covariance, trials=trials, starts=starts,
         seed=seed, tol=tol, max_iter=max_iter, columns=columns, sample_weight=sample_weight,
-        header=header, race=race, generations=generations, devices=devices, plot=plot, out=out,
+        header=header, race=race, split_merge=split_merge, devices=devices, plot=plot, out=out,
         force=force, json=json,
     )  # fmt: skip
     with mendable():
@@ -81,7 +81,7 @@ def sweep_command(
     folds: o.Folds = 0, starts: o.Starts = 50, seed: o.Seed = 0, tol: o.Tol = 1e-6,
     max_iter: o.MaxIter = 1000, race: o.Race = None, devices: o.Devices = None,
     columns: o.Columns = None, sample_weight: o.SampleWeight = None, header: o.Header = None,
-    generations: o.Generations = 0, plot: o.Plot = None, out: o.Out = None,
+    split_merge: o.SplitMerge = 0, plot: o.Plot = None, out: o.Out = None,
     force: o.Force = False, json: o.Json = False,
 ) -> None:  # fmt: skip
     """Choose among K and covariance types.
@@ -92,7 +92,7 @@ def sweep_command(
     job = Job(
         source=source, k=k, family=family, covariance=covariance, trials=trials, starts=starts,
         seed=seed, tol=tol, max_iter=max_iter, columns=columns, sample_weight=sample_weight,
-        header=header, race=race, generations=generations, devices=devices, plot=plot, out=out,
+        header=header, race=race, split_merge=split_merge, devices=devices, plot=plot, out=out,
         force=force, json=json,
         criterion=criterion, folds=folds,
     )  # fmt: skip

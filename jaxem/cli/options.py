@@ -76,11 +76,13 @@ Race = Annotated[
         "unless you say).",
     ),
 ]
-Generations = Annotated[
+SplitMerge = Annotated[
     int,
     typer.Option(
-        help="Number of generations after the race: the best fits have children that differ by a "
-        "split and a merge of components."
+        "--split-merge",
+        "--generations",
+        help="Generations of proposals after the race, which split and merge components of the best "
+        "fits (--generations is the old name).",
     ),
 ]
 Devices = Annotated[

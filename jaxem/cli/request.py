@@ -26,7 +26,7 @@ class Job:
     tol: float = 1e-6
     max_iter: int = 1000
     race: bool | None = None
-    generations: int = 0
+    split_merge: int = 0
     devices: str | None = None
     columns: str | None = None
     sample_weight: str | None = None
@@ -47,10 +47,10 @@ def check_job(job: Job) -> None:
         raise ValueError(f"--starts must be at least 1; got {job.starts}.")
     if job.max_iter < 1:
         raise ValueError(f"--max-iter must be at least 1; got {job.max_iter}.")
-    if job.generations < 0:
-        raise ValueError(f"--generations must not be negative; got {job.generations}.")
-    if job.generations and job.race is False:
-        raise ValueError("--generations needs the race: leave out --no-race.")
+    if job.split_merge < 0:
+        raise ValueError(f"--split-merge must not be negative; got {job.split_merge}.")
+    if job.split_merge and job.race is False:
+        raise ValueError("--split-merge needs the race: leave out --no-race.")
     if not job.tol >= 0:
         raise ValueError(f"--tol must not be negative; got {job.tol}.")
     devices_of(job.devices)

@@ -104,7 +104,7 @@ def _sweep(
     swept = jaxem.sweep(
         x, ks, tuple(families), key=jax.random.key(job.seed), n_starts=job.starts,
         criterion=job.criterion, folds=job.folds, sample_weight=weight, tol=job.tol,
-        max_iter=job.max_iter, race=job.race, split_merge=job.generations,
+        max_iter=job.max_iter, race=job.race, split_merge=job.split_merge,
         devices=devices_of(job.devices),
         models=lambda k, kind: Mixture(families[kind], n_components=k),
     )  # fmt: skip

@@ -78,14 +78,17 @@ def em(
     """
     make_room()
     data = as_data(x, sample_weight, labels)
-    asked = Settings(kernel, precision, assignment, exponent)
+    asked, given = Settings(kernel, precision, assignment, exponent), model
     model, asked, data = settings_of(model, asked, data)
     how = dict(assignment=asked.assignment or "soft", exponent=asked.exponent)
     control = steps.Control(tol, max_iter, guard, stop, accelerate, trace, **how)
     check_control(model, control)
     model, params = cast(model, data.x.dtype), cast(params, data.x.dtype)
     compute = compute_for(model, data, 1, asked)
-    return _em(model, params, data, control, compute)
+    fit = _em(model, params, data, control, compute)
+    leaves = jax.tree.leaves((given, fit))
+    traced = any(isinstance(leaf, jax.core.Tracer) for leaf in leaves)
+    return fit if traced else fit.of(given, control.soft)
 
 
 def compute_for(

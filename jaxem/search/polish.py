@@ -96,8 +96,7 @@ def _continued_each(problem: Problem, fits: Fit, how: How, lanes: np.ndarray) ->
         started = each(wide.model, params, wide.scaling)
         flat = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), started)
         runs = scheduler.start_at(batch, flat)
-        done = _to_their_ends(runs, fits, how, filled, taken)
-    return jax.tree.map(lambda leaf: leaf[slot], done)
+        return _to_their_ends(runs, fits, how, filled, taken)
 
 
 def _wide(params: Any, lanes: np.ndarray) -> Any:
@@ -112,8 +111,8 @@ def _standardize_lanes(model, params, scaling):
 
 
 def _to_their_ends(runs: Runs, fits: Fit, how: How, lanes: np.ndarray, taken: np.ndarray) -> Fit:
-    """The lanes of the runs that are `taken` b[lanes] to their ends: at most as many iterations as
-    max_iter has left for them."""
+    """The lanes of the runs that are `taken` b[lanes] to their ends, in their order: at most as many
+    iterations as max_iter has left for them."""
     left = max(0, int(how.control.max_iter) - int(np.max(fits.n_iter[lanes])))
     runs.batch = with_fields(runs.batch, control=replace(how.control, max_iter=left))
     runs.run.status[~taken] = Status.PRUNED
@@ -124,11 +123,12 @@ def _to_their_ends(runs: Runs, fits: Fit, how: How, lanes: np.ndarray, taken: np
         # Nothing to choose from: at once as far as winners go, or as float32 can tell.
         seen = np.finfo(dtype).eps * np.abs(fits.objective[lanes[taken]]).min() / 2
         remaining = max(LEFT, float(seen))
-    scheduler.advance(runs, np.flatnonzero(taken), left + 1, remaining=remaining)
-    before = scheduler.conclude(runs, dtype)
+    chosen = np.flatnonzero(taken)
+    scheduler.advance(runs, chosen, left + 1, remaining=remaining)
     if how.winners and not few and left > 0:
-        before = _settled(runs, before, left, dtype)
-    return replace(before[0], report=None)
+        done, _ = _settled(runs, scheduler.conclude(runs, dtype), left, dtype)
+        return jax.tree.map(lambda leaf: leaf[chosen], replace(done, report=None))
+    return replace(scheduler.conclude(runs, dtype, chosen)[0], report=None)
 
 
 def _settled(runs: Runs, before: tuple[Fit, np.ndarray], left: int, dtype: Any) -> Any:
