@@ -81,8 +81,8 @@ SplitMerge = Annotated[
     typer.Option(
         "--split-merge",
         "--generations",
-        help="Generations of proposals after the race, which split and merge components of the best "
-        "fits (--generations is the old name).",
+        help="Generations of proposals after the race, which split and merge components of the "
+        "best fits (--generations is the old name).",
     ),
 ]
 Devices = Annotated[

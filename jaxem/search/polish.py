@@ -111,8 +111,8 @@ def _standardize_lanes(model, params, scaling):
 
 
 def _to_their_ends(runs: Runs, fits: Fit, how: How, lanes: np.ndarray, taken: np.ndarray) -> Fit:
-    """The lanes of the runs that are `taken` b[lanes] to their ends, in their order: at most as many
-    iterations as max_iter has left for them."""
+    """The lanes of the runs that are `taken` b[lanes], in their order, to their ends: at most as
+    many iterations as max_iter has left for them."""
     left = max(0, int(how.control.max_iter) - int(np.max(fits.n_iter[lanes])))
     runs.batch = with_fields(runs.batch, control=replace(how.control, max_iter=left))
     runs.run.status[~taken] = Status.PRUNED
