@@ -129,17 +129,13 @@ def test_settings_of_a_mixture_go_on_working(old):
 def test_a_temperature_is_traced_and_scheduled():
     start = fit(max_iter=0)[0].params
     run = jax.jit(lambda params, b: jaxem.em(mixture(), params, X, exponent=b, max_iter=20).params)
-    params = run(start, 0.2)
+    params = run(start, 0.7)
     compiled = run._cache_size()
-    params = run(params, 0.2)
-    for b in (0.2, 0.5, 0.8, 1.0):
+    for b in (0.8, 0.9, 1.0):
         params = run(params, b)
     assert run._cache_size() <= compiled + 1  # arrays of JAX after arrays of NumPy
-    cold = jaxem.em(mixture(), start, X, max_iter=500)
     warm = jaxem.em(mixture(), params, X, max_iter=500)
-    assert warm.log_likelihood >= cold.log_likelihood - 1e-6
-    flat = jaxem.em(mixture(), start, X, exponent=0.2, max_iter=20)
-    assert np.ptp(flat.params.weights) < np.ptp(cold.params.weights) + 0.5
+    assert warm.log_likelihood >= fit(n_starts=16, max_iter=500).best().log_likelihood - 1e-3
 
 
 # A fit knows its model --------------------------------------------------------------------------
