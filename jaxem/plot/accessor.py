@@ -12,7 +12,6 @@ from jaxem.plot.criterion_table import criterion
 from jaxem.plot.density import contours
 from jaxem.plot.gaussians import is_gaussian
 from jaxem.plot.membership import responsibilities
-from jaxem.plot.model import model_of
 from jaxem.plot.parameter_clouds import clouds
 from jaxem.plot.scatter import classified
 from jaxem.plot.start_paths import starts, traces
@@ -28,9 +27,9 @@ class FitPlots:
     """Pictures of a `jaxem.Fit`. Each method draws on `ax`, or on a new figure, and returns the
     matplotlib axes.
 
-    The names of the columns of data x f[n, d] label the axes: `names`, or those of a data frame. A
-    `Fit` does not keep its model. The parameters determine it, except for the binomial and for
-    families of your own: give `model` there. Of several starts the best one is drawn.
+    The names of the columns of data x f[n, d] label the axes: `names`, or those of a data frame.
+    A fit that does not know its model, because it was made under `jit` or `vmap`, needs `model=`.
+    Of several starts the best one is drawn.
 
     >>> x = datasets.load("old_faithful")
     >>> model = jaxem.Mixture(jaxem.Gaussian("full"), n_components=2)
@@ -83,7 +82,7 @@ class FitPlots:
     ) -> "Axes":
         """How surely do rows belong to components? Each row's probabilities, stacked."""
         params = self._best_params()
-        model, rows = model_of(params, model), _table(x, None)[0]
+        model, rows = self._model(model), _table(x, None)[0]
         with precision_of(params.weights.dtype):
             return drawn(ax, responsibilities, model, params, rows)
 
@@ -122,6 +121,16 @@ class FitPlots:
             )
         return jax.tree.map(np.asarray, best.params)
 
+    def _model(self, model: Mixture | None) -> Mixture:
+        """The model given, else that of the fits."""
+        model = self._fits.model if model is None else model
+        if model is None:
+            raise ValueError(
+                "these fits do not know their model (they were made under jit or vmap): give it, "
+                "as in fits.plot.responsibilities(x, model=model)."
+            )
+        return model
+
     def _pair(
         self,
         draw: Callable[..., None],
@@ -138,7 +147,7 @@ class FitPlots:
         x, names = _table(x, names)
         pair = _two_of(columns, names)
         with precision_of(params.weights.dtype):
-            return drawn(ax, draw, model_of(params, model), params, x, names, pair)
+            return drawn(ax, draw, self._model(model), params, x, names, pair)
 
 
 class SweepPlots:
