@@ -1,16 +1,11 @@
 """`Data(x, weight, label)`: the only input of a model, checked once, at the door."""
 
-from typing import Any
-
-import jax
 import jax.numpy as jnp
-import numpy as np
 from jax.sharding import Mesh
 
 from jaxem.core.trees import pytree, static
-
-#: An array of JAX, or of NumPy where data are on the host.
-Array = jax.Array | np.ndarray
+from jaxem.core.types import Array as Array
+from jaxem.core.types import Rows
 
 
 @pytree
@@ -30,7 +25,7 @@ class Data:
     mesh: Mesh | None = static(default=None)  #: devices that the rows are spread over
 
 
-def as_data(x: Any, weight: Any = None, label: Any = None) -> Data:
+def as_data(x: Rows, weight: Rows = None, label: Rows = None) -> Data:
     """Build `Data` from arrays or tracers; no values are looked at, so it works under `jit`."""
     if isinstance(x, Data):
         if weight is not None or label is not None:
@@ -52,7 +47,7 @@ def as_data(x: Any, weight: Any = None, label: Any = None) -> Data:
     return Data(x, weight, label)
 
 
-def device_data(x: Any, weight: Any = None, label: Any = None) -> Data:
+def device_data(x: Rows, weight: Rows = None, label: Rows = None) -> Data:
     """`Data` of x's dtype on JAX's default device, from NumPy arrays; nothing is judged."""
     weight = jnp.ones(len(x), x.dtype) if weight is None else jnp.asarray(weight, x.dtype)
     label = None if label is None else jnp.asarray(label, jnp.int32)
