@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import jax
 
@@ -69,7 +68,7 @@ def programs_so_far() -> int:
     return _all.programs
 
 
-def _on_event(event: str, duration_secs: float, **kwargs: Any) -> None:
+def _on_event(event: str, duration_secs: float, **kwargs: object) -> None:
     if event.startswith("/jax/core/compile/"):
         now = time.perf_counter()
         for count in _watching.get():

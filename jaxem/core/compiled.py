@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol, cast
 
 import jax
 import jax.numpy as jnp
@@ -18,14 +18,34 @@ WIDE = {"xla_cpu_prefer_vector_width": 512}
 SHARED = {**WIDE, "xla_cpu_use_fusion_emitters": False}
 
 
+class Jitted(Protocol):
+    """A function as `jax.jit` returns it."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the program for these arguments, compiled where it is not yet."""
+        ...
+
+    def lower(self, *args: Any, **kwargs: Any) -> jax.stages.Lowered:
+        """The program for arguments of these shapes, not compiled."""
+        ...
+
+    def eval_shape(self, *args: Any, **kwargs: Any) -> Any:
+        """The shapes of the results for arguments of these shapes."""
+        ...
+
+    def clear_cache(self) -> None:
+        """Forget the compiled programs."""
+        ...
+
+
 #: Every jitted function of the package: what `drop` forgets the programs of.
-OWN: list[Any] = []
+OWN: list[Jitted] = []
 
 
-def jitted(function: Callable, **options: Any) -> Any:
+def jitted(function: Callable, **options: Any) -> Jitted:
     """`jax.jit(function, **options)`, whose programs `drop` can forget. Functions of the package
     are compiled by this or by `program`."""
-    OWN.append(jax.jit(function, **options))
+    OWN.append(cast(Jitted, jax.jit(function, **options)))
     return OWN[-1]
 
 
@@ -63,7 +83,7 @@ def _platform(mesh: Mesh | None = None) -> str:
 
 
 @functools.cache
-def _options(platform: str, shared: bool) -> dict[str, Any] | None:
+def _options(platform: str, shared: bool) -> dict[str, int | bool] | None:
     """Options that this XLA knows: they only save time, and names come and go with versions."""
     if platform != "cpu":
         return None
@@ -72,7 +92,7 @@ def _options(platform: str, shared: bool) -> dict[str, Any] | None:
 
 
 @functools.cache
-def _known(name: str, value: Any) -> bool:
+def _known(name: str, value: int | bool) -> bool:
     try:
         nothing = jax.jit(lambda x: x, compiler_options={name: value})
         nothing.lower(jax.ShapeDtypeStruct((), jnp.float32)).compile()

@@ -18,10 +18,12 @@ import zipfile
 from collections.abc import Callable, Mapping
 from os import PathLike
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, BinaryIO
 
 import numpy as np
 from numpy.typing import ArrayLike
+
+from jaxem.core.types import JSON
 
 HEADER = "header.json"
 
@@ -51,7 +53,7 @@ _DAMAGE = (
 
 
 def write(
-    path: str | PathLike[str], header: Any, arrays: Mapping[str, ArrayLike], force: bool = True
+    path: str | PathLike[str], header: JSON, arrays: Mapping[str, ArrayLike], force: bool = True
 ) -> None:
     """Write header and arrays to a temporary file, then rename it to `path`.
 
@@ -63,7 +65,7 @@ def write(
     in_one_step(path, lambda file: _fill(file, text, stored), force)
 
 
-def to_bytes(header: Any, arrays: Mapping[str, ArrayLike]) -> bytes:
+def to_bytes(header: JSON, arrays: Mapping[str, ArrayLike]) -> bytes:
     """The bytes that `write` would write, for another process; ValueError as `write` raises it."""
     stored = {name: _storable(name, array) for name, array in arrays.items()}
     file = io.BytesIO()
@@ -118,7 +120,7 @@ def _storable(name: str, value: ArrayLike) -> np.ndarray:
     return array
 
 
-def read(path: str | PathLike[str]) -> tuple[Any, dict[str, np.ndarray]]:
+def read(path: str | PathLike[str]) -> tuple[JSON, dict[str, np.ndarray]]:
     """The JSON header and the arrays of a file that `write` wrote.
 
     ValueError, with the reason, for any other file; OSError for a file that cannot be opened.
@@ -129,12 +131,12 @@ def read(path: str | PathLike[str]) -> tuple[Any, dict[str, np.ndarray]]:
         return _unfold(raw, os.fstat(raw.fileno()).st_size)
 
 
-def from_bytes(data: bytes) -> tuple[Any, dict[str, np.ndarray]]:
+def from_bytes(data: bytes) -> tuple[JSON, dict[str, np.ndarray]]:
     """The header and arrays that `to_bytes` was given; ValueError as `read` raises it."""
     return _unfold(io.BytesIO(data), len(data))
 
 
-def _unfold(raw: BinaryIO, size: int) -> tuple[Any, dict[str, np.ndarray]]:
+def _unfold(raw: BinaryIO, size: int) -> tuple[JSON, dict[str, np.ndarray]]:
     try:
         with zipfile.ZipFile(raw) as archive:
             entries = _entries(archive, size)
@@ -168,7 +170,7 @@ def _entries(archive: zipfile.ZipFile, size: int) -> dict[str, zipfile.ZipInfo]:
     return found
 
 
-def _header(text: bytes) -> Any:
+def _header(text: bytes) -> JSON:
     def refuse(constant: str) -> None:
         raise ValueError(f"{constant} in {HEADER}")
 
@@ -193,7 +195,7 @@ def _array(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> np.ndarray:
     return np.frombuffer(data, dtype).reshape(shape).copy()
 
 
-def _declared(file: Any, name: str) -> tuple[tuple[int, ...], np.dtype]:
+def _declared(file: IO[bytes], name: str) -> tuple[tuple[int, ...], np.dtype]:
     """Shape and dtype in the header of an NPY array; ValueError unless it is plain, in C order."""
     try:
         reader = _READERS[np.lib.format.read_magic(file)]

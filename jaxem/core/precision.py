@@ -1,18 +1,19 @@
 """One policy for float64: float64 data are computed in float64, whatever JAX's global setting."""
 
-from contextlib import nullcontext
-from typing import Any
+from contextlib import AbstractContextManager, nullcontext
 
 import jax
 import numpy as np
 
+from jaxem.core.types import DType
+
 try:
     from jax import enable_x64 as enable_x64
 except ImportError:  # before jax 0.8
-    from jax.experimental import enable_x64 as enable_x64
+    from jax.experimental import enable_x64 as enable_x64  # type: ignore[attr-defined]
 
 
-def precision_of(dtype: Any) -> Any:
+def precision_of(dtype: DType) -> AbstractContextManager[object]:
     """A context in which data of this dtype are computed: float64 where they are float64, whatever
     JAX's global setting."""
     wide = dtype == np.float64 and not jax.config.jax_enable_x64  # type: ignore[attr-defined]

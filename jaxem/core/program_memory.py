@@ -11,12 +11,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import ParamSpec, TypeVar
 
 import jax
+from jax.core import Tracer
 
 from jaxem.core.compilation import programs_so_far
 from jaxem.core.compiled import drop
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 #: What Linux allows unless told otherwise. Of more we make no use: memory would go first.
 USUAL = 65_530
@@ -43,7 +47,7 @@ class Keeper:
     looked: int = -32  # programs there had been at the last look; the first call always looks
     dropped: int = 0  # and at the last drop
     left: int = 0  # maps in use after the last drop
-    lock: Any = field(default_factory=threading.Lock)
+    lock: threading.Lock = field(default_factory=threading.Lock)
 
     def look(self) -> None:
         """Drop what there is if it takes more than half of the room that the last drop left."""
@@ -82,11 +86,11 @@ def make_room() -> None:
             KEEPER.lock.release()
 
 
-def roomy(function: Callable) -> Callable:
+def roomy(function: Callable[P, R]) -> Callable[P, R]:
     """`function`, which makes room when it is called."""
 
     @wraps(function)
-    def call(*args: Any, **kwargs: Any) -> Any:
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
         make_room()
         return function(*args, **kwargs)
 
@@ -110,4 +114,4 @@ def maps_allowed() -> int:
 
 
 def _tracing() -> bool:
-    return isinstance(jax.device_put(0.0), jax.core.Tracer)
+    return isinstance(jax.device_put(0.0), Tracer)

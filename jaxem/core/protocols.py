@@ -4,7 +4,7 @@
 members of one, or none (`jaxem.core.capabilities`).
 """
 
-from typing import Any, Protocol
+from typing import Protocol, TypeVar
 
 import jax
 import numpy as np
@@ -12,6 +12,9 @@ import numpy as np
 from jaxem.core.capabilities import check
 from jaxem.core.constraints import Constraint
 from jaxem.core.trees import pytree
+from jaxem.core.types import Array, DType, Number, Params
+
+A = TypeVar("A", jax.Array, np.ndarray)
 
 
 @pytree
@@ -32,14 +35,14 @@ class Statistics:
     common: jax.Array  #: f[c], Σ w ψ(x), the features all components share; f[0] for most families
     #: f[d], Σ w b: the base point b that φ and ψ are taken about, as a sum like the others; None
     #: where it is the origin.
-    base: Any = None
+    base: jax.Array | None = None
 
 
 class Family(Protocol):
     """Components of one kind: log p(x|k) = β_k · φ(x) + log h(x). All methods are pure."""
 
     @property
-    def prior(self) -> Any:
+    def prior(self) -> object:
         """The prior of the parameters, None for maximum likelihood."""
         ...
 
@@ -62,23 +65,23 @@ class Family(Protocol):
         """Coordinates f[n, e] in which initialisers measure distance."""
         ...
 
-    def coefficients(self, params: Any) -> jax.Array:
+    def coefficients(self, params: Params) -> jax.Array:
         """β f[k, p]."""
         ...
 
-    def blank(self, k: int, d: int, dtype: Any) -> Any:
+    def blank(self, k: int, d: int, dtype: DType) -> Params:
         """Parameters of the right shapes, to be overwritten by an M-step."""
         ...
 
-    def maximize(self, stats: Statistics, params: Any, frozen: tuple[str, ...] = ()) -> Any:
+    def maximize(self, stats: Statistics, params: Params, frozen: tuple[str, ...] = ()) -> Params:
         """The argmax of expected log-likelihood plus log prior; `frozen` fields stay."""
         ...
 
-    def log_prior(self, params: Any) -> jax.Array:
+    def log_prior(self, params: Params) -> jax.Array:
         """Log prior density f[], 0 without a prior."""
         ...
 
-    def sample(self, key: jax.Array, params: Any, labels: jax.Array) -> jax.Array:
+    def sample(self, key: jax.Array, params: Params, labels: jax.Array) -> jax.Array:
         """Rows f[n, d] from the components named in labels i[n]."""
         ...
 
@@ -86,11 +89,11 @@ class Family(Protocol):
         """Free parameters of the components."""
         ...
 
-    def usable(self, params: Any) -> jax.Array:
+    def usable(self, params: Params) -> jax.Array:
         """b[k]: the parameters define a density."""
         ...
 
-    def healthy(self, params: Any, stats: Statistics) -> jax.Array:
+    def healthy(self, params: Params, stats: Statistics) -> jax.Array:
         """b[k]: usable, and above what rounding makes of the statistics."""
         ...
 
@@ -107,15 +110,15 @@ class Rescalable(Protocol):
         """One of the four kinds."""
         ...
 
-    def standardized(self, shift: jax.Array, scale: jax.Array) -> "Family":
+    def standardized(self, shift: Array, scale: Array) -> "Family":
         """The family, with its priors and given parameters, of z = (x − shift) / scale, f[d]."""
         ...
 
-    def standardize(self, params: Any, shift: jax.Array, scale: jax.Array) -> Any:
+    def standardize(self, params: Params, shift: Array, scale: Array) -> Params:
         """Parameters of z for those of x."""
         ...
 
-    def unstandardize(self, params: Any, shift: jax.Array, scale: jax.Array) -> Any:
+    def unstandardize(self, params: Params, shift: Array, scale: Array) -> Params:
         """Parameters of x for those of z."""
         ...
 
@@ -123,11 +126,11 @@ class Rescalable(Protocol):
 class CountBase(Protocol):
     """Counts are taken about a base point; for a `Rescalable` family of kind "counts"."""
 
-    def base_of(self, mean: Any) -> Any:
+    def base_of(self, mean: A) -> A:
         """The base point f[..., d] of columns of these means, 0: none; NumPy or JAX arrays."""
         ...
 
-    def far_below(self, x: Any, base: Any) -> Any:
+    def far_below(self, x: A, base: A) -> A:
         """b[..., d]: counts so far from the base point that an expansion about it loses digits."""
         ...
 
@@ -139,7 +142,7 @@ class CommonFeatures(Protocol):
         """ψ f[c, n]; the first is 1, where there are any."""
         ...
 
-    def common_coefficients(self, params: Any) -> jax.Array:
+    def common_coefficients(self, params: Params) -> jax.Array:
         """γ f[c]."""
         ...
 
@@ -147,7 +150,7 @@ class CommonFeatures(Protocol):
 class BasePoint(Protocol):
     """Sums over rows lose digits where the data lie far from the origin."""
 
-    def base_point(self, params: Any, weights: jax.Array) -> jax.Array:
+    def base_point(self, params: Params, weights: jax.Array) -> jax.Array:
         """The point f[d] about which sums lose none, for components of weights f[k]."""
         ...
 
@@ -160,11 +163,11 @@ class Accurate(Protocol):
         """Whether that form costs little more than β · φ."""
         ...
 
-    def log_density(self, params: Any, x: jax.Array) -> jax.Array:
+    def log_density(self, params: Params, x: jax.Array) -> jax.Array:
         """log p(x|k) f[n, k], the base measure included."""
         ...
 
-    def condition(self, params: Any) -> jax.Array:
+    def condition(self, params: Params) -> jax.Array:
         """How many roundings β · φ can lose f[k]."""
         ...
 
@@ -176,7 +179,7 @@ class Bounded(Protocol):
         """The number of rows that any component fits, however spurious; 0: nothing to tell."""
         ...
 
-    def narrowness(self, params: Any, weights: jax.Array) -> jax.Array:
+    def narrowness(self, params: Params, weights: jax.Array) -> jax.Array:
         """How much narrower than the pooled components a component is f[k], in variance."""
         ...
 
@@ -192,7 +195,7 @@ class Products(Protocol):
 class Given(Protocol):
     """Some parameters are given, and no change of units may round them."""
 
-    def exact(self, params: Any) -> Any:
+    def exact(self, params: Params) -> Params:
         """The parameters with the given ones exactly as given."""
         ...
 
@@ -201,7 +204,7 @@ class Ridged(Protocol):
     """The M-step adds to the variances what is no part of the objective, which it may lower."""
 
     @property
-    def reg_covar(self) -> Any:
+    def reg_covar(self) -> Number:
         """What is added, f[] or f[d]."""
         ...
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax.core import Tracer
 
 #: Most numbers of an array that are shown; larger arrays show dtype and shape.
 FEW = 8
@@ -15,14 +16,14 @@ FEW = 8
 STYLE = "border-collapse:collapse;text-align:right;font-variant-numeric:tabular-nums"
 
 
-def concrete(*values: Any) -> bool:
+def concrete(*values: object) -> bool:
     """Whether all values are numbers at hand, unlike tracers, shapes without data, deleted arrays
     and arrays with parts on other hosts."""
     return all(_at_hand(value) for value in values)
 
 
-def _at_hand(value: Any) -> bool:
-    if isinstance(value, jax.core.Tracer) or not hasattr(value, "__array__"):
+def _at_hand(value: object) -> bool:
+    if isinstance(value, Tracer) or not hasattr(value, "__array__"):
         return isinstance(value, bool | int | float)
     if isinstance(value, jax.Array):
         here = value.is_fully_addressable and not value.is_deleted()

@@ -6,10 +6,15 @@ working: the model carries what it was given as `Deprecated`, and every door tak
 
 import warnings
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
+
+from jax.sharding import Mesh
 
 from jaxem.core.trees import pytree, replace, static
+from jaxem.core.types import FitData, Number
 from jaxem.core.validation import positive
+
+M = TypeVar("M")
 
 
 @dataclass(frozen=True)
@@ -19,7 +24,7 @@ class Settings:
     kernel: str | None = None
     precision: str | None = None
     assignment: str | None = None
-    exponent: Any = None
+    exponent: Any = None  # f[]
 
 
 DEFAULT_SETTINGS = Settings()
@@ -29,11 +34,11 @@ DEFAULT_SETTINGS = Settings()
 class Deprecated:
     """Settings that a model was given before they were arguments of the doors."""
 
-    exponent: Any = None
+    exponent: Number | None = None
     kernel: str | None = static(default=None)
     precision: str | None = static(default=None)
     assignment: str | None = static(default=None)
-    mesh: Any = static(default=None)
+    mesh: Mesh | None = static(default=None)
 
     @classmethod
     def of(cls, **given: Any) -> "Deprecated | None":
@@ -69,7 +74,7 @@ class Deprecated:
         return replace(self, **missing)
 
 
-def settings_of(model: Any, asked: Settings, data: Any) -> tuple[Any, Settings, Any]:
+def settings_of(model: M, asked: Settings, data: FitData) -> tuple[M, Settings, FitData]:
     """Model, settings and data, the model's deprecated settings taken from it where the caller has
     said nothing."""
     old = getattr(model, "deprecated", None)

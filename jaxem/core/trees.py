@@ -1,6 +1,7 @@
 """Frozen dataclasses that are JAX pytrees: the only value type of the package."""
 
 import dataclasses
+from collections.abc import Iterable
 from typing import Any, TypeVar, dataclass_transform
 
 import jax
@@ -70,16 +71,16 @@ def pytree(cls: type[T]) -> type[T]:
     notes = tuple(f.name for f in fields if f.metadata.get("note", False))
     leaves = tuple(f.name for f in fields if f.name not in meta + notes)
 
-    def flatten(value: Any) -> tuple[tuple, tuple]:
+    def flatten(value: T) -> tuple[tuple, tuple]:
         aux = *(getattr(value, n) for n in meta), *(_Note(getattr(value, n)) for n in notes)
         return tuple(getattr(value, n) for n in leaves), aux
 
-    def flatten_with_keys(value: Any) -> tuple[tuple, tuple]:
+    def flatten_with_keys(value: T) -> tuple[tuple, tuple]:
         children, aux = flatten(value)
         keys = (jax.tree_util.GetAttrKey(n) for n in leaves)
         return tuple(zip(keys, children, strict=True)), aux
 
-    def unflatten(aux: Any, children: Any) -> Any:
+    def unflatten(aux: Iterable, children: Iterable) -> T:
         plain = (part.value if isinstance(part, _Note) else part for part in aux)
         return data_class(**dict(zip(meta + notes + leaves, (*plain, *children), strict=True)))
 
@@ -89,6 +90,6 @@ def pytree(cls: type[T]) -> type[T]:
     return data_class
 
 
-def replace(value: T, **changes: Any) -> T:
+def replace(value: T, **changes: object) -> T:
     """A copy of a frozen pytree with some fields changed."""
     return dataclasses.replace(value, **changes)  # type: ignore[type-var]

@@ -1,6 +1,7 @@
 """Names for the types of arguments. An alias of `Any` says what is meant where no class can: a
 pytree that a model chooses itself, or a class of a room that core cannot import."""
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -9,6 +10,12 @@ from jax.typing import DTypeLike
 
 Array = jax.Array | np.ndarray  #: an array of JAX, or of NumPy where data are on the host
 DType = DTypeLike  #: float32 or float64, by name, type or dtype
+Number = jax.Array | np.ndarray | np.number | float  #: a number, or an array of numbers
+Flag = jax.Array | np.ndarray | bool  #: true or false, or an array of such
+Size = jax.Array | int  #: a whole number, traced or not
+
+#: Adds up an array over the processes that hold rows of one data set.
+Total = Callable[[np.ndarray], np.ndarray]
 
 PyTree = Any  #: any JAX pytree
 Params = Any  #: parameters of a model or family: a pytree dataclass with named fields
@@ -18,5 +25,6 @@ FitData = Any  #: data of one fit: `jaxem.data.Data`, or an array for the method
 FitScaling = Any  #: `jaxem.data.scaling.Scaling`, the change of units of one fit
 Init = Any  #: how a fit starts: the name of an initialiser, a callable, an array or parameters
 Rows = Any  #: rows, weights or labels from a caller: whatever `np.asarray` takes, or `Data`
+Device = Any  #: a device of JAX; checkers take `jax.Device` for a variable
 Devices = Any  #: devices as a caller names them: `jaxem.devices.placement.placement_of`
 JSON = Any  #: a value of `json.loads`

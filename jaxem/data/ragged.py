@@ -8,8 +8,12 @@ import numpy as np
 
 from jaxem.core.status import Status
 from jaxem.core.trees import replace
+from jaxem.core.types import DType, Rows
 from jaxem.data.data import Data
 from jaxem.data.validate import TooFewRows
+
+#: Weights or labels of every data set; None where nothing is given.
+Known = list[np.ndarray] | None
 
 #: Responsibilities that cost about as much as compiling for one more length.
 COMPILE = 1 << 30
@@ -23,7 +27,7 @@ BLOCK = 1 << 16
 
 
 def as_list(
-    x: Any, weight: Any = None, groups: Any = None, lengths: Any = None, labels: Any = None
+    x: Rows, weight: Rows = None, groups: Rows = None, lengths: Rows = None, labels: Rows = None
 ) -> list[Data]:
     """Data sets from a list of arrays f[n_i, d] or of `Data`, one array f[n, d] (or one `Data`)
     with group ids [n], or a padded array f[s, m, d] with lengths i[s]; weights and labels in the
@@ -54,7 +58,9 @@ def as_list(
 GIVEN = "sample_weight", "labels"
 
 
-def _taken_apart(sets: Sequence[Data], weight: Any, labels: Any) -> tuple[list, list, list | None]:
+def _taken_apart(
+    sets: Sequence[Data], weight: Rows, labels: Rows
+) -> tuple[list, list, list | None]:
     if any(one.mesh is not None for one in sets):
         raise ValueError("fit_many spreads fits, not rows: give devices= and plain arrays.")
     if weight is not None or labels is not None:
@@ -65,13 +71,13 @@ def _taken_apart(sets: Sequence[Data], weight: Any, labels: Any) -> tuple[list, 
     return [np.asarray(one.x) for one in sets], [np.asarray(one.weight) for one in sets], known
 
 
-def _joined(sets: Sequence[np.ndarray], weights: Any, labels: Any) -> list[Data]:
+def _joined(sets: Sequence[np.ndarray], weights: Known, labels: Known) -> list[Data]:
     nothing = [None] * len(sets)
     parts: Any = zip(sets, weights or nothing, labels or nothing, strict=True)
     return [Data(*one) for one in parts]
 
 
-def judge(sets: list[Data], least: int, validate: Callable[[Data], Any]) -> np.ndarray:
+def judge(sets: list[Data], least: int, validate: Callable[[Data], object]) -> np.ndarray:
     """i[s]: RUNNING for a data set that can be fitted, else the status its fits end with. A fit
     needs `least` rows. Data sets are looked at one by one only where something is wrong with one of
     several."""
@@ -91,7 +97,7 @@ def _blocks(sets: list[Data]) -> list[slice]:
     return [slice(int(i), int(j)) for i, j in pairwise([0, *ends])]
 
 
-def _all_fine(sets: list[Data], least: int, validate: Callable[[Data], Any]) -> bool:
+def _all_fine(sets: list[Data], least: int, validate: Callable[[Data], object]) -> bool:
     """Whether all of several data sets can be fitted."""
     lengths = np.array([len(one.x) for one in sets])
     if lengths.min() < least or min(one.x.size for one in sets) == 0:
@@ -114,7 +120,7 @@ def _all_fine(sets: list[Data], least: int, validate: Callable[[Data], Any]) -> 
     return True
 
 
-def _judge(data: Data, least: int, validate: Callable[[Data], Any]) -> Status:
+def _judge(data: Data, least: int, validate: Callable[[Data], object]) -> Status:
     """What becomes of one data set."""
     x = np.asarray(data.x)
     weight = np.ones(len(x)) if data.weight is None else np.asarray(data.weight)
@@ -154,7 +160,7 @@ def buckets(lengths: np.ndarray, per_row: int) -> list[tuple[int, np.ndarray]]:
 
 
 def pad(
-    sets: list[Data], length: int, dtype: Any
+    sets: list[Data], length: int, dtype: DType
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
     """x f[s, length, d], filled up with each set's own first row (0 may be outside of a model's
     support), weights f[s, length] that are 0 there, and labels i[s, length], -1 there, if any."""
@@ -199,7 +205,7 @@ def _ladder(largest: int) -> np.ndarray:
     return np.asarray(sizes)
 
 
-def _sets(x: Any) -> list[np.ndarray]:
+def _sets(x: Rows) -> list[np.ndarray]:
     """The data sets f[n_i, d] of a list of arrays, or of one array f[s, n, d]."""
     if hasattr(x, "ndim") and x.dtype != object:
         if x.ndim != 3:
@@ -210,7 +216,7 @@ def _sets(x: Any) -> list[np.ndarray]:
     return [_two_dimensional(np.asarray(one), i) for i, one in enumerate(x)]
 
 
-def _by_row(values: Any, sets: list[np.ndarray], name: str) -> list[np.ndarray] | None:
+def _by_row(values: Rows, sets: list[np.ndarray], name: str) -> Known:
     """One array of weights or labels per data set; ValueError where shapes do not go together."""
     if values is None:
         return None
@@ -236,14 +242,14 @@ def _two_dimensional(one: np.ndarray, i: int) -> np.ndarray:
     return one
 
 
-def _split(x: np.ndarray, groups: np.ndarray, weight: Any, labels: Any) -> list[Data]:
+def _split(x: np.ndarray, groups: np.ndarray, weight: Rows, labels: Rows) -> list[Data]:
     x = _two_dimensional(x, 0)
     if groups.shape != x.shape[:1]:
         raise ValueError(f"groups must have shape ({len(x)},), one per row; got {groups.shape}.")
     order = np.argsort(groups, kind="stable")
     cuts = np.flatnonzero(groups[order][1:] != groups[order][:-1]) + 1
 
-    def apart(value: Any, name: str) -> list[np.ndarray] | None:
+    def apart(value: Rows, name: str) -> Known:
         if value is None:
             return None
         value = np.asarray(value)
@@ -255,7 +261,7 @@ def _split(x: np.ndarray, groups: np.ndarray, weight: Any, labels: Any) -> list[
     return _joined(np.split(x[order], cuts), *given)
 
 
-def _unpad(x: np.ndarray, lengths: np.ndarray, weight: Any, labels: Any) -> list[Data]:
+def _unpad(x: np.ndarray, lengths: np.ndarray, weight: Rows, labels: Rows) -> list[Data]:
     x = x[..., None] if x.ndim == 2 else x
     if x.ndim != 3 or lengths.shape != x.shape[:1]:
         raise ValueError(
@@ -265,7 +271,7 @@ def _unpad(x: np.ndarray, lengths: np.ndarray, weight: Any, labels: Any) -> list
         raise ValueError(f"lengths must lie between 0 and {x.shape[1]}.")
     sets = [one[:n] for one, n in zip(x, lengths, strict=True)]
 
-    def short(value: Any, name: str) -> list[np.ndarray] | None:
+    def short(value: Rows, name: str) -> Known:
         if value is None:
             return None
         return _by_row(

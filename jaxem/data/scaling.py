@@ -5,15 +5,17 @@ moved. What comes out does not depend on the scaling, but for rounding.
 """
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from types import ModuleType
+from typing import Protocol, TypeVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxem.core.capabilities import offered
+from jaxem.core.capabilities import offered, provides
 from jaxem.core.protocols import CountBase, Family, Rescalable
 from jaxem.core.trees import pytree, replace
+from jaxem.core.types import Array, Params, Total
 
 #: Values taken at a time on the host: few enough that a float64 copy of them stays in a core's
 #: cache, many enough that calling NumPy is small beside what it does.
@@ -27,12 +29,20 @@ TOGETHER = 64
 class Scaling:
     """z = (x − shift) / scale; leading axes for several data sets."""
 
-    shift: Any  # f[..., d]
-    scale: Any  # f[..., d]
+    shift: Array  # f[..., d]
+    scale: Array  # f[..., d]
 
 
-#: Adds up an array over the processes that hold rows of one data set.
-Total = Callable[[np.ndarray], np.ndarray]
+class OfFamily(Protocol):
+    """A model that has a family, such as a mixture."""
+
+    @property
+    def family(self) -> Family:
+        """The family of its components."""
+        ...
+
+
+M = TypeVar("M", bound=OfFamily)
 
 
 def scaling_of(
@@ -88,7 +98,7 @@ def scaling_within(family: Family, x: jax.Array, weight: jax.Array) -> Scaling:
     return Scaling(jnp.where(sane, shift, 0), jnp.where(sane, scale, 1))
 
 
-def _scaling(xp: Any, kind: str, mean: Any, square: Any) -> Scaling:
+def _scaling(xp: ModuleType, kind: str, mean: Array, square: Array) -> Scaling:
     """Frames f[s, d] by kind of means and mean squares, of NumPy or `jax.numpy` (xp). A constant
     column keeps its units: its fits end SINGULAR, as they should."""
     if kind not in ("feature", "scalar", "positive"):
@@ -112,7 +122,7 @@ def _moments(x: np.ndarray, weight: np.ndarray, total: Total | None) -> tuple[np
     step = max(TOGETHER, BLOCK // (s * d))
     whole = weight.sum(axis=1, dtype=float)[:, None]
 
-    def mean(change: Callable[[np.ndarray], Any]) -> np.ndarray:
+    def mean(change: Callable[[np.ndarray], object]) -> np.ndarray:
         sums = np.zeros((s, d))
         for own in (slice(i, i + step) for i in range(0, n, step)):
             rows = x[:, own].astype(float, order="C")
@@ -128,7 +138,7 @@ def _moments(x: np.ndarray, weight: np.ndarray, total: Total | None) -> tuple[np
     return shift, mean(squares)
 
 
-def _by_row(operation: Callable[..., Any], x: np.ndarray, row: np.ndarray) -> None:
+def _by_row(operation: np.ufunc, x: np.ndarray, row: np.ndarray) -> None:
     """x f[s, n, d] becomes `operation(x, row)` with the same row f[s, d] at each of its own."""
     s, n, d = x.shape
     begun = 0
@@ -155,29 +165,33 @@ def standardize(x: np.ndarray, scaling: Scaling, out: np.ndarray | None = None) 
     return out
 
 
-def standardized_model(model: Any, scaling: Scaling) -> Any:
+def standardized_model(model: M, scaling: Scaling) -> M:
     """The model whose priors and given parameters are those of z."""
-    if not model.family_is_scaled:
+    family = offered(model.family, Rescalable)
+    if family is None:
         return model
-    return replace(model, family=model.family.standardized(scaling.shift, scaling.scale))
+    return replace(model, family=family.standardized(scaling.shift, scaling.scale))
 
 
-def standardized_params(model: Any, params: Any, scaling: Scaling) -> Any:
+def standardized_params(model: OfFamily, params: Params, scaling: Scaling) -> Params:
     """Parameters of x as parameters of z."""
-    if not model.family_is_scaled:
+    family = offered(model.family, Rescalable)
+    if family is None:
         return params
-    inner = model.family.standardize(params.components, scaling.shift, scaling.scale)
+    inner = family.standardize(params.components, scaling.shift, scaling.scale)
     return replace(params, components=inner)
 
 
-def original_params(model: Any, params: Any, scaling: Scaling) -> Any:
+def original_params(model: OfFamily, params: Params, scaling: Scaling) -> Params:
     """Parameters of z as parameters of x."""
-    if not model.family_is_scaled:
+    family = offered(model.family, Rescalable)
+    if family is None:
         return params
-    inner = model.family.unstandardize(params.components, scaling.shift, scaling.scale)
+    inner = family.unstandardize(params.components, scaling.shift, scaling.scale)
     return replace(params, components=inner)
 
 
-def log_jacobian(model: Any, scaling: Scaling) -> Any:
+def log_jacobian(model: OfFamily, scaling: Scaling) -> jax.Array:
     """What a row's log density is higher by in z than in x f[]; counts have none."""
-    return jnp.sum(jnp.log(scaling.scale)) if model.family_is_scaled else jnp.zeros(())
+    scaled = provides(type(model.family), Rescalable)
+    return jnp.sum(jnp.log(scaling.scale)) if scaled else jnp.zeros(())

@@ -1,18 +1,22 @@
 """Data judged on the host: a ValueError names the row and column, and says what to do."""
 
-from typing import Any
+from typing import TypeVar
 
 import jax
 import numpy as np
+from jax.core import Tracer
 
+from jaxem.core.types import Rows
 from jaxem.data.data import Array, Data, shape_message
+
+T = TypeVar("T")
 
 
 class TooFewRows(ValueError):
     """Fewer rows than a fit needs."""
 
 
-def host_data(x: Any, weight: Any = None, label: Any = None) -> Data:
+def host_data(x: Rows, weight: Rows = None, label: Rows = None) -> Data:
     """`Data` of NumPy arrays: x f[n, d] of its own float dtype, weight f[n] of the same, label i[n]
     or None. `Data` is taken as it is, the part of its rows that this process holds.
 
@@ -39,12 +43,12 @@ def host_data(x: Any, weight: Any = None, label: Any = None) -> Data:
     return Data(array, weights, label, mesh)
 
 
-def as_host_data(data: Any) -> Data:
+def as_host_data(data: Rows) -> Data:
     """`Data` of NumPy arrays from x alone, or as it is."""
     return data if isinstance(data, Data) else host_data(data)
 
 
-def own_part(leaf: Any) -> Any:
+def own_part(leaf: T) -> T | np.ndarray:
     """The rows that this process holds of an array that is spread over processes."""
     if not isinstance(leaf, jax.Array) or leaf.is_fully_addressable:
         return leaf
@@ -70,7 +74,7 @@ def check_finite(values: Array) -> None:
         )
 
 
-def check_components(n_components: Any, weight: Array, present: int | None = None) -> None:
+def check_components(n_components: object, weight: Array, present: int | None = None) -> None:
     """ValueError unless there are at least as many rows of positive weight (`present`, None: those
     of `weight`) as components."""
     if isinstance(n_components, bool) or not isinstance(n_components, int | np.integer):
@@ -101,9 +105,9 @@ def check_labels(labels: Array, n_components: int) -> None:
         )
 
 
-def as_real(value: Any, name: str) -> np.ndarray:
+def as_real(value: Rows, name: str) -> np.ndarray:
     """A NumPy array of floats; ValueError naming the cell that is not a number."""
-    if isinstance(value, jax.core.Tracer):
+    if isinstance(value, Tracer):
         raise ValueError(
             f"{name} is traced, and its values are needed here: call jaxem.em under jit and vmap."
         )

@@ -1,21 +1,25 @@
 """Sums over rows that lie on several devices: each device sums its own, and the sums are added."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from jaxem.core.types import Array, PyTree
+
+T = TypeVar("T")
+
 #: The axis of rows in meshes.
 ROWS = "rows"
 
 
-def on_each(mesh: Mesh, function: Callable, in_specs: Any, out_specs: Any) -> Callable:
+def on_each(mesh: Mesh, function: Callable, in_specs: PyTree, out_specs: PyTree) -> Callable:
     """`function` on every device of the mesh, for the parts of its arguments that `in_specs` give
     it: `jax.shard_map` with `check_vma=False`."""
 
-    def own(*args: Any) -> Any:
+    def own(*args: PyTree) -> PyTree:
         # XLA of jaxlib 0.11.2 (not of 0.11.1 or 0.12) ends the process in Shardy when a function
         # here reads an argument of size 0, such as features that no family shares. So none does.
         return function(*jax.tree.map(lambda a: a if a.size else jnp.zeros(a.shape, a.dtype), args))
@@ -48,7 +52,9 @@ def each_device(mesh: Mesh, function: Callable) -> Callable:
     return on_each(mesh, own, (rows, whole), (rows, whole))
 
 
-def filled(mesh: Mesh, x: Any, weight: Any, label: Any) -> tuple:
+def filled(
+    mesh: Mesh, x: Array, weight: Array, label: Array | None
+) -> tuple[Array, Array, Array | None]:
     """x, weight and label with copies of row 0 at weight 0, until the devices have as many each."""
     missing = -x.shape[0] % mesh.size
     if missing == 0:
@@ -58,7 +64,7 @@ def filled(mesh: Mesh, x: Any, weight: Any, label: Any) -> tuple:
     return x, weight, label if label is None else jnp.pad(label, (0, missing), constant_values=-1)
 
 
-def replicate(mesh: Mesh | None, tree: Any) -> Any:
+def replicate(mesh: Mesh | None, tree: T) -> T:
     """The tree on every device of the mesh, for the host to read; as it is without a mesh."""
     if mesh is None:
         return tree

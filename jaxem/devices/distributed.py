@@ -12,6 +12,8 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
+from jaxem.core.types import PyTree
+
 LOST = (
     "another process of this run has ended or cannot be reached, so this one stops too. Look at "
     "the other processes' output for the first error. Start all of them again; with checkpoint= "
@@ -103,7 +105,7 @@ def agree(what: str, value: str) -> None:
         )
 
 
-def join(count: int, own: Any) -> Any:
+def join(count: int, own: PyTree) -> PyTree:
     """Rows 0..count−1 of a tree from the processes that hold them: process p of P those with
     number p modulo P, leading every leaf."""
     processes = jax.process_count()

@@ -5,11 +5,15 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from importlib import metadata
-from typing import Any
+from typing import TypeVar
 
 import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from jaxem.core.types import Device, Devices
+
+T = TypeVar("T")
 
 #: The axis of lanes in meshes.
 LANES = "lanes"
@@ -44,13 +48,13 @@ class Placement:
         """A context in which arrays are made on the first of the devices."""
         return nullcontext() if self.mesh is None else jax.default_device(self.mesh.devices.flat[0])
 
-    def replicate(self, tree: Any) -> Any:
+    def replicate(self, tree: T) -> T:
         """The tree on every device."""
         if self.mesh is None:
             return tree
         return jax.device_put(tree, NamedSharding(self.mesh, PartitionSpec()))
 
-    def shard(self, tree: Any) -> Any:
+    def shard(self, tree: T) -> T:
         """The tree's leading axes cut into one piece for each device."""
         if self.mesh is None:
             return tree
@@ -65,7 +69,7 @@ class Placement:
 DEFAULT = Placement()
 
 
-def placement_of(devices: Any = None, mesh: Any = None) -> Placement:
+def placement_of(devices: Devices = None, mesh: Devices = None) -> Placement:
     """The place that a caller means by `devices`: None (JAX's default device), "all", "local" (of
     this process), a platform's name, a number of devices, a list of them, or a Mesh, which `mesh`
     is another word for. ValueError for anything else, or for devices that are not there."""
@@ -87,7 +91,7 @@ def placement_of(devices: Any = None, mesh: Any = None) -> Placement:
     return Placement(Mesh(np.array(own), (LANES,)), shared_out)
 
 
-def device_list(devices: Any) -> list[Any]:
+def device_list(devices: Devices) -> list[Device]:
     """Distinct devices of one platform from what `placement_of` understands; else ValueError."""
     if isinstance(devices, Mesh):
         chosen = list(devices.devices.flat)
@@ -123,7 +127,7 @@ def device_list(devices: Any) -> list[Any]:
     return chosen
 
 
-def _named(name: str) -> list[Any]:
+def _named(name: str) -> list[Device]:
     if name in ("all", "local"):
         local = _found(None)
         return jax.devices(local[0].platform) if name == "all" else local
@@ -134,7 +138,7 @@ def _named(name: str) -> list[Any]:
     return _found(name)
 
 
-def _found(platform: str | None) -> list[Any]:
+def _found(platform: str | None) -> list[Device]:
     """This process's devices of a platform; ValueError that names what is missing."""
     try:
         return jax.local_devices(backend=platform)

@@ -1,21 +1,27 @@
 """Rows over devices: each device sums its own rows, the sums are added, and no row ever moves."""
 
 import warnings
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from numpy.typing import ArrayLike
 
 from jaxem.core.trees import replace
+from jaxem.core.types import Devices, Rows
 from jaxem.data.data import Array, Data
 from jaxem.data.validate import host_data
 from jaxem.devices import distributed
 from jaxem.devices.collectives import ROWS
 from jaxem.devices.placement import device_list
 
+T = TypeVar("T")
 
-def shard_rows(x: Any, devices: Any = "all", sample_weight: Any = None, labels: Any = None) -> Any:
+
+def shard_rows(
+    x: Rows, devices: Devices = "all", sample_weight: Rows = None, labels: Rows = None
+) -> Any:
     """`Data` whose rows are spread over `devices` (as in `jaxem.fit`, or a Mesh), for `em`,
     `e_step` and `fit`.
 
@@ -41,7 +47,7 @@ def shard_rows(x: Any, devices: Any = "all", sample_weight: Any = None, labels: 
     return spread_data(mesh, data.x, data.weight.astype(data.x.dtype), as_label(data.label))
 
 
-def place_rows(model: Any, x: Any, sample_weight: Any = None, labels: Any = None) -> Data:
+def place_rows(model: object, x: Rows, sample_weight: Rows = None, labels: Rows = None) -> Data:
     """Until the next release: `Data` spread over the devices of a `shard_rows` model. Use
     `jaxem.shard_rows(x, devices)`.
 
@@ -89,23 +95,23 @@ def rows_of_all_processes(data: Data) -> int | None:
     return int(distributed.total(np.array(np.sum(np.asarray(data.weight) > 0))))
 
 
-def as_label(label: Any) -> np.ndarray | None:
+def as_label(label: ArrayLike | None) -> np.ndarray | None:
     """Labels i[n], if any."""
     return None if label is None else np.asarray(label, np.int32)
 
 
-def spread_data(mesh: Mesh, x: Any, weight: Any, label: Any) -> Data:
+def spread_data(mesh: Mesh, x: Array, weight: Array, label: Array | None) -> Data:
     """`Data` from what this process holds, filled up with copies of row 0 at weight 0."""
-    label = None if label is None else _spread(mesh, label, -1)
-    return Data(_spread(mesh, x, None), _spread(mesh, weight, 0), label, mesh)
+    known = None if label is None else _spread(mesh, label, -1)
+    return Data(_spread(mesh, x, None), _spread(mesh, weight, 0), known, mesh)
 
 
-def spread(mesh: Mesh | None, rows: np.ndarray) -> Any:
+def spread(mesh: Mesh | None, rows: np.ndarray) -> Array:
     """One array f[n, ...] of this process's rows on its devices, filled up with zeros."""
     return rows if mesh is None else _spread(mesh, rows, 0)
 
 
-def _spread(mesh: Mesh, rows: np.ndarray, fill: float | None) -> jax.Array:
+def _spread(mesh: Mesh, rows: Array, fill: float | None) -> jax.Array:
     own = sum(device.process_index == jax.process_index() for device in mesh.devices.flat)
     each = -(-len(rows) // own)
     if over_processes(mesh):
@@ -118,6 +124,6 @@ def _spread(mesh: Mesh, rows: np.ndarray, fill: float | None) -> jax.Array:
     return jax.make_array_from_process_local_data(sharding, full, shape)
 
 
-def on_all(mesh: Mesh | None, tree: Any) -> Any:
+def on_all(mesh: Mesh | None, tree: T) -> T:
     """Host or default-device leaves on every device of the mesh; as they are without one."""
     return tree if mesh is None else jax.device_put(tree, NamedSharding(mesh, PartitionSpec()))

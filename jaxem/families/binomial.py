@@ -8,7 +8,7 @@ s = −m q / (m − b) log p(x|k) = Σ_j z_j [log(1 + t) − log(1 + s)] + b [lo
 (m − b) [log(1 + s) − s] + log p(x_j|b_j/m).
 """
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -16,6 +16,7 @@ import numpy as np
 
 from jaxem.core.constraints import Constraint, Interval
 from jaxem.core.trees import pytree
+from jaxem.core.types import Number
 from jaxem.core.validation import integer
 from jaxem.families import counts
 from jaxem.families.priors import Beta
@@ -48,9 +49,9 @@ class Binomial:
     Mixture(family=Binomial(n_trials=10), n_components=2)
     """
 
-    n_trials: Any
+    n_trials: Number
     prior: Beta | None = None
-    base: Any = 0.0  # f[d] or 0
+    base: Number = 0.0  # f[d] or 0
     scale_kind: ClassVar[str] = "counts"
     residual_form: ClassVar[bool] = False
 

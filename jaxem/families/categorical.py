@@ -1,13 +1,12 @@
 """Categorical components (latent class analysis): φ(x) = [1, one-hot of each feature]."""
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from jaxem.core.constraints import Constraint, Simplex
 from jaxem.core.trees import pytree, static
+from jaxem.core.types import DType
 from jaxem.families import levels
 from jaxem.families.priors import Dirichlet
 from jaxem.numerics import safe_divide, safe_log, stack_rows
@@ -74,7 +73,7 @@ class Categorical:
         p = params.probabilities.reshape(params.probabilities.shape[0], -1)
         return jnp.concatenate([jnp.zeros((p.shape[0], 1), p.dtype), safe_log(p)], axis=1)
 
-    def blank(self, k: int, d: int, dtype: Any):
+    def blank(self, k: int, d: int, dtype: DType):
         """Parameters of the right shapes, to be overwritten by an M-step."""
         c = self.levels(d)
         p = jnp.broadcast_to(1 / jnp.asarray(c, dtype)[None, :, None], (k, d, max(c)))

@@ -9,7 +9,7 @@ import numpy as np
 from jaxem.core.validation import integer
 
 
-def hashable(n_categories: Any) -> Any:
+def hashable(n_categories: Any) -> int | tuple[int, ...]:
     """Any sequence of numbers as a tuple; one number as it is."""
     one = np.ndim(n_categories) != 1
     return n_categories if one else tuple(np.asarray(n_categories).tolist())

@@ -5,7 +5,7 @@ log p(x|k) = Σ_j z_j log(1 + t_kj) + b_j [log(1 + t_kj) − t_kj] + log p(x_j|b
 million then lose no more digits than counts of ten.
 """
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +13,7 @@ import numpy as np
 
 from jaxem.core.constraints import Constraint, Interval
 from jaxem.core.trees import pytree
+from jaxem.core.types import Number
 from jaxem.families import counts
 from jaxem.families.priors import Gamma
 from jaxem.numerics import (
@@ -45,7 +46,7 @@ class Poisson:
     """
 
     prior: Gamma | None = None
-    base: Any = 0.0  # f[d] or 0
+    base: Number = 0.0  # f[d] or 0
     scale_kind: ClassVar[str] = "counts"
     residual_form: ClassVar[bool] = False
 

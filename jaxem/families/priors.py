@@ -1,16 +1,16 @@
 """Conjugate priors of one-parameter families; the MAP step is the exact posterior mode."""
 
-from typing import Any
-
+import jax
 import jax.numpy as jnp
 from jax.scipy.special import betaln, gammaln
 
 from jaxem.core.trees import pytree
+from jaxem.core.types import Number
 from jaxem.core.validation import positive
 from jaxem.numerics import safe_log
 
 
-def _like(values: tuple, target: Any) -> tuple:
+def _like(values: tuple[Number, ...], target: jax.Array) -> tuple[jax.Array, ...]:
     return tuple(jnp.broadcast_to(jnp.asarray(v, target.dtype), target.shape) for v in values)
 
 
@@ -22,8 +22,8 @@ class Beta:
     Binomial(n_trials=1, prior=Beta(a=2, b=2))
     """
 
-    a: Any
-    b: Any
+    a: Number
+    b: Number
 
     def validate(self) -> None:
         """ValueError, naming the field, unless positive."""
@@ -48,8 +48,8 @@ class Gamma:
     Exponential(prior=Gamma(shape=2, rate=1))
     """
 
-    shape: Any
-    rate: Any
+    shape: Number
+    rate: Number
 
     def validate(self) -> None:
         """ValueError, naming the field, unless positive."""
@@ -75,7 +75,7 @@ class Dirichlet:
     Categorical(n_categories=3, prior=Dirichlet(concentration=2))
     """
 
-    concentration: Any
+    concentration: Number
 
     def validate(self) -> None:
         """ValueError, naming the field, unless positive."""

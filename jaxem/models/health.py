@@ -1,6 +1,6 @@
 """Judgements of parameters: unusable, spurious, or short of digits; and of a mixture's settings."""
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import jax
 import jax.numpy as jnp
@@ -18,6 +18,9 @@ from jaxem.devices.rows import rows_of_all_processes
 from jaxem.models.params import MixtureParams, Prepared
 from jaxem.numerics import ROUNDOFF
 
+if TYPE_CHECKING:
+    from jaxem.models.mixture import Mixture
+
 #: A component this much narrower (in variance) than the pooled components is a spurious sliver.
 NARROWNESS_LIMIT = 1e8
 
@@ -25,7 +28,7 @@ NARROWNESS_LIMIT = 1e8
 STRICT = (3, 1e3)
 
 
-def judge(model: Any, params: MixtureParams, stats: Statistics, prepared: Prepared) -> Health:
+def judge(model: "Mixture", params: MixtureParams, stats: Statistics, prepared: Prepared) -> Health:
     """What is to be said of parameters and statistics."""
     ridged = offered(model.family, Ridged)
     return Health(
@@ -38,7 +41,9 @@ def judge(model: Any, params: MixtureParams, stats: Statistics, prepared: Prepar
     )
 
 
-def _status(model: Any, params: MixtureParams, stats: Statistics, prepared: Prepared) -> jax.Array:
+def _status(
+    model: "Mixture", params: MixtureParams, stats: Statistics, prepared: Prepared
+) -> jax.Array:
     """A status for unusable parameters, else RUNNING."""
     active = params.weights > 0
     healthy = model.family.healthy(params.components, stats)
@@ -52,7 +57,7 @@ def _status(model: Any, params: MixtureParams, stats: Statistics, prepared: Prep
 
 
 def _degenerate(
-    model: Any,
+    model: "Mixture",
     params: MixtureParams,
     stats: Statistics,
     prepared: Prepared,
@@ -73,7 +78,7 @@ def _degenerate(
     return jnp.any(active & (few | sliver)) & (jnp.sum(active) > 1)
 
 
-def _condition(model: Any, params: MixtureParams, precision: str) -> jax.Array:
+def _condition(model: "Mixture", params: MixtureParams, precision: str) -> jax.Array:
     """How many roundings of float32 the logits can lose f[]: 0 for families without squares,
     unless a fast precision loses more."""
     lost = jnp.zeros((), params.weights.dtype)
@@ -86,17 +91,17 @@ def _condition(model: Any, params: MixtureParams, precision: str) -> jax.Array:
     return lost if unit == 1 else unit * (lost + 10)
 
 
-def validate(model: Any, data: Data) -> None:
+def validate(model: "Mixture", data: Data) -> None:
     """ValueError for settings or data (host) that the mixture cannot take."""
     check_finite(data.x)
     present = rows_of_all_processes(data)
     check_components(model.n_components, data.weight, present)
     if data.label is not None:
         check_labels(data.label, model.n_components)
-    model.family.validate(data.x)
+    model.family.validate(np.asarray(data.x))
 
 
-def validate_settings(model: Any, d: int) -> None:
+def validate_settings(model: "Mixture", d: int) -> None:
     """Refuse, on the host, settings that no data f[n, d] could make sense of."""
     check_family(type(model.family))
     model.family.validate(np.empty((0, d)))
@@ -118,18 +123,18 @@ def validate_settings(model: Any, d: int) -> None:
         )
 
 
-def usable(self: Any, params: MixtureParams) -> jax.Array:
+def usable(self: "Mixture", params: MixtureParams) -> jax.Array:
     """b[]: the parameters define a density (weights on the simplex, healthy components)."""
     on_simplex = jnp.all(params.weights >= 0) & (jnp.abs(jnp.sum(params.weights) - 1) < 1e-3)
     return on_simplex & jnp.all(self.family.usable(params.components) | (params.weights <= 0))
 
 
-def active(self: Any, params: MixtureParams) -> np.ndarray:
+def active(self: "Mixture", params: MixtureParams) -> np.ndarray:
     """b[k]: components that have weight (host)."""
     return np.asarray(params.weights) > 0
 
 
-def complaints(self: Any, params: MixtureParams) -> str:
+def complaints(self: "Mixture", params: MixtureParams) -> str:
     """The fields that break their constraints, and how (host); empty where none does. What a
     component that is off has there does not matter."""
     active = np.asarray(params.weights) > 0

@@ -5,11 +5,11 @@ softened by `SMOOTHING`, which gives a component that caught a single row a usab
 """
 
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 
+from jaxem.core.types import Init, Size
 from jaxem.numerics import einsum
 
 #: Share of every row that is spread evenly over all components.
@@ -138,7 +138,7 @@ INITIALIZERS: dict[str, Callable] = {
 }
 
 
-def responsibilities(init: Any, key, x, weight, k, active: Any = None) -> Any:
+def responsibilities(init: Init, key, x, weight, k, active: Size | None = None):
     """Responsibilities f[n, k] by name or callable `(key, x, weight, k) -> f[n, k]`.
 
     `active` (traced, names only) leaves the components from there on without rows, so that they

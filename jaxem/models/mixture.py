@@ -6,6 +6,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
+from jax.typing import ArrayLike
 
 from jaxem.core.capabilities import offered, provides
 from jaxem.core.constraints import Constraint, Simplex, retract
@@ -21,6 +23,7 @@ from jaxem.core.protocols import (
 )
 from jaxem.core.settings import Deprecated, Settings, settings_of
 from jaxem.core.trees import pytree, replace, static
+from jaxem.core.types import DType, Init, Number, Rows, Size, Total
 from jaxem.data.data import as_data
 from jaxem.data.scaling import (
     Scaling,
@@ -33,10 +36,7 @@ from jaxem.data.scaling import (
 )
 from jaxem.data.validate import as_host_data
 from jaxem.devices.collectives import summed
-from jaxem.kernels import (
-    softmax_moments,
-    with_features,
-)
+from jaxem.kernels import softmax_moments, with_features
 from jaxem.models import capacity, mixture_steps, preparation, starts
 from jaxem.models import health as judgement
 from jaxem.models.params import MixtureParams, Prepared
@@ -62,14 +62,14 @@ class Mixture:
 
     family: Family
     n_components: int = static()
-    weight_prior: Any = None
+    weight_prior: Number | None = None
     frozen: tuple[str, ...] = static(default=())
     deprecated: Deprecated | None = None
     assignment: InitVar[str | None] = None
-    exponent: InitVar[Any] = None
+    exponent: InitVar[Number | None] = None
     kernel: InitVar[str | None] = None
     precision: InitVar[str | None] = None
-    mesh: InitVar[Any] = None
+    mesh: InitVar[Mesh | None] = None
 
     def __post_init__(self, assignment, exponent, kernel, precision, mesh) -> None:
         given = dict(assignment=assignment, exponent=exponent, kernel=kernel, precision=precision)
@@ -90,7 +90,7 @@ class Mixture:
         return {"weights": Simplex(shared=True), **self.family.constraints()}
 
     def prepare(
-        self, data: Any, rows: int = BLOCK_ROWS, compute: Compute = DEFAULT_COMPUTE
+        self, data: Rows, rows: int = BLOCK_ROWS, compute: Compute = DEFAULT_COMPUTE
     ) -> Prepared:
         """Blocks of at most `rows` rows, and the sums that do not change between iterations."""
         return preparation.prepare(self, as_data(data), rows, compute)
@@ -121,25 +121,29 @@ class Mixture:
         beta = self.family.coefficients(params.components)
         return beta.at[:, 0].add(safe_log(params.weights))
 
-    def expect(self, params, prepared: Prepared, reference) -> tuple[Statistics, Any, Any]:
+    def expect(
+        self, params, prepared: Prepared, reference
+    ) -> tuple[Statistics, jax.Array, jax.Array]:
         """Statistics, Σ w (logsumexp − reference) with the base left out, and the summed size of
         the terms of the logits: times the unit roundoff, the error of that sum."""
         return self.expect_assigned(params, prepared, reference, False, None)
 
     def expect_assigned(
-        self, params, prepared: Prepared, reference, hard: bool, exponent: Any
-    ) -> tuple[Statistics, Any, Any]:
+        self, params, prepared: Prepared, reference, hard: bool, exponent: Number | None
+    ) -> tuple[Statistics, jax.Array, jax.Array]:
         """As `expect`, rows given to their most probable component (`hard`; Celeux and Govaert
         1992), or by r ∝ exp(exponent · logits) (Ueda and Nakano 1998)."""
         beta = self.coefficients(params)
         exponent = None if exponent is None else jnp.asarray(exponent, beta.dtype)
         products = self._products(prepared.blocks.columns.shape[-2])
         compute = prepared.compute
-        how: Any = dict(kernel=compute.kernel, precision=compute.precision, products=products)
+        options: Any = dict(kernel=compute.kernel, precision=compute.precision, products=products)
 
         def step(blocks, rest):
             family, beta, reference, exponent = rest
-            return softmax_moments(family.features, beta, blocks, reference, exponent, hard, **how)
+            return softmax_moments(
+                family.features, beta, blocks, reference, exponent, hard, **options
+            )
 
         rest = self.family, beta, reference, exponent
         moments, total = summed(prepared.mesh, step)(prepared.blocks, rest)
@@ -155,7 +159,9 @@ class Mixture:
         """The scaling of x f[n, d], traced."""
         return scaling_within(self.family, x, weight)
 
-    def host_scaling(self, x: np.ndarray, weight: np.ndarray, total: Any = None) -> Scaling:
+    def host_scaling(
+        self, x: np.ndarray, weight: np.ndarray, total: Total | None = None
+    ) -> Scaling:
         """The scalings f[s, d] of data sets x f[s, n, d] with weights f[s, n], on the host."""
         return scalings_of(self.family, x, weight, total)
 
@@ -185,10 +191,10 @@ class Mixture:
     def e_step(
         self,
         params: MixtureParams,
-        data: Any,
-        base: Any = None,
+        data: Rows,
+        base: ArrayLike | None = None,
         assignment: str | None = None,
-        exponent: Any = None,
+        exponent: Number | None = None,
     ) -> tuple[Statistics, jax.Array]:
         """Statistics and log-likelihood f[]: sums over rows, linear in the weights.
 
@@ -238,29 +244,29 @@ class Mixture:
         weights = params.weights / jnp.sum(params.weights)
         return MixtureParams(weights, retract(self.family.constraints(), params.components))
 
-    def seed(self, data: Any, resp: jax.Array) -> MixtureParams:
+    def seed(self, data: Rows, resp: jax.Array) -> MixtureParams:
         """Parameters by one M-step on starting responsibilities f[n, k]."""
         data = as_data(data)
         return mixture_steps.seed(self, data, jnp.asarray(resp, data.x.dtype))
 
-    def blank(self, d: int, dtype: Any) -> MixtureParams:
+    def blank(self, d: int, dtype: DType) -> MixtureParams:
         """Placeholder parameters of the right shapes: equal weights, the family's blank."""
         k = self.n_components
         return MixtureParams(jnp.full((k,), 1 / k, dtype), self.family.blank(k, d, dtype))
 
-    def log_joint(self, params: MixtureParams, x: Any) -> jax.Array:
+    def log_joint(self, params: MixtureParams, x: Rows) -> jax.Array:
         """log π_k p(x|k) f[n, k], computed in blocks of rows."""
         return mixture_steps.log_joint(self, params, as_data(x).x)
 
-    def log_prob(self, params: MixtureParams, x: Any) -> jax.Array:
+    def log_prob(self, params: MixtureParams, x: Rows) -> jax.Array:
         """Log density of each row f[n]."""
         return jax.nn.logsumexp(self.log_joint(params, x), axis=1)
 
-    def predict_proba(self, params: MixtureParams, x: Any) -> jax.Array:
+    def predict_proba(self, params: MixtureParams, x: Rows) -> jax.Array:
         """Posterior probability of each component f[n, k]."""
         return jax.nn.softmax(self.log_joint(params, x), axis=1)
 
-    def predict(self, params: MixtureParams, x: Any) -> jax.Array:
+    def predict(self, params: MixtureParams, x: Rows) -> jax.Array:
         """The most probable component of each row i[n]."""
         return jnp.argmax(self.log_joint(params, x), axis=1)
 
@@ -277,13 +283,20 @@ class Mixture:
         weights = 0 if "weights" in self.frozen else self.n_components - 1
         return weights + self.family.n_parameters(self.n_components, d, self.frozen)
 
-    def init(self, key, x: Any, init: Any = "k-means++", weight: Any = None, active: Any = None):
+    def init(
+        self,
+        key,
+        x: Rows,
+        init: Init = "k-means++",
+        weight: Rows = None,
+        active: Size | None = None,
+    ):
         """Starting parameters by the named initialiser (see `jaxem.models.initializers`), which
         measures distances in standard units; components from `active` on are switched off. `key`
         may be an integer."""
         return mixture_steps.init(self, as_key(key), as_data(x, weight), init, active)
 
-    def propose(self, key, params: MixtureParams, data: Any) -> MixtureParams:
+    def propose(self, key, params: MixtureParams, data: Rows) -> MixtureParams:
         """Starting parameters that differ from `params` by a split and a merge (see
         `jaxem.models.proposals`); three components at least must have weight."""
         return mixture_steps.propose(self, key, params, as_data(data))
@@ -292,7 +305,7 @@ class Mixture:
         """Refuse, on the host, settings that no data f[n, d] could make sense of."""
         judgement.validate_settings(self, d)
 
-    def validate(self, data: Any) -> None:
+    def validate(self, data: Rows) -> None:
         """Refuse, on the host, data (`Data`, or x f[n, d]) or settings this model cannot take."""
         data = as_host_data(data)
         judgement.validate(self, data)

@@ -2,7 +2,7 @@
 too."""
 
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING
 
 import jax
 import jax.numpy as jnp
@@ -14,6 +14,7 @@ from jaxem.core.model_protocol import BLOCK_ROWS
 from jaxem.core.program_memory import make_room, roomy
 from jaxem.core.protocols import Accurate, BasePoint, Given, Statistics
 from jaxem.core.trees import replace
+from jaxem.core.types import Params
 from jaxem.data.scaling import (
     Scaling,
     original_params,
@@ -26,6 +27,9 @@ from jaxem.kernels import as_blocks, recut, softmax_step, weighted_moments, with
 from jaxem.models.params import MixtureParams
 from jaxem.models.proposals import split_and_merge
 from jaxem.numerics import einsum, safe_log
+
+if TYPE_CHECKING:
+    from jaxem.models.mixture import Mixture
 
 
 @roomy
@@ -227,7 +231,7 @@ def draw_labels(key, weights, n):
     return jax.random.categorical(key, safe_log(weights), shape=(n,))
 
 
-def kept(model: Any, given: Any, moved: Any) -> Any:
+def kept(model: "Mixture", given: Params, moved: Params) -> Params:
     """`moved` with what is frozen exactly as in `given`, and what is known exactly as the family
     has it: a way through other units rounds."""
     names = [name for name in model.frozen if name != "weights"]

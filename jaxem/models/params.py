@@ -6,9 +6,13 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
+from numpy.typing import ArrayLike
 
 from jaxem.core.model_protocol import Compute
 from jaxem.core.trees import pytree, replace, static
+from jaxem.core.types import Params
+from jaxem.data.scaling import Scaling
 from jaxem.kernels import Blocks
 
 
@@ -23,14 +27,14 @@ class MixtureParams:
     """
 
     weights: jax.Array  #: f[k]
-    components: Any
+    components: Params
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__") or name in ("weights", "components"):
             raise AttributeError(name)
         return getattr(self.components, name)
 
-    def take(self, order: Any, shared: Collection[str] = ()) -> "MixtureParams":
+    def take(self, order: ArrayLike, shared: Collection[str] = ()) -> "MixtureParams":
         """The components numbered by `order`, in that order: i[m] for all lanes, or i[..., m] with
         an order for each lane. Parameters named in `shared` (a family's `shared`) belong to all
         components and stay as they are."""
@@ -61,6 +65,6 @@ class Prepared:
     common: jax.Array  # f[c], Σ w ψ(x) over all rows
     weight: jax.Array  # f[], total weight
     rows: jax.Array  # f[], rows of positive weight
-    scaling: Any = None  # of the rows; None: as they were given
-    mesh: Any = static(default=None)  # devices that the rows are spread over
+    scaling: Scaling | None = None  # of the rows; None: as they were given
+    mesh: Mesh | None = static(default=None)  # devices that the rows are spread over
     compute: Compute = static(default=Compute())

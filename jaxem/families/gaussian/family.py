@@ -1,6 +1,6 @@
 """The Gaussian family: means here, covariances by their structure."""
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +11,7 @@ from jaxem.core.constraints import Constraint, Free
 from jaxem.core.protocols import CommonFeatures
 from jaxem.core.repr import constructor, short
 from jaxem.core.trees import pytree, replace
+from jaxem.core.types import Number
 from jaxem.core.validation import positive
 from jaxem.families.gaussian.full import Full
 from jaxem.families.gaussian.params import GaussianParams, as_vector, update_means
@@ -24,7 +25,7 @@ class GaussianFamily:
     Made by `jaxem.Gaussian`."""
 
     covariance: Covariance = Full()
-    reg_covar: Any = 0.0
+    reg_covar: Number = 0.0
     prior: NormalInverseWishart | NormalInverseGamma | None = None
     residual_form: ClassVar[bool] = True
 

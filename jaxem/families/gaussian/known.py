@@ -1,10 +1,11 @@
 """A covariance that is known: φ(x) = [1, x], and only means are estimated."""
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 
 from jaxem.core.constraints import Constraint, SymmetricPD
 from jaxem.core.trees import pytree
@@ -18,7 +19,7 @@ from jaxem.numerics import einsum, inverse_factor, stack_rows
 class Known:
     """The matrix f[d, d] is that of all components."""
 
-    matrix: Any
+    matrix: ArrayLike
     name: ClassVar[str] = "known"
     scale_kind: ClassVar[str] = "feature"
     form: ClassVar[Form] = matrices

@@ -1,10 +1,9 @@
 """Covariances as matrices, own f[k, d, d] or shared f[d, d]: units, densities, drawing."""
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 
+from jaxem.core.types import Array
 from jaxem.families.gaussian.params import (
     LOG_2PI,
     WRITTEN,
@@ -26,12 +25,12 @@ def deviations(params: GaussianParams) -> jax.Array:
     return cholesky(params.covariances)
 
 
-def columns(covariances: jax.Array, keep: Any) -> jax.Array:
+def columns(covariances: jax.Array, keep: Array) -> jax.Array:
     """Covariances of some columns i[c]."""
     return covariances[..., keep, :][..., keep]
 
 
-def conditional(covariances: jax.Array, rest: Any, found: jax.Array) -> jax.Array:
+def conditional(covariances: jax.Array, rest: Array, found: jax.Array) -> jax.Array:
     """Covariances of the columns `rest`, given others: those found, or the one of all."""
     del rest
     return found if covariances.ndim == 3 else found[0]

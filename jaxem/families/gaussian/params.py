@@ -5,8 +5,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 
 from jaxem.core.trees import pytree
+from jaxem.core.types import DType
 from jaxem.numerics import einsum, safe_divide
 
 LOG_2PI = float(np.log(2 * np.pi))
@@ -79,7 +81,7 @@ def update_means(prior: Any, count, first, old, frozen):
     return safe_divide(first, count[:, None], old)
 
 
-def as_vector(value: Any, d: int, dtype: Any) -> jax.Array:
+def as_vector(value: ArrayLike, d: int, dtype: DType) -> jax.Array:
     """A scalar or f[d] as f[d]."""
     return jnp.broadcast_to(jnp.asarray(value, dtype), (d,))
 

@@ -3,9 +3,11 @@
 from typing import Any, ClassVar, Protocol
 
 import jax
+from jax.typing import ArrayLike
 
 from jaxem.core.constraints import Constraint
 from jaxem.core.protocols import Statistics
+from jaxem.core.types import Array, DType
 from jaxem.families.gaussian.params import GaussianParams
 
 
@@ -21,11 +23,11 @@ class Form(Protocol):
         """Roots f[.., d, d] (lower) of the matrices, or standard deviations f[k, d]."""
         ...
 
-    def columns(self, covariances: jax.Array, keep: Any) -> jax.Array:
+    def columns(self, covariances: jax.Array, keep: Array) -> jax.Array:
         """Covariances of some columns i[c] alone, in the same form."""
         ...
 
-    def conditional(self, covariances: jax.Array, rest: Any, found: jax.Array) -> jax.Array:
+    def conditional(self, covariances: jax.Array, rest: Array, found: jax.Array) -> jax.Array:
         """Covariances of the columns `rest` i[q] given all others, in the same form, of those as
         matrices f[k, q, q]."""
         ...
@@ -79,7 +81,7 @@ class Covariance(Protocol):
         """β f[k, p]."""
         ...
 
-    def blank(self, k: int, d: int, dtype: Any) -> jax.Array:
+    def blank(self, k: int, d: int, dtype: DType) -> jax.Array:
         """Covariances of the right shape, to be overwritten by an M-step."""
         ...
 
@@ -106,7 +108,7 @@ class GivenCovariance(Protocol):
     """A structure that estimates nothing: it holds the covariance itself."""
 
     @property
-    def matrix(self) -> Any:
+    def matrix(self) -> ArrayLike:
         """The covariance f[d, d]."""
         ...
 
@@ -125,6 +127,6 @@ class GivenCovariance(Protocol):
         """The structure with other covariances."""
         ...
 
-    def exact(self, dtype: Any) -> jax.Array:
+    def exact(self, dtype: DType) -> jax.Array:
         """The covariances that it holds."""
         ...

@@ -1,10 +1,9 @@
 """Covariances as variances, own f[k, d] or one for all features f[k]: units, densities, drawing."""
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 
+from jaxem.core.types import Array
 from jaxem.families.gaussian.params import LOG_2PI, GaussianParams, mean_if_far
 from jaxem.numerics import einsum
 
@@ -28,12 +27,12 @@ def deviations(params: GaussianParams) -> jax.Array:
     return jnp.sqrt(wide(params))
 
 
-def columns(covariances: jax.Array, keep: Any) -> jax.Array:
+def columns(covariances: jax.Array, keep: Array) -> jax.Array:
     """Variances of some columns i[c]."""
     return covariances[:, keep] if covariances.ndim == 2 else covariances
 
 
-def conditional(covariances: jax.Array, rest: Any, found: jax.Array) -> jax.Array:
+def conditional(covariances: jax.Array, rest: Array, found: jax.Array) -> jax.Array:
     """Variances of the columns `rest`, given others that are independent of them."""
     del found
     return columns(covariances, rest)
