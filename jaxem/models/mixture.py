@@ -39,7 +39,7 @@ from jaxem.devices.collectives import summed
 from jaxem.kernels import softmax_moments, with_features
 from jaxem.models import capacity, mixture_steps, preparation, starts
 from jaxem.models import health as judgement
-from jaxem.models.params import MixtureParams, Prepared
+from jaxem.models.params import Expected, MixtureParams, Prepared
 from jaxem.numerics import NEGLIGIBLE, safe_log
 
 
@@ -121,29 +121,25 @@ class Mixture:
         beta = self.family.coefficients(params.components)
         return beta.at[:, 0].add(safe_log(params.weights))
 
-    def expect(
-        self, params, prepared: Prepared, reference
-    ) -> tuple[Statistics, jax.Array, jax.Array]:
+    def expect(self, params, prepared: Prepared, reference) -> Expected:
         """Statistics, Σ w (logsumexp − reference) with the base left out, and the summed size of
         the terms of the logits: times the unit roundoff, the error of that sum."""
         return self.expect_assigned(params, prepared, reference, False, None)
 
     def expect_assigned(
         self, params, prepared: Prepared, reference, hard: bool, exponent: Number | None
-    ) -> tuple[Statistics, jax.Array, jax.Array]:
+    ) -> Expected:
         """As `expect`, rows given to their most probable component (`hard`; Celeux and Govaert
         1992), or by r ∝ exp(exponent · logits) (Ueda and Nakano 1998)."""
         beta = self.coefficients(params)
         exponent = None if exponent is None else jnp.asarray(exponent, beta.dtype)
         products = self._products(prepared.blocks.columns.shape[-2])
         compute = prepared.compute
-        options: Any = dict(kernel=compute.kernel, precision=compute.precision, products=products)
+        ways: Any = dict(kernel=compute.kernel, precision=compute.precision, products=products)
 
         def step(blocks, rest):
             family, beta, reference, exponent = rest
-            return softmax_moments(
-                family.features, beta, blocks, reference, exponent, hard, **options
-            )
+            return softmax_moments(family.features, beta, blocks, reference, exponent, hard, **ways)
 
         rest = self.family, beta, reference, exponent
         moments, total = summed(prepared.mesh, step)(prepared.blocks, rest)

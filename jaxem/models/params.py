@@ -10,10 +10,15 @@ from jax.sharding import Mesh
 from numpy.typing import ArrayLike
 
 from jaxem.core.model_protocol import Compute
+from jaxem.core.protocols import Statistics
 from jaxem.core.trees import pytree, replace, static
 from jaxem.core.types import Params
 from jaxem.data.scaling import Scaling
 from jaxem.kernels import Blocks
+
+#: What `Mixture.expect` returns: statistics, Σ w (log p(x) − reference) f[] without the base, and
+#: the summed size of the terms of that sum f[].
+Expected = tuple[Statistics, jax.Array, jax.Array]
 
 
 @pytree
