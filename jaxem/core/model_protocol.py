@@ -1,12 +1,12 @@
-"""What a model is: everything that the engine, the batch, the search and the doors know of it.
+"""The protocol of a model: all that the engine, batch, search and public functions know of it.
 
 A model is a frozen pytree (`jaxem.core.trees.pytree`): its structure is static, its priors are
-leaves. All methods are pure and see one fit, never a batch. The data are n units; most often a unit
-is one row of x f[n, d], but a model may read a unit of several rows, x f[n, t, d]: the engine never
+leaves. All methods are pure and see one fit, never a batch. The data are n units. A unit is usually
+one row of x f[n, d]; a model may also read units of several rows, x f[n, t, d]. The engine never
 looks inside a unit, and neither blocks nor devices cut one. `Data.weight` f[n] counts units.
 
-`Model` is required. The other protocols are capabilities: all methods of one or none, tested once
-at the door by `jaxem.core.capabilities`.
+`Model` is required. The other protocols are capabilities: a model has all methods of one, or none
+(`jaxem.core.capabilities` tests that once, when a model is given to a public function).
 """
 
 from typing import Protocol
@@ -47,7 +47,7 @@ class Model(Protocol):
     """
 
     def validate_settings(self, d: int) -> None:
-        """Raise ValueError for settings that no data of d columns could make sense of (host)."""
+        """Raise ValueError for settings that are wrong for any data of d columns (host)."""
 
     def validate(self, data: FitData) -> None:
         """Raise ValueError for data (`Data` of NumPy arrays, on the host) that cannot be fitted,
@@ -66,27 +66,27 @@ class Model(Protocol):
         ...
 
     def prepare(self, data: FitData, rows: int, compute: Compute) -> PreparedData:
-        """What does not change between iterations, in blocks of at most `rows` units: a pytree with
-        attributes `weight` f[], the total weight, and `base` f[], the part of the log-likelihood
-        that no parameter changes (0 where there is none)."""
+        """The data as the E-step reads them, made once, in blocks of at most `rows` units: a pytree
+        with attributes `weight` f[], the total weight, and `base` f[], the part of the
+        log-likelihood that no parameter changes (0 where there is none)."""
         ...
 
     def start(
         self, key: jax.Array, data: FitData, init: Init, active: Size | None = None
     ) -> Params:
-        """Starting parameters for data in standard units. `init` is the name of an initialiser, a
-        callable or an array, as the model reads them."""
+        """Starting parameters for data in standard units. The model defines the values of `init`:
+        names of initialisers, callables or arrays."""
         ...
 
     def expect(
         self, params: Params, prepared: PreparedData, reference: jax.Array
     ) -> tuple[Stats, jax.Array, jax.Array]:
-        """(statistics, Σ w (log p(unit) − reference) f[] without the base, summed size of the terms
-        of that sum f[]: times the unit roundoff, its error)."""
+        """(statistics, Σ w (log p(unit) − reference) f[] without the base, summed size f[] of the
+        terms of that sum). The size times the unit roundoff estimates the error of the sum."""
         ...
 
     def m_step(self, stats: Stats, params: Params) -> Params:
-        """New parameters; `params` are those that the statistics were taken at."""
+        """New parameters; `params` are the parameters at which the statistics were taken."""
         ...
 
     def log_prior(self, params: Params) -> jax.Array:
@@ -106,7 +106,7 @@ class Model(Protocol):
         ...
 
     def sample(self, key: jax.Array, params: Params, n: int) -> tuple[jax.Array, PyTree]:
-        """(n units, what was latent in each)."""
+        """(n units, the latent value of each)."""
         ...
 
     def n_parameters(self, d: int) -> int:
@@ -117,7 +117,7 @@ class Model(Protocol):
 class Rescalable(Protocol):
     """A model whose fits are computed in standard units z = (x − shift) / scale.
 
-    What `prepare` returns has a field `scaling`, None until the engine sets it.
+    The result of `prepare` has a field `scaling`, None until the engine sets it.
     """
 
     def scaling(self, x: jax.Array, weight: jax.Array) -> FitScaling:
@@ -127,12 +127,12 @@ class Rescalable(Protocol):
     def host_scaling(
         self, x: np.ndarray, weight: np.ndarray, total: Total | None = None
     ) -> FitScaling:
-        """The same of data sets x f[s, n, d] with weights f[s, n], in float64 on the host; `total`
-        adds arrays up over processes."""
+        """The scalings of data sets x f[s, n, d] with weights f[s, n], in float64 on the host;
+        `total` adds up arrays over processes."""
         ...
 
     def rescaled(self, scaling: FitScaling) -> Model:
-        """The model whose priors and given parameters are those of z."""
+        """The model with priors and given parameters in the units of z."""
         ...
 
     def to_scaled(self, params: Params, scaling: FitScaling) -> Params:
@@ -144,7 +144,7 @@ class Rescalable(Protocol):
         ...
 
     def log_jacobian(self, scaling: FitScaling) -> jax.Array:
-        """How much higher the log density of one unit of weight 1 is in z than in x f[]."""
+        """Log density of a unit in z minus its log density in x f[], for weight 1."""
         ...
 
 
@@ -171,13 +171,13 @@ class Assignable(Protocol):
         hard: bool,
         exponent: Number | None,
     ) -> tuple[Stats, jax.Array, jax.Array]:
-        """As `expect`, each unit given wholly to its likeliest latent value (`hard`), or
+        """As `expect`, with each unit given wholly to its likeliest latent value (`hard`), or with
         probabilities raised to `exponent`."""
         ...
 
 
 class Watched(Protocol):
-    """A model that can tell the gain in Q, for the stopping rule "q"."""
+    """A model that computes the gain in Q, for the stopping rule "q"."""
 
     def expected_gain(self, stats: Stats, new: Params, old: Params) -> jax.Array:
         """Q(new) − Q(old) f[] at the statistics of `old`."""
@@ -185,15 +185,15 @@ class Watched(Protocol):
 
 
 class Caching(Protocol):
-    """A model whose prepared data have a larger, quicker form for rows that few lanes share."""
+    """A model with a larger but faster form of its prepared data, for rows that few lanes share."""
 
     def cached(self, prepared: PreparedData) -> PreparedData:
-        """The quicker form."""
+        """The faster form."""
         ...
 
 
 class Identified(Protocol):
-    """A model whose optima the race can tell apart by more than their objectives."""
+    """A model whose optima can be told apart by more than their objectives."""
 
     def signature(self, params: Params) -> np.ndarray:
         """Numbers f[..., s] that fits of one optimum have in common, whatever the order of their
@@ -202,10 +202,10 @@ class Identified(Protocol):
 
 
 class Proposing(Protocol):
-    """A model that knows ways out of an optimum."""
+    """A model that proposes ways out of a local optimum."""
 
     def can_propose(self) -> bool:
-        """Whether `propose` has anything to exchange."""
+        """Whether `propose` can change anything."""
         ...
 
     def propose(self, key: jax.Array, params: Params, data: FitData) -> Params:
@@ -214,7 +214,8 @@ class Proposing(Protocol):
 
 
 class Paddable(Protocol):
-    """A model that computes with latent values switched off, so that sizes share programs."""
+    """A model that computes with latent values switched off, so that models of several sizes share
+    a program."""
 
     def padded(self, size: int) -> Model:
         """The model with `size` latent values."""
@@ -230,11 +231,11 @@ class Paddable(Protocol):
 
 
 class Switchable(Protocol):
-    """A model of which latent values can be off, whose parameters then do not matter."""
+    """A model whose latent values can be switched off; their parameters then do not matter."""
 
     def complaints(self, params: Params) -> str:
-        """The fields that break their constraints, and how; empty where none does. Parameters with
-        any leading axes, on the host."""
+        """The fields that break their constraints, and how, as text; empty where none does.
+        Parameters with any leading axes, on the host."""
         ...
 
     def active(self, params: Params) -> np.ndarray:
@@ -251,11 +252,11 @@ class Labelled(Protocol):
 
 
 class Initialised(Protocol):
-    """A model with named initialisers, or that reads arrays as starts."""
+    """A model that has named initialisers or reads arrays as starts."""
 
     def read_init(self, init: Init, n: int) -> Init:
-        """`init` as `start` takes it, for n units: a name, a callable or an array. ValueError, with
-        what there is, for anything else (on the host)."""
+        """`init` as `start` takes it, for n units: a name, a callable or an array. ValueError,
+        listing the choices, for anything else (on the host)."""
         ...
 
 
@@ -265,15 +266,15 @@ class Kernelled(Protocol):
     def compute_for(
         self, data: FitData, lanes: int, kernel: str | None, precision: str | None, platform: str
     ) -> Compute:
-        """How to compute `lanes` fits of the data; what is None is the model's choice."""
+        """How to compute `lanes` fits of the data; the model chooses what is None."""
         ...
 
 
 class Freezable(Protocol):
-    """A model of which parameters can be held."""
+    """A model whose parameters can be held fixed."""
 
     def kept(self, given: Params, moved: Params) -> Params:
-        """`moved` with what is held exactly as in `given`: a way through other units rounds."""
+        """`moved`, with the held parameters exactly as in `given`: a change of units rounds."""
         ...
 
 

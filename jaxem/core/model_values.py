@@ -12,7 +12,7 @@ BLOCK_ROWS = 2048
 
 @dataclass(frozen=True)
 class Compute:
-    """How to compute, no part of what is modelled. Static: another value is another program."""
+    """How to compute; not part of the model. Static: each value compiles a program of its own."""
 
     kernel: str = "blocked"  # "blocked", "fused" or "reference"; models without kernels ignore it
     precision: str = "float32"  # of float32 products: "float32", "tf32x3" or "bf16x3"
@@ -23,10 +23,10 @@ DEFAULT_COMPUTE = Compute()
 
 @dataclass(frozen=True)
 class Cost:
-    """What an E-step of one fit holds, in numbers; sizes of buckets and blocks follow from it.
+    """Memory of an E-step of one fit, in numbers; sizes of buckets and blocks follow from it.
 
     >>> model = jaxem.Mixture(jaxem.Gaussian("full"), n_components=3)
-    >>> model.cost(2, np.float32)  # three responsibilities a row; 1, x, y, xx, xy and yy
+    >>> model.cost(2, np.float32)  # three responsibilities per row; features 1, x, y, xx, xy, yy
     Cost(per_unit=3, features=6)
     """
 
@@ -36,14 +36,15 @@ class Cost:
 
 @pytree
 class Health:
-    """Judgement of parameters and their statistics; the defaults say that all is well.
+    """Judgement of parameters and their statistics; by default all is well.
 
     >>> bool(jaxem.Health().spurious)
     False
     """
 
-    status: Number = int(Status.RUNNING)  #: i[], RUNNING, or what is wrong (SINGULAR, ...)
-    spurious: Flag = False  #: b[], at a spurious maximum of the likelihood, which no winner may be
-    near_spurious: Flag = False  #: b[], near one by stricter limits
+    #: i[], RUNNING, or a status that names the fault (SINGULAR, ...)
+    status: Number = int(Status.RUNNING)
+    spurious: Flag = False  #: b[], at a spurious maximum of the likelihood; never a winner
+    near_spurious: Flag = False  #: b[], near a spurious maximum, by stricter limits
     condition: Number = 0.0  #: f[], roundings of a log density that `expect` can lose
     monotone: Flag = True  #: b[], whether a plain EM step can only raise the objective

@@ -1,4 +1,4 @@
-"""NPZ files of one JSON header and named arrays: written in one step, read with distrust.
+"""NPZ files of one JSON header and named arrays: written atomically, checked when read.
 
 A file is a zip archive of stored (never compressed) entries: `header.json`, and an NPY array of
 plain numbers or text for each name. Reading checks the table of the archive before any entry, and
@@ -27,7 +27,7 @@ from jaxem.core.types import JSON
 
 HEADER = "header.json"
 
-#: Most bytes of a header that is read.
+#: Longest header that is read, in bytes.
 LONGEST = 1 << 26
 
 #: Kinds of dtype that are stored: numbers, booleans and text, never objects.
@@ -41,8 +41,8 @@ _READERS = {
     (2, 0): np.lib.format.read_array_header_2_0,
 }
 
-#: Exceptions of the standard library for archives that are damaged or not archives; `read` raises
-#: a ValueError instead.
+#: Exceptions of the standard library for damaged archives and for files that are no archives;
+#: `read` raises a ValueError instead.
 _DAMAGE = (
     zipfile.BadZipFile,
     RuntimeError,  # zipfile's, on an unknown version or method, or an entry said to be encrypted
@@ -83,30 +83,30 @@ def _fill(file: BinaryIO, text: bytes, stored: dict[str, np.ndarray]) -> None:
 
 
 def in_one_step(path: str | PathLike[str], fill: Callable[[BinaryIO], object], force: bool) -> None:
-    """Make the file `path` by `fill(binary file)`; no reader ever sees a part of it."""
+    """Make the file `path` by `fill(binary file)`; no reader ever sees an unfinished file."""
     path = Path(os.path.realpath(path))  # a link stays, its target is replaced
     if path.exists() and not path.is_file():
         raise ValueError(f"{path} is not a plain file; name another.")
     if path.exists() and not force:
         raise FileExistsError(f"{path} exists.")
-    part = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
+    unfinished = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
     try:
-        with open(part, "xb") as file:
+        with open(unfinished, "xb") as file:
             fill(file)
             file.flush()
             os.fsync(file.fileno())
-        _put(part, path, force)
+        _put(unfinished, path, force)
     finally:
-        part.unlink(missing_ok=True)
+        unfinished.unlink(missing_ok=True)
 
 
-def _put(part: Path, path: Path, force: bool) -> None:
-    """Rename `part` to `path`; without `force` never over a file made there in the meantime."""
+def _put(unfinished: Path, path: Path, force: bool) -> None:
+    """Rename `unfinished` to `path`; without `force`, never over a file made in the meantime."""
     if not force:
         # Claims the name or raises FileExistsError; `os.replace` alone would overwrite.
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
     try:
-        os.replace(part, path)
+        os.replace(unfinished, path)
     except OSError:
         if not force:
             path.unlink(missing_ok=True)  # the claim, still empty
@@ -203,11 +203,11 @@ def _declared(file: IO[bytes], name: str) -> tuple[tuple[int, ...], np.dtype]:
         raise ValueError(f"entry {name} is not an NPY array") from None
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("error")  # of headers that NumPy has to mend first
+            warnings.simplefilter("error")  # NumPy warns of headers that it has to repair
             shape, fortran, dtype = reader(file)
     except _DAMAGE:
         raise
-    except Exception as error:  # a Python parser on any text: SyntaxError, MemoryError and so on
+    except Exception as error:  # NumPy parses the text as Python: SyntaxError, MemoryError, ...
         raise ValueError(f"entry {name} is not a plain array ({error})") from error
     if fortran or dtype.kind not in KINDS or not dtype.itemsize or min(shape, default=0) < 0:
         raise ValueError(f"entry {name} is not a plain array of numbers or text")

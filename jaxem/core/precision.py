@@ -1,4 +1,4 @@
-"""One policy for float64: float64 data are computed in float64, whatever JAX's global setting."""
+"""The policy for float64: float64 data are computed in float64, whatever JAX's global setting."""
 
 from contextlib import AbstractContextManager, nullcontext
 
@@ -14,7 +14,7 @@ except ImportError:  # before jax 0.8
 
 
 def precision_of(dtype: DType) -> AbstractContextManager[object]:
-    """A context in which data of this dtype are computed: float64 where they are float64, whatever
-    JAX's global setting."""
+    """The context in which to compute data of this dtype: with float64 enabled for float64 data,
+    whatever JAX's global setting."""
     wide = dtype == np.float64 and not jax.config.jax_enable_x64  # type: ignore[attr-defined]
     return enable_x64(True) if wide else nullcontext()

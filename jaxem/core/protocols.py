@@ -1,7 +1,7 @@
-"""What a family is and may be, and the statistics between the E-step and the M-step.
+"""The protocols of families, and the statistics that an E-step hands to an M-step.
 
-`Family` holds what every family has. The protocols after it are capabilities: a family has all
-members of one, or none (`jaxem.core.capabilities`).
+`Family` has the members that every family needs. The other protocols are capabilities: a family has
+all members of one, or none (`jaxem.core.capabilities`).
 """
 
 from typing import Protocol, TypeVar
@@ -19,7 +19,7 @@ A = TypeVar("A", jax.Array, np.ndarray)
 
 @pytree
 class Statistics:
-    """Sums over rows, linear in the weights: what one M-step needs to know of the data.
+    """Sums over rows, linear in the weights: all that an M-step needs to know of the data.
 
     >>> x = datasets.load("old_faithful")
     >>> model = jaxem.Mixture(jaxem.Gaussian("full"), n_components=2)
@@ -33,8 +33,8 @@ class Statistics:
 
     moments: jax.Array  #: f[k, p], Σ w r φ(x)
     common: jax.Array  #: f[c], Σ w ψ(x), the features all components share; f[0] for most families
-    #: f[d], Σ w b: the base point b that φ and ψ are taken about, as a sum like the others; None
-    #: where it is the origin.
+    #: f[d], Σ w b, where φ and ψ are features of x − b: a sum like the others. None where the base
+    #: point b is the origin.
     base: jax.Array | None = None
 
 
@@ -47,7 +47,7 @@ class Family(Protocol):
         ...
 
     def constraints(self) -> dict[str, Constraint]:
-        """What the fields of the parameters may be, in their order, in the units of the data."""
+        """The constraint of each field of the parameters, in order, in the units of the data."""
         ...
 
     def validate(self, x: np.ndarray) -> None:
@@ -94,15 +94,16 @@ class Family(Protocol):
         ...
 
     def healthy(self, params: Params, stats: Statistics) -> jax.Array:
-        """b[k]: usable, and above what rounding makes of the statistics."""
+        """b[k]: usable, and larger than the rounding errors of the statistics."""
         ...
 
 
 class Rescalable(Protocol):
-    """Parameters follow a change of units, so that fits are made in standard units.
+    """A family whose parameters can be converted to other units; fits are made in standard units.
 
-    `scale_kind` says which: "feature" (mean 0 and variance 1 of each column), "scalar" (one scale
-    for all columns), "positive" (mean 1, not moved) or "counts" (moved, not scaled: `CountBase`).
+    `scale_kind` names the change of units: "feature" (mean 0 and variance 1 of each column),
+    "scalar" (one scale for all columns), "positive" (mean 1, not moved) or "counts" (moved to a
+    base point, not scaled: `CountBase`).
     """
 
     @property
@@ -115,19 +116,19 @@ class Rescalable(Protocol):
         ...
 
     def standardize(self, params: Params, shift: Array, scale: Array) -> Params:
-        """Parameters of z for those of x."""
+        """Parameters of x as parameters of z."""
         ...
 
     def unstandardize(self, params: Params, shift: Array, scale: Array) -> Params:
-        """Parameters of x for those of z."""
+        """Parameters of z as parameters of x."""
         ...
 
 
 class CountBase(Protocol):
-    """Counts are taken about a base point; for a `Rescalable` family of kind "counts"."""
+    """A `Rescalable` family of kind "counts": its counts are differences from a base point."""
 
     def base_of(self, mean: A) -> A:
-        """The base point f[..., d] of columns of these means, 0: none; NumPy or JAX arrays."""
+        """The base point f[..., d] of columns with these means; 0 for none. NumPy or JAX arrays."""
         ...
 
     def far_below(self, x: A, base: A) -> A:
@@ -148,15 +149,15 @@ class CommonFeatures(Protocol):
 
 
 class BasePoint(Protocol):
-    """Sums over rows lose digits where the data lie far from the origin."""
+    """A family whose sums over rows lose digits where the data lie far from the origin."""
 
     def base_point(self, params: Params, weights: jax.Array) -> jax.Array:
-        """The point f[d] about which sums lose none, for components of weights f[k]."""
+        """The point f[d] about which sums lose no digits, for components of weights f[k]."""
         ...
 
 
 class Accurate(Protocol):
-    """The log density is known in a form that loses fewer digits than β · φ."""
+    """A family with a form of the log density that loses fewer digits than β · φ."""
 
     @property
     def residual_form(self) -> bool:
@@ -168,15 +169,15 @@ class Accurate(Protocol):
         ...
 
     def condition(self, params: Params) -> jax.Array:
-        """How many roundings β · φ can lose f[k]."""
+        """Error that β · φ can have f[k], in units of the roundoff."""
         ...
 
 
 class Bounded(Protocol):
-    """The likelihood has spurious maxima, which these bounds tell from others."""
+    """A family whose likelihood has spurious maxima, which these bounds detect."""
 
     def min_rows(self, d: int) -> int:
-        """The number of rows that any component fits, however spurious; 0: nothing to tell."""
+        """The number of rows that some component fits whatever they are; 0: no bound."""
         ...
 
     def narrowness(self, params: Params, weights: jax.Array) -> jax.Array:
@@ -185,7 +186,8 @@ class Bounded(Protocol):
 
 
 class Products(Protocol):
-    """Features are products of two of the atoms [1, x_1, .., x_d]: a kernel makes them on chip."""
+    """A family whose features are products of two atoms of [1, x_1, .., x_d]: a kernel can make
+    them on chip."""
 
     def products(self, d: int) -> tuple[tuple[int, int], ...]:
         """The pairs of atoms, one for each feature; empty where features are no such products."""
@@ -193,7 +195,7 @@ class Products(Protocol):
 
 
 class Given(Protocol):
-    """Some parameters are given, and no change of units may round them."""
+    """A family with given parameters, which no change of units may round."""
 
     def exact(self, params: Params) -> Params:
         """The parameters with the given ones exactly as given."""
@@ -201,15 +203,16 @@ class Given(Protocol):
 
 
 class Ridged(Protocol):
-    """The M-step adds to the variances what is no part of the objective, which it may lower."""
+    """A family whose M-step adds a ridge to the variances. The ridge is no part of the objective,
+    so a step may lower the objective."""
 
     @property
     def reg_covar(self) -> Number:
-        """What is added, f[] or f[d]."""
+        """The ridge, f[] or f[d]."""
         ...
 
 
-#: All that a family may be beside a `Family`.
+#: All capabilities of families.
 CAPABILITIES = (
     Rescalable,
     CountBase,
@@ -224,6 +227,6 @@ CAPABILITIES = (
 
 
 def check_family(kind: type) -> None:
-    """ValueError, naming the member, for a class that is no family, provides a capability in part
-    or misspells a name."""
+    """ValueError, naming the member, for a class that is not a family, provides a capability in
+    part, or misspells a member."""
     check(kind, Family, CAPABILITIES)

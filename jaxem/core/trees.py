@@ -27,16 +27,17 @@ def static(default: Any = dataclasses.MISSING) -> Any:
 
 
 def note(default: Any) -> Any:
-    """Declare a field that is neither data nor part of the program: any value, never compared."""
+    """Declare a field that is neither data nor part of the program: any value, never compared when
+    JAX looks for a compiled program."""
     return dataclasses.field(default=default, compare=False, metadata={"note": True})
 
 
 class _Note:
     """The value of a `note` field on its way through JAX.
 
-    JAX compares the static parts of arguments to decide whether a compiled program fits them. All
-    notes are equal there, so that a new note never compiles anew. The price: a jitted function
-    that returns its argument returns the note of the call that compiled it.
+    JAX compares the static parts of arguments to decide whether a compiled program fits. All notes
+    compare equal, so a new note never causes a compilation. The price: a jitted function that
+    returns its argument returns the note of the call that compiled it.
     """
 
     __slots__ = ("value",)
@@ -81,7 +82,7 @@ def pytree(cls: type[T]) -> type[T]:
         return tuple(zip(keys, children, strict=True)), aux
 
     def unflatten(aux: Iterable, children: Iterable) -> T:
-        plain = (part.value if isinstance(part, _Note) else part for part in aux)
+        plain = (entry.value if isinstance(entry, _Note) else entry for entry in aux)
         return data_class(**dict(zip(meta + notes + leaves, (*plain, *children), strict=True)))
 
     # Not `register_dataclass`: in jaxlib 0.10 structures of two such classes with equal fields

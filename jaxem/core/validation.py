@@ -1,4 +1,4 @@
-"""Settings judged at the door, on the host: a ValueError names the setting and what it got."""
+"""Checks of settings, on the host: a ValueError names the setting and the value given."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ def positive(name: str, value: object, zero: bool = False) -> None:
 
 
 def integer(name: str, value: Any, least: int) -> None:
-    """A whole number from `least`."""
+    """A whole number, at least `least`."""
     if np.ndim(value) != 0:
         raise ValueError(f"{name} must be one whole number; got {value!r}.")
     if not float(value).is_integer():

@@ -1,4 +1,4 @@
-"""`Data(x, weight, label)`: the only input of a model, checked once, at the door."""
+"""`Data(x, weight, label)`: the only input of a model, checked once, in the public functions."""
 
 import jax.numpy as jnp
 from jax.sharding import Mesh
@@ -10,7 +10,7 @@ from jaxem.core.types import Rows
 
 @pytree
 class Data:
-    """n exchangeable units. The weight is the only mask: weight 0 is a row that is absent.
+    """n exchangeable units. The weight is the only mask: a row of weight 0 is absent.
 
     >>> x = datasets.load("old_faithful")
     >>> weight = np.where(x[:, 0] < 5, 1.0, 0.0)  # leave long eruptions out
@@ -26,7 +26,7 @@ class Data:
 
 
 def as_data(x: Rows, weight: Rows = None, label: Rows = None) -> Data:
-    """Build `Data` from arrays or tracers; no values are looked at, so it works under `jit`."""
+    """Build `Data` from arrays or tracers; values are not checked, so it works under `jit`."""
     if isinstance(x, Data):
         if weight is not None or label is not None:
             raise ValueError("x is Data, which has its own weight and label: give them there only.")
@@ -48,12 +48,12 @@ def as_data(x: Rows, weight: Rows = None, label: Rows = None) -> Data:
 
 
 def device_data(x: Rows, weight: Rows = None, label: Rows = None) -> Data:
-    """`Data` of x's dtype on JAX's default device, from NumPy arrays; nothing is judged."""
+    """`Data` of x's dtype on JAX's default device, from NumPy arrays; nothing is checked."""
     weight = jnp.ones(len(x), x.dtype) if weight is None else jnp.asarray(weight, x.dtype)
     label = None if label is None else jnp.asarray(label, jnp.int32)
     return Data(jnp.asarray(x), weight, label)
 
 
 def shape_message(name: str, n: int, shape: tuple[int, ...]) -> str:
-    """What to say of weights or labels that do not go with x."""
+    """The message for weights or labels whose shape does not match x."""
     return f"{name} must have shape ({n},), one per row of x; got {shape}."

@@ -1,7 +1,7 @@
-"""The standardised scaling: fit where the data have mean 0 and variance 1, map back exactly.
+"""Standard units: data with mean 0 and variance 1 in each column; parameters are mapped back.
 
-Counts are moved to a base point and not scaled, positive columns are scaled by their mean and not
-moved. What comes out does not depend on the scaling, but for rounding.
+Counts are moved to a base point and not scaled; positive columns are scaled by their mean and not
+moved. Results of a fit depend on the scaling only by rounding.
 """
 
 from collections.abc import Callable, Iterator
@@ -17,11 +17,12 @@ from jaxem.core.protocols import CountBase, Family, Rescalable
 from jaxem.core.trees import pytree, replace
 from jaxem.core.types import Array, Params, Total
 
-#: Values taken at a time on the host: few enough that a float64 copy of them stays in a core's
-#: cache, many enough that calling NumPy is small beside what it does.
+#: Values processed at a time on the host: few enough that their float64 copy stays in a core's
+#: cache, many enough that NumPy's overhead per call is small.
 BLOCK = 1 << 16
 
-#: Rows that NumPy takes as one: its inner loop runs along a row, and few columns make it short.
+#: Rows that are joined into one: NumPy's inner loop runs along a row, and is slow if rows are
+#: short.
 TOGETHER = 64
 
 
@@ -48,10 +49,11 @@ M = TypeVar("M", bound=OfFamily)
 def scaling_of(
     family: Family, x: np.ndarray, weight: np.ndarray | None, total: Total | None = None
 ) -> Scaling:
-    """The scaling of x f[n, d], computed in float64 on the host; identity for unscaled families."""
+    """The scaling of x f[n, d], computed in float64 on the host; identity for families that are not
+    scaled."""
     weight = np.ones(len(x)) if weight is None else np.asarray(weight)
-    frames = scalings_of(family, x[None], weight[None], total)
-    return Scaling(frames.shift[0], frames.scale[0])
+    scalings = scalings_of(family, x[None], weight[None], total)
+    return Scaling(scalings.shift[0], scalings.scale[0])
 
 
 def scalings_of(
@@ -76,14 +78,14 @@ def scalings_of(
 
 
 def scaling_within(family: Family, x: jax.Array, weight: jax.Array) -> Scaling:
-    """The scaling of x f[n, d] as a part of a program; no derivative goes through it, since what
-    comes out does not depend on it."""
+    """The scaling of x f[n, d], traced. No derivative goes through it, since results do not depend
+    on it."""
     scaled, counts = offered(family, Rescalable), offered(family, CountBase)
     if scaled is None:
         return Scaling(jnp.zeros_like(x[0]), jnp.ones_like(x[0]))
     x, weight = jax.lax.stop_gradient((x, weight))
     w = (weight / jnp.sum(weight))[:, None]
-    # Twice: the differences from a mean that rounding has spoilt are exact.
+    # In two passes: differences from a mean are exact even where rounding has spoilt the mean.
     mean = jnp.sum(w * x, axis=0)
     mean = mean + jnp.sum(w * (x - mean[None, :]), axis=0)
     if counts is not None:
@@ -93,14 +95,14 @@ def scaling_within(family: Family, x: jax.Array, weight: jax.Array) -> Scaling:
     square = jnp.sum(w * (x - mean[None, :]) ** 2, axis=0)
     scaling = _scaling(jnp, scaled.scale_kind, mean[None], square[None])
     shift, scale = scaling.shift[0], scaling.scale[0]
-    # A column that is not finite fails in the units that it has.
+    # A column that is not finite keeps its units; its fits fail later.
     sane = jnp.isfinite(shift) & jnp.isfinite(scale)
     return Scaling(jnp.where(sane, shift, 0), jnp.where(sane, scale, 1))
 
 
 def _scaling(xp: ModuleType, kind: str, mean: Array, square: Array) -> Scaling:
-    """Frames f[s, d] by kind of means and mean squares, of NumPy or `jax.numpy` (xp). A constant
-    column keeps its units: its fits end SINGULAR, as they should."""
+    """Scalings f[s, d] of a kind from means and mean squares, by NumPy or `jax.numpy` (xp). A
+    constant column keeps its units: its fits end SINGULAR, as they should."""
     if kind not in ("feature", "scalar", "positive"):
         raise ValueError(f"scale_kind {kind!r} is none, or its family provides no CountBase.")
     if kind == "positive":
@@ -111,7 +113,7 @@ def _scaling(xp: ModuleType, kind: str, mean: Array, square: Array) -> Scaling:
 
 
 def _blocks(x: np.ndarray) -> Iterator[slice]:
-    """Data sets f[s, n, d] taken at a time."""
+    """Slices of the data sets f[s, n, d] to process at a time."""
     step = max(1, BLOCK // max(1, x[0].size))
     return (slice(i, i + step) for i in range(0, len(x), step))
 
@@ -139,7 +141,8 @@ def _moments(x: np.ndarray, weight: np.ndarray, total: Total | None) -> tuple[np
 
 
 def _by_row(operation: np.ufunc, x: np.ndarray, row: np.ndarray) -> None:
-    """x f[s, n, d] becomes `operation(x, row)` with the same row f[s, d] at each of its own."""
+    """x f[s, n, d] becomes `operation(x, row)`, in place, with row f[s, d] for all rows of a
+    set."""
     s, n, d = x.shape
     begun = 0
     while begun < n:
@@ -151,8 +154,8 @@ def _by_row(operation: np.ufunc, x: np.ndarray, row: np.ndarray) -> None:
 
 
 def standardize(x: np.ndarray, scaling: Scaling, out: np.ndarray | None = None) -> np.ndarray:
-    """z of x's dtype, f[n, d] or f[s, n, d]; the difference is exact before it is scaled. It is
-    written into `out` where given, a C-contiguous array, which x itself may be."""
+    """z = (x − shift) / scale in x's dtype, f[n, d] or f[s, n, d]. The result is written into `out`
+    if given, a C-contiguous array, which may be x itself."""
     out = np.empty(x.shape, x.dtype) if out is None else out
     shift, scale = np.asarray(scaling.shift), np.asarray(scaling.scale)
     sets, z = (x, out) if x.ndim == 3 else (x[None], out[None])
@@ -166,7 +169,7 @@ def standardize(x: np.ndarray, scaling: Scaling, out: np.ndarray | None = None) 
 
 
 def standardized_model(model: M, scaling: Scaling) -> M:
-    """The model whose priors and given parameters are those of z."""
+    """The model with priors and given parameters in the units of z."""
     family = offered(model.family, Rescalable)
     if family is None:
         return model
@@ -192,6 +195,6 @@ def original_params(model: OfFamily, params: Params, scaling: Scaling) -> Params
 
 
 def log_jacobian(model: OfFamily, scaling: Scaling) -> jax.Array:
-    """What a row's log density is higher by in z than in x f[]; counts have none."""
+    """Log density of a row in z minus its log density in x f[]; 0 for counts."""
     scaled = provides(type(model.family), Rescalable)
     return jnp.sum(jnp.log(scaling.scale)) if scaled else jnp.zeros(())

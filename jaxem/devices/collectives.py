@@ -1,4 +1,4 @@
-"""Sums over rows that lie on several devices: each device sums its own, and the sums are added."""
+"""Sums over rows spread over devices: each device sums its own rows, and the sums are added."""
 
 from collections.abc import Callable
 from typing import TypeVar
@@ -16,20 +16,20 @@ ROWS = "rows"
 
 
 def on_each(mesh: Mesh, function: Callable, in_specs: PyTree, out_specs: PyTree) -> Callable:
-    """`function` on every device of the mesh, for the parts of its arguments that `in_specs` give
-    it: `jax.shard_map` with `check_vma=False`."""
+    """`function` on every device of the mesh, each with its part of the arguments by `in_specs`:
+    `jax.shard_map` with `check_vma=False`."""
 
     def own(*args: PyTree) -> PyTree:
-        # XLA of jaxlib 0.11.2 (not of 0.11.1 or 0.12) ends the process in Shardy when a function
-        # here reads an argument of size 0, such as features that no family shares. So none does.
+        # With jaxlib 0.11.2 (not 0.11.1 or 0.12) XLA ends the process in Shardy when a function
+        # reads an argument of size 0, such as absent common features. Zeros replace those.
         return function(*jax.tree.map(lambda a: a if a.size else jnp.zeros(a.shape, a.dtype), args))
 
     return jax.shard_map(own, mesh=mesh, in_specs=in_specs, out_specs=out_specs, check_vma=False)
 
 
 def summed(mesh: Mesh | None, function: Callable) -> Callable:
-    """`function(rows, rest)`, whose results are sums over the leading axes of the leaves of `rows`,
-    with these axes spread over the mesh; as it is without a mesh."""
+    """`function(rows, rest)` with the leading axes of the leaves of `rows` spread over the mesh;
+    its results must be sums over these axes. Without a mesh, the function itself."""
     if mesh is None:
         return function
     rows, whole = PartitionSpec(ROWS), PartitionSpec()
@@ -41,8 +41,8 @@ def summed(mesh: Mesh | None, function: Callable) -> Callable:
 
 
 def each_device(mesh: Mesh, function: Callable) -> Callable:
-    """`function(rows, rest)` -> (a tree that leads with rows, sums over them), on every device for
-    its own rows; the sums are added."""
+    """`function(rows, rest)` on every device for its own rows. It returns (a tree with rows as
+    leading axes, sums over rows); the sums are added over devices."""
     rows, whole = PartitionSpec(ROWS), PartitionSpec()
 
     def own(part, rest):
@@ -55,7 +55,7 @@ def each_device(mesh: Mesh, function: Callable) -> Callable:
 def filled(
     mesh: Mesh, x: Array, weight: Array, label: Array | None
 ) -> tuple[Array, Array, Array | None]:
-    """x, weight and label with copies of row 0 at weight 0, until the devices have as many each."""
+    """x, weight and label padded with copies of row 0 at weight 0, to equal numbers per device."""
     missing = -x.shape[0] % mesh.size
     if missing == 0:
         return x, weight, label
@@ -65,7 +65,7 @@ def filled(
 
 
 def replicate(mesh: Mesh | None, tree: T) -> T:
-    """The tree on every device of the mesh, for the host to read; as it is without a mesh."""
+    """The tree on every device of the mesh, for the host to read; unchanged without a mesh."""
     if mesh is None:
         return tree
     return jax.lax.with_sharding_constraint(tree, NamedSharding(mesh, PartitionSpec()))

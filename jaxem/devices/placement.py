@@ -1,5 +1,4 @@
-"""Where fits run: which devices, and which process's share; and what is wrong when they are not
-there."""
+"""Where fits run: the devices, and each process's share; and advice where devices are missing."""
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -23,10 +22,10 @@ PLATFORMS = ("cpu", "gpu", "tpu", "cuda", "rocm")
 
 @dataclass(frozen=True)
 class Placement:
-    """Devices of this process, one after the other along `LANES` (None: JAX's default device)."""
+    """The devices of this process along the axis `LANES` (None: JAX's default device)."""
 
     mesh: Mesh | None = None
-    shared_out: bool = False  # every process runs its share of the lanes
+    shared_out: bool = False  # each process runs its share of the lanes
     in_step: bool = False  # all processes run the same lanes, on rows of their own
 
     @property
@@ -36,12 +35,12 @@ class Placement:
 
     @property
     def devices(self) -> int:
-        """How many devices of this process."""
+        """The number of devices of this process."""
         return 1 if self.mesh is None else self.mesh.size
 
     @property
     def platform(self) -> str:
-        """As `jax.default_backend()` names it."""
+        """The platform, named as by `jax.default_backend()`."""
         return jax.default_backend() if self.mesh is None else self.mesh.devices.flat[0].platform
 
     def as_default(self) -> AbstractContextManager:
@@ -61,7 +60,7 @@ class Placement:
         return jax.device_put(tree, NamedSharding(self.mesh, PartitionSpec(LANES)))
 
     def own_share(self, chosen: np.ndarray) -> np.ndarray:
-        """Those of the chosen that are this process's to run."""
+        """The chosen lanes that this process runs."""
         return chosen[jax.process_index() :: jax.process_count()] if self.shared_out else chosen
 
 
@@ -70,9 +69,9 @@ DEFAULT = Placement()
 
 
 def placement_of(devices: Devices = None, mesh: Devices = None) -> Placement:
-    """The place that a caller means by `devices`: None (JAX's default device), "all", "local" (of
-    this process), a platform's name, a number of devices, a list of them, or a Mesh, which `mesh`
-    is another word for. ValueError for anything else, or for devices that are not there."""
+    """The placement for `devices`: None (JAX's default device), "all", "local" (of this process),
+    the name of a platform, a number of devices, a list of devices, or a Mesh; `mesh` is another
+    name of the argument. ValueError for anything else, and for devices that do not exist."""
     if devices is not None and mesh is not None:
         raise ValueError("give devices or mesh, not both: they are two words for one thing.")
     devices = mesh if devices is None else devices
@@ -92,7 +91,8 @@ def placement_of(devices: Devices = None, mesh: Devices = None) -> Placement:
 
 
 def device_list(devices: Devices) -> list[Device]:
-    """Distinct devices of one platform from what `placement_of` understands; else ValueError."""
+    """Distinct devices of one platform, named as for `placement_of`; ValueError for other
+    values."""
     if isinstance(devices, Mesh):
         chosen = list(devices.devices.flat)
     elif isinstance(devices, str):
@@ -110,7 +110,7 @@ def device_list(devices: Devices) -> list[Device]:
         chosen = chosen[: int(devices)]
     else:
         chosen = list(devices) if isinstance(devices, Sequence | np.ndarray) else [devices]
-    wrong = next((one for one in chosen if not isinstance(one, jax.Device)), None)
+    wrong = next((item for item in chosen if not isinstance(item, jax.Device)), None)
     if not chosen or wrong is not None:
         what = "an empty list" if not chosen else repr(wrong)
         raise ValueError(
@@ -139,17 +139,20 @@ def _named(name: str) -> list[Device]:
 
 
 def _found(platform: str | None) -> list[Device]:
-    """This process's devices of a platform; ValueError that names what is missing."""
+    """This process's devices of a platform; ValueError, with advice, where there are none."""
     try:
         return jax.local_devices(backend=platform)
-    except (RuntimeError, AssertionError) as error:  # the latter, bare, for JAX_PLATFORMS=cuda
+    except (
+        RuntimeError,
+        AssertionError,
+    ) as error:  # an empty AssertionError for JAX_PLATFORMS=cuda
         asked = jax.config.jax_platforms  # type: ignore[attr-defined]
         text = why_missing(platform, str(error), _installed(), asked or "")
         raise ValueError(text) from error
 
 
 def _installed() -> dict[str, str]:
-    """Versions of jaxlib and of its plugins for GPUs, as far as they are installed."""
+    """Versions of jaxlib and of those of its GPU plugins that are installed."""
     found = {}
     for name in ("jaxlib", "jax-cuda12-plugin", "jax-cuda13-plugin", "jax-rocm7-plugin"):
         try:
@@ -162,8 +165,8 @@ def _installed() -> dict[str, str]:
 def why_missing(
     platform: str | None, error: str, installed: dict[str, str], asked: str = ""
 ) -> str:
-    """What is wrong, and what to do, where JAX finds no device of a platform (None: of those that
-    JAX_PLATFORMS, `asked`, names)."""
+    """The message, with advice, where JAX finds no device of a platform. None: of the platforms in
+    the environment variable JAX_PLATFORMS (`asked`)."""
     said = f" JAX says: {error.splitlines()[0]}" if error else ""
     wish = f"devices={platform!r}"
     if platform is None and asked.partition(",")[0] in ("gpu", "cuda"):

@@ -69,7 +69,7 @@ class Gamma:
 
 @pytree
 class Dirichlet:
-    """p ~ Dirichlet(concentration, the same for every category); the mode adds c − 1 each.
+    """p ~ Dirichlet(concentration c, equal for all categories); the mode adds c − 1 to each count.
 
     >>> jaxem.Categorical(3, prior=jaxem.Dirichlet(2))
     Categorical(n_categories=3, prior=Dirichlet(concentration=2))
@@ -82,8 +82,8 @@ class Dirichlet:
         positive("Dirichlet concentration", self.concentration)
 
     def log_density(self, p, present=None):
-        """Log density summed over all leading axes of p f[..., c], of the categories that are
-        `present` b[..., c] (None: all)."""
+        """Log density summed over all leading axes of p f[..., c], over the categories that
+        are `present` b[..., c] (None: all)."""
         a, c, logs = jnp.asarray(self.concentration, p.dtype), p.shape[-1], safe_log(p)
         if present is not None:
             c, logs = jnp.sum(present, axis=-1).astype(p.dtype), jnp.where(present, logs, 0)

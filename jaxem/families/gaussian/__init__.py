@@ -27,8 +27,8 @@ def Gaussian(
     """Gaussian components with one of the covariance types full, tied, diag, spherical, known.
 
     `reg_covar` (a number, or f[d] per column, in squared units of x) is added to every variance
-    after each M-step, which is scikit-learn's meaning. It is no part of the objective, which it can
-    lower: steps of such a model are not refused for that. A `prior` (`NormalInverseWishart`, or
+    after each M-step, as in scikit-learn. It is no part of the objective and can lower it; steps of
+    such a model are not refused for that. A `prior` (`NormalInverseWishart`, or
     `NormalInverseGamma` for diag and spherical) keeps EM ascending. `known` takes `covariance`, a
     matrix f[d, d] shared by all components. mclust's VVV, EEE, VVI, VII are accepted.
 

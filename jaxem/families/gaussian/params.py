@@ -1,4 +1,4 @@
-"""What the Gaussian families share: parameters, packing of symmetric matrices, the mean update."""
+"""Shared by the Gaussian structures: parameters, packing of symmetric matrices, mean update."""
 
 from typing import Any
 
@@ -13,8 +13,8 @@ from jaxem.numerics import einsum, safe_divide
 
 LOG_2PI = float(np.log(2 * np.pi))
 
-#: Dimensions up to which sums over them are written out: on a CPU a batched product is one call of
-#: a library for each matrix, which takes longer than the product.
+#: Largest dimension whose sums are written out term by term: on a CPU a batched product makes one
+#: library call per matrix, which takes longer than a small product itself.
 WRITTEN = 8
 
 

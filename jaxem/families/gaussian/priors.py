@@ -32,7 +32,7 @@ class NormalInverseWishart:
     scale: Array  #: f[d, d]
 
     def validate(self, d: int) -> None:
-        """ValueError, naming the field, for a prior that is not one on f[d]."""
+        """ValueError, naming the field, for a prior that does not fit d columns."""
         shape("prior mean", self.mean, (d,))
         shape("prior scale", self.scale, (d, d))
         positive("prior shrinkage", self.shrinkage)
@@ -85,14 +85,14 @@ class NormalInverseGamma:
     scale: Number  #: f[d] or scalar
 
     def validate(self, d: int) -> None:
-        """ValueError, naming the field, for a prior that is not one on f[d]."""
+        """ValueError, naming the field, for a prior that does not fit d columns."""
         shape("prior mean", self.mean, (d,))
         for name in ("shrinkage", "dof", "scale"):
             positive(f"prior {name}", getattr(self, name))
 
     def standardized(self, shift, scale, common: bool = False):
-        """The same prior for z = (x − shift) / scale; `common`: of one variance for all features,
-        which have one scale."""
+        """The same prior for z = (x − shift) / scale; `common`: one variance, and one scale,
+        for all features."""
         own = jnp.asarray(self.scale)
         square = scale[0] ** 2 if common else scale**2
         mean = (jnp.asarray(self.mean) - shift) / scale

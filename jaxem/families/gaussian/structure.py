@@ -1,4 +1,4 @@
-"""What a covariance structure is, and the two forms that covariances come in."""
+"""The protocols of covariance structures, and of the two forms that covariances have."""
 
 from typing import Any, ClassVar, Protocol
 
@@ -12,15 +12,15 @@ from jaxem.families.gaussian.params import GaussianParams
 
 
 class Form(Protocol):
-    """Densities and units by one form of covariances: a module of functions, `matrices` for
-    f[k, d, d] and f[d, d] or `variances` for f[k, d] and f[k]."""
+    """Densities and changes of units for one form of covariances. A module of functions: `matrices`
+    for f[k, d, d] and f[d, d], `variances` for f[k, d] and f[k]."""
 
     def expanded(self, params: GaussianParams) -> jax.Array:
         """The covariance matrix of every component f[k, d, d]."""
         ...
 
     def deviations(self, params: GaussianParams) -> jax.Array:
-        """Roots f[.., d, d] (lower) of the matrices, or standard deviations f[k, d]."""
+        """Lower Cholesky factors f[.., d, d], or standard deviations f[k, d]."""
         ...
 
     def columns(self, covariances: jax.Array, keep: Array) -> jax.Array:
@@ -28,12 +28,12 @@ class Form(Protocol):
         ...
 
     def conditional(self, covariances: jax.Array, rest: Array, found: jax.Array) -> jax.Array:
-        """Covariances of the columns `rest` i[q] given all others, in the same form, of those as
-        matrices f[k, q, q]."""
+        """Covariances of the columns `rest` i[q] given all other columns, in the same form; `found`
+        f[k, q, q] are the same covariances as matrices."""
         ...
 
     def squared_scale(self, covariances: jax.Array, scale: jax.Array) -> jax.Array:
-        """What covariances grow by where columns do by scale f[d]."""
+        """The factor of the covariances when the columns are multiplied by scale f[d]."""
         ...
 
     def base_point(self, params: GaussianParams, weights: jax.Array) -> jax.Array:
@@ -45,7 +45,7 @@ class Form(Protocol):
         ...
 
     def condition(self, params: GaussianParams) -> jax.Array:
-        """The size of what cancels in the quadratic form f[k]."""
+        """The size of the terms that cancel in the quadratic form f[k]."""
         ...
 
     def narrowness(self, params: GaussianParams, weights: jax.Array) -> jax.Array:
@@ -70,11 +70,11 @@ class Covariance(Protocol):
     constraint: ClassVar[Constraint]
 
     def features(self, x: jax.Array) -> jax.Array:
-        """φ f[p, n]: 1, x, and what quadratic features there are."""
+        """φ f[p, n]: 1, x, and the quadratic features, if any."""
         ...
 
     def products(self, d: int) -> tuple[tuple[int, int], ...]:
-        """φ as products of the atoms [1, x]; empty where it is none."""
+        """φ as products of the atoms [1, x]; empty where it is not."""
         ...
 
     def coefficients(self, params: GaussianParams) -> jax.Array:
@@ -96,7 +96,7 @@ class Covariance(Protocol):
         ...
 
     def min_rows(self, d: int) -> int:
-        """Rows that any component fits, however spurious; 0 where none fits few rows."""
+        """Number of rows that a component can always fit; 0: no bound."""
         ...
 
     def healthy(self, params: GaussianParams, stats: Statistics) -> jax.Array:
@@ -105,7 +105,7 @@ class Covariance(Protocol):
 
 
 class GivenCovariance(Protocol):
-    """A structure that estimates nothing: it holds the covariance itself."""
+    """A structure with a given covariance, which it does not estimate."""
 
     @property
     def matrix(self) -> ArrayLike:
@@ -117,16 +117,16 @@ class GivenCovariance(Protocol):
         ...
 
     def check(self, d: int) -> None:
-        """ValueError for what is no covariance of d columns."""
+        """ValueError unless the matrix is a covariance of d columns."""
 
     def standardized(self, scale: jax.Array) -> "Covariance":
         """The same structure for z = x / scale."""
         ...
 
     def holding(self, covariances: jax.Array) -> "Covariance":
-        """The structure with other covariances."""
+        """The same structure with other covariances."""
         ...
 
     def exact(self, dtype: DType) -> jax.Array:
-        """The covariances that it holds."""
+        """The given covariances, in this dtype."""
         ...
