@@ -1,4 +1,4 @@
-"""What a mixture costs, how it grows, and what tells its optima apart."""
+"""Cost of a mixture, padding with components, and the signature that tells optima apart."""
 
 from typing import TYPE_CHECKING
 
@@ -33,10 +33,10 @@ def compute_for(
     precision: str | None,
     platform: str,
 ) -> Compute:
-    """The kernel that was asked for, or the one for this platform and problem."""
-    own = cost(model, data.x.shape[-1], data.x.dtype)
+    """The kernel asked for; None: the default for this platform and problem."""
+    size = cost(model, data.x.shape[-1], data.x.dtype)
     check_precision(precision or "float32")
-    chosen = choose(platform, own.per_unit, own.features, lanes, data.x.dtype, kernel)
+    chosen = choose(platform, size.per_unit, size.features, lanes, data.x.dtype, kernel)
     return Compute(chosen, precision or "float32")
 
 
@@ -46,22 +46,23 @@ def size(model: "Mixture") -> int:
 
 
 def padded(model: "Mixture", size: int) -> "Mixture":
-    """The model with components added, to be switched off. ValueError where priors forbid it."""
+    """The model with extra components, to be switched off. ValueError for a model with priors."""
     if model.weight_prior is not None or model.family.prior is not None:
         raise ValueError("pad_to needs a model without priors: a component that is off has none.")
     return replace(model, n_components=size)
 
 
 def unpadded(model: "Mixture", params: MixtureParams, like: "Mixture") -> MixtureParams:
-    """Parameters f[lanes, ...] with the components of the model `like` alone."""
+    """Parameters f[lanes, ...] without the components beyond those of the model `like`."""
     return params.take(np.arange(like.n_components), shared_fields(model.family.constraints()))
 
 
 def signature(model: "Mixture", params: MixtureParams) -> np.ndarray:
-    """Sorted weights f[..., k]: fits of one optimum share them, in whatever order."""
+    """Sorted weights f[..., k]: equal for all fits of one optimum, whatever the order of
+    components."""
     return np.sort(np.asarray(params.weights), axis=-1)
 
 
 def can_propose(model: "Mixture") -> bool:
-    """Whether there are components to exchange: two to merge and one to split."""
+    """Whether there are components for a move: two to merge and one to split."""
     return model.n_components > 2 and not model.frozen

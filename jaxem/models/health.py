@@ -1,4 +1,4 @@
-"""Judgements of parameters: unusable, spurious, or short of digits; and of a mixture's settings."""
+"""Checks of parameters (unusable, spurious, inaccurate) and of a mixture's settings and data."""
 
 from typing import TYPE_CHECKING
 
@@ -21,7 +21,7 @@ from jaxem.numerics import ROUNDOFF
 if TYPE_CHECKING:
     from jaxem.models.mixture import Mixture
 
-#: A component this much narrower (in variance) than the pooled components is a spurious sliver.
+#: A component narrower than the pooled components by this factor, in variance, is spurious.
 NARROWNESS_LIMIT = 1e8
 
 #: Stricter limits, for fits found by search: (factor on `min_rows`, narrowness).
@@ -29,14 +29,14 @@ STRICT = (3, 1e3)
 
 
 def judge(model: "Mixture", params: MixtureParams, stats: Statistics, prepared: Prepared) -> Health:
-    """What is to be said of parameters and statistics."""
+    """The health of parameters and statistics."""
     ridged = offered(model.family, Ridged)
     return Health(
         _status(model, params, stats, prepared),
         _degenerate(model, params, stats, prepared, 1, NARROWNESS_LIMIT),
         _degenerate(model, params, stats, prepared, *STRICT),
         _condition(model, params, prepared.compute.precision),
-        # `reg_covar` is added after a maximisation, which is then none.
+        # A ridge is added after the maximisation; a step is then not monotone.
         jnp.all(jnp.asarray(0.0 if ridged is None else ridged.reg_covar) <= 0),
     )
 
@@ -51,7 +51,7 @@ def _status(
     floor = 1e-8 * prepared.weight / jnp.maximum(prepared.rows, 1)
     count = stats.moments[:, 0]
     empty = jnp.any(active & (count < floor)) & ("weights" not in model.frozen)
-    empty = empty | jnp.any(params.weights < 0)  # only an extrapolation can do this
+    empty = empty | jnp.any(params.weights < 0)  # possible only after an extrapolation
     status = jnp.where(sick, Status.SINGULAR, Status.RUNNING)
     return jnp.where(empty, Status.EMPTY_COMPONENT, status).astype(jnp.int32)
 
@@ -64,8 +64,8 @@ def _degenerate(
     factor: float,
     narrowness: float,
 ) -> jax.Array:
-    """True for a spurious maximum: a component on fewer rows than `factor` times those that any
-    component of its family fits, or narrower than the pooled components by `narrowness`."""
+    """b[]: a spurious maximum, where a component has fewer rows than `factor` times the family's
+    `min_rows`, or is narrower than the pooled components by the factor `narrowness`."""
     family = offered(model.family, Bounded)
     least = 0 if family is None else family.min_rows(prepared.blocks.columns.shape[-2])
     judged = model.family.prior is None and "covariances" not in model.frozen
@@ -79,15 +79,15 @@ def _degenerate(
 
 
 def _condition(model: "Mixture", params: MixtureParams, precision: str) -> jax.Array:
-    """How many roundings of float32 the logits can lose f[]: 0 for families without squares,
-    unless a fast precision loses more."""
+    """Error of the logits f[], in units of float32's roundoff: 0 for families without an accurate
+    form, unless a fast precision adds to it."""
     lost = jnp.zeros((), params.weights.dtype)
     accurate = offered(model.family, Accurate)
     if accurate is not None:
-        own = accurate.condition(params.components)
-        lost = jnp.max(jnp.where(params.weights > 0, own, 0))
+        each = accurate.condition(params.components)
+        lost = jnp.max(jnp.where(params.weights > 0, each, 0))
     unit = ROUNDOFF[precision]
-    # Where nothing cancels, the terms of a logit are still of this size.
+    # The terms of a logit are of size 10 even where nothing cancels.
     return lost if unit == 1 else unit * (lost + 10)
 
 
@@ -102,7 +102,7 @@ def validate(model: "Mixture", data: Data) -> None:
 
 
 def validate_settings(model: "Mixture", d: int) -> None:
-    """Refuse, on the host, settings that no data f[n, d] could make sense of."""
+    """ValueError for settings that are wrong for any data f[n, d] (host)."""
     check_family(type(model.family))
     model.family.validate(np.empty((0, d)))
     if model.deprecated is not None:
@@ -130,13 +130,13 @@ def usable(self: "Mixture", params: MixtureParams) -> jax.Array:
 
 
 def active(self: "Mixture", params: MixtureParams) -> np.ndarray:
-    """b[k]: components that have weight (host)."""
+    """b[k]: components of positive weight (host)."""
     return np.asarray(params.weights) > 0
 
 
 def complaints(self: "Mixture", params: MixtureParams) -> str:
-    """The fields that break their constraints, and how (host); empty where none does. What a
-    component that is off has there does not matter."""
+    """The fields that break their constraints, and how, as text (host); empty where none does.
+    Components that are switched off are not checked."""
     active = np.asarray(params.weights) > 0
     found = []
     for name, constraint in self.constraints().items():

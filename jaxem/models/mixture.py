@@ -76,7 +76,7 @@ class Mixture:
         old = Deprecated.of(**given, mesh=mesh)
         if old is not None:
             object.__setattr__(self, "deprecated", old.merged(self.deprecated))
-        # JAX puts placeholders in the place of a family; a family itself is a dataclass.
+        # JAX puts placeholders in the place of a family; only a family is a dataclass.
         if is_dataclass(self.family):
             check_family(type(self.family))
 
@@ -86,7 +86,7 @@ class Mixture:
         return provides(type(self.family), Rescalable)
 
     def constraints(self) -> dict[str, Constraint]:
-        """What the weights and the fields of the components may be."""
+        """The constraints of the weights and of the fields of the components."""
         return {"weights": Simplex(shared=True), **self.family.constraints()}
 
     def prepare(
@@ -96,9 +96,9 @@ class Mixture:
         return preparation.prepare(self, as_data(data), rows, compute)
 
     def cached(self, prepared: Prepared) -> Prepared:
-        """`prepared` with φ of every row kept: for rows that only few lanes share."""
+        """`prepared` with φ of every row stored: for rows that few lanes share."""
         if prepared.compute.kernel == "fused" and self._products(prepared.blocks.columns.shape[-2]):
-            return prepared  # The kernel makes φ on chip.
+            return prepared  # the kernel computes φ on chip
         return replace(prepared, blocks=with_features(self.family.features, prepared.blocks))
 
     def _products(self, d: int) -> tuple[tuple[int, int], ...] | None:
@@ -129,8 +129,8 @@ class Mixture:
     def expect_assigned(
         self, params, prepared: Prepared, reference, hard: bool, exponent: Number | None
     ) -> Expected:
-        """As `expect`, rows given to their most probable component (`hard`; Celeux and Govaert
-        1992), or by r ∝ exp(exponent · logits) (Ueda and Nakano 1998)."""
+        """As `expect`, with rows given to their most probable component (`hard`; Celeux and Govaert
+        1992), or with r ∝ exp(exponent · logits) (Ueda and Nakano 1998)."""
         beta = self.coefficients(params)
         exponent = None if exponent is None else jnp.asarray(exponent, beta.dtype)
         products = self._products(prepared.blocks.columns.shape[-2])
@@ -143,7 +143,7 @@ class Mixture:
 
         rest = self.family, beta, reference, exponent
         moments, total = summed(prepared.mesh, step)(prepared.blocks, rest)
-        # A component that is off has no known rows: its coefficient must not meet their zero.
+        # A switched-off component has zero moments: its huge coefficient is replaced by 0.
         used = jnp.where(beta > NEGLIGIBLE / 10, beta, 0)
         total = total + jnp.sum(prepared.known * used) - reference * jnp.sum(prepared.known[:, 0])
         common = prepared.common * self._common_coefficients(params)
@@ -161,7 +161,8 @@ class Mixture:
         """The scalings f[s, d] of data sets x f[s, n, d] with weights f[s, n], on the host."""
         return scalings_of(self.family, x, weight, total)
 
-    # Capabilities, see `jaxem.core.model_protocol`; each is a function of the mixture.
+    # Capabilities (`jaxem.core.model_protocol`), each a function whose first argument is the
+    # mixture.
     log_prior = mixture_steps.log_prior
     log_likelihood = mixture_steps.likelihood
     exact_is_cheap = mixture_steps.exact_is_cheap
@@ -194,9 +195,9 @@ class Mixture:
     ) -> tuple[Statistics, jax.Array]:
         """Statistics and log-likelihood f[]: sums over rows, linear in the weights.
 
-        Features are those of x − base, so that data far from the origin keep their digits; the
-        statistics carry the base point, and add where it is the same. None: the mean of the
-        mixture, where that is more than eight standard deviations from the origin, else 0.
+        Features are those of x − base, so that data far from the origin keep their digits. The
+        statistics record the base point; those with the same base point can be added. None: the
+        mean of the mixture if it is over eight standard deviations from the origin, else 0.
         `assignment` and `exponent` as in `jaxem.em`.
         """
         asked = Settings(assignment=assignment, exponent=exponent)
@@ -207,7 +208,7 @@ class Mixture:
         return mixture_steps.e_step(self, params, data, base, asked.exponent, hard)
 
     def m_step(self, stats: Statistics, params: MixtureParams) -> MixtureParams:
-        """The argmax of expected log-likelihood plus log prior; what is off stays off."""
+        """The argmax of expected log-likelihood plus log prior; weights of 0 stay 0."""
         inner, own, here, scaling = mixture_steps.about(self, stats, params)
         moved = inner.family.maximize(own, here.components, self.frozen)
         if scaling is not None:
@@ -222,7 +223,7 @@ class Mixture:
         return MixtureParams(count / jnp.sum(count), moved)
 
     def expected_log_likelihood(self, stats: Statistics, params: MixtureParams) -> jax.Array:
-        """Q f[] = Σ moments · β + common · γ: what the M-step maximises, without Σ w log h."""
+        """Q f[] = Σ moments · β + common · γ: the objective of the M-step, without Σ w log h."""
         inner, own, here, _ = mixture_steps.about(self, stats, params)
         beta = inner.coefficients(here)
         used = jnp.where(beta > NEGLIGIBLE / 10, beta, 0)
@@ -230,13 +231,13 @@ class Mixture:
         return jnp.sum(own.moments * used) + jnp.sum(own.common * common)
 
     def expected_gain(self, stats: Statistics, new: MixtureParams, old: MixtureParams) -> jax.Array:
-        """Q(new) − Q(old) f[], from differences of coefficients: digits that Q itself loses."""
+        """Q(new) − Q(old) f[], from differences of coefficients, which is more accurate."""
         own = self.coefficients(new) - self.coefficients(old)
         common = self._common_coefficients(new) - self._common_coefficients(old)
         return jnp.sum(stats.moments * own) + jnp.sum(stats.common * common)
 
     def retract(self, params: MixtureParams) -> MixtureParams:
-        """The same with sums of exactly 1 again, which rounding in a long extrapolation spoils."""
+        """Parameters with shares divided by their sum, which rounding in extrapolations moves."""
         weights = params.weights / jnp.sum(params.weights)
         return MixtureParams(weights, retract(self.family.constraints(), params.components))
 
@@ -298,11 +299,11 @@ class Mixture:
         return mixture_steps.propose(self, key, params, as_data(data))
 
     def validate_settings(self, d: int) -> None:
-        """Refuse, on the host, settings that no data f[n, d] could make sense of."""
+        """ValueError for settings that are wrong for any data f[n, d] (host)."""
         judgement.validate_settings(self, d)
 
     def validate(self, data: Rows) -> None:
-        """Refuse, on the host, data (`Data`, or x f[n, d]) or settings this model cannot take."""
+        """ValueError for data (`Data`, or x f[n, d]) or settings that cannot be fitted (host)."""
         data = as_host_data(data)
         judgement.validate(self, data)
         judgement.validate_settings(self, data.x.shape[1])

@@ -1,4 +1,4 @@
-"""What a mixture's methods hand to one another: parameters, and the data made ready."""
+"""Values that the methods of a mixture exchange: parameters, and prepared data."""
 
 from collections.abc import Collection
 from typing import Any
@@ -23,7 +23,7 @@ Expected = tuple[Statistics, jax.Array, jax.Array]
 
 @pytree
 class MixtureParams:
-    """Weights f[k] and the family's own parameters, which also answer by name (`.means`).
+    """Weights f[k] and the family's parameters, whose fields are also attributes here (`.means`).
 
     >>> weights, rates = np.array([0.25, 0.75]), np.array([[1.0], [5.0]])
     >>> params = jaxem.MixtureParams(weights, jaxem.PoissonParams(rates))
@@ -41,8 +41,8 @@ class MixtureParams:
 
     def take(self, order: ArrayLike, shared: Collection[str] = ()) -> "MixtureParams":
         """The components numbered by `order`, in that order: i[m] for all lanes, or i[..., m] with
-        an order for each lane. Parameters named in `shared` (a family's `shared`) belong to all
-        components and stay as they are."""
+        an order for each lane. Parameters named in `shared` have no component axis and stay
+        unchanged (`jaxem.core.constraints.shared_fields`)."""
         order, axis = np.asarray(order), np.ndim(self.weights) - 1
 
         def taken(leaf: Any) -> Any:
@@ -62,7 +62,7 @@ class MixtureParams:
 
 @pytree
 class Prepared:
-    """What the E-step needs of the data, computed once outside the loop."""
+    """The data as the E-step reads them, computed once outside the loop."""
 
     blocks: Blocks
     base: jax.Array  # f[], Σ w log h(x) over all rows
@@ -70,6 +70,6 @@ class Prepared:
     common: jax.Array  # f[c], Σ w ψ(x) over all rows
     weight: jax.Array  # f[], total weight
     rows: jax.Array  # f[], rows of positive weight
-    scaling: Scaling | None = None  # of the rows; None: as they were given
+    scaling: Scaling | None = None  # of the rows; None: in the units of the data
     mesh: Mesh | None = static(default=None)  # devices that the rows are spread over
     compute: Compute = static(default=Compute())

@@ -1,4 +1,4 @@
-"""What the E-step of a mixture needs of the data, made once: blocks of rows, and sums over them."""
+"""Prepared data of a mixture's E-step, made once per fit: blocks of rows, and sums over them."""
 
 from typing import TYPE_CHECKING
 
@@ -46,6 +46,6 @@ def prepare(model: "Mixture", data: Data, rows: int, compute: Compute) -> Prepar
 def _blocks_and_sums(
     model: "Mixture", data: Data, rows: int, compute: Compute
 ) -> tuple[Blocks, Prepared]:
-    """The blocks, and the rest of `Prepared`, which are sums over rows."""
+    """The blocks, and the rest of `Prepared`, all of whose leaves are sums over rows."""
     prepared = prepare(model, data, rows, compute)
     return prepared.blocks, replace(prepared, blocks=None)

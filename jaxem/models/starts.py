@@ -1,4 +1,4 @@
-"""What a user may give as the start of a mixture: a name, a callable, labels, responsibilities."""
+"""Starts of a mixture, as users give them: a name, a callable, labels, responsibilities."""
 
 from typing import TYPE_CHECKING
 
@@ -29,9 +29,9 @@ def start(
 
 
 def read_init(model: "Mixture", init: Init, n: int) -> Init:
-    """A name or callable as it is, labels i[n] or responsibilities f[n, k] as the latter.
+    """A name or callable unchanged; labels i[n] or responsibilities f[n, k] as responsibilities.
 
-    Raises ValueError, with what there is, for anything else.
+    Raises ValueError, listing the choices, for anything else.
     """
     if callable(init) or (isinstance(init, str) and init in INITIALIZERS):
         return init
@@ -54,7 +54,7 @@ def given_responsibilities(init: Init, n: int, k: int) -> np.ndarray:
 
 
 def _wrong(r: np.ndarray, n: int, k: int) -> str:
-    """What keeps an array from being labels or responsibilities; empty when nothing does."""
+    """The fault of an array that is neither labels nor responsibilities; empty if there is none."""
     if r.shape not in ((n,), (n, k)) or r.dtype.kind not in "buif":
         return f"shape {r.shape}, {r.dtype}"
     if r.ndim == 1 and not (r.size and r.min() >= 0 and r.max() < k):
