@@ -1,8 +1,8 @@
-"""Optional parts of a protocol: all methods or none, and no misspelt one.
+"""Capabilities: optional protocols of which a class has all members or none, and none misspelt.
 
 A capability is a small `Protocol` class. A model or family provides it by having all of its
-methods; `provides` asks, and `check` is called once, at the door, so that later code may trust the
-answer.
+members. `provides` tells whether it does; `check` is called once, when a model is given to a public
+function, so that later code may trust the answer.
 """
 
 from collections.abc import Iterable
@@ -26,8 +26,8 @@ def members(protocol: type) -> frozenset[str]:
 
 @cache
 def _public(kind: type) -> frozenset[str]:
-    own = {field.name for field in fields(kind)} if is_dataclass(kind) else set()
-    return frozenset(name for name in {*dir(kind), *own} if not name.startswith("_"))
+    declared = {field.name for field in fields(kind)} if is_dataclass(kind) else set()
+    return frozenset(name for name in {*dir(kind), *declared} if not name.startswith("_"))
 
 
 @cache
@@ -49,7 +49,7 @@ def provides(kind: type, protocol: type) -> bool:
 
 
 def offered(value: object, protocol: type[T]) -> T | None:
-    """The value as one of the protocol, None where its class provides none of it."""
+    """The value, typed as the protocol; None where its class does not provide it."""
     return value if provides(type(value), protocol) else None  # type: ignore[return-value]
 
 

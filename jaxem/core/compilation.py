@@ -1,4 +1,4 @@
-"""What compilation costs, apart from what running costs."""
+"""The cost of compilation, measured apart from the cost of running; JAX's persistent cache."""
 
 import functools
 import os
@@ -9,11 +9,10 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import jax
 
-#: How the event of a program that was compiled, or read from JAX's persistent cache, ends.
+#: End of the name of JAX's event for a program compiled, or read from its persistent cache.
 COMPILED = "backend_compile_duration"
 
 
@@ -26,11 +25,12 @@ class Compilations:
 
     @property
     def seconds(self) -> float:
-        """Of all spells together."""
+        """The total length of all spells."""
         return sum(ended - begun for begun, ended in self.spells)
 
     def add(self, begun: float, ended: float) -> None:
-        """One more spell, now over; those inside it (a program traced within another) are its."""
+        """Add a spell that has just ended. It absorbs the spells inside it, such as an inner
+        program."""
         while self.spells and self.spells[-1][0] >= begun:
             self.spells.pop()
         if self.spells:
@@ -63,13 +63,13 @@ _lock = threading.Lock()
 
 
 def programs_so_far() -> int:
-    """How many programs this process has compiled, whoever asked for them, since this was first
-    asked or `compilations` first used."""
+    """Number of programs that this process has compiled, by any caller, since the first call of
+    this function or of `compilations`."""
     _listen_once()
     return _all.programs
 
 
-def _on_event(event: str, duration_secs: float, **kwargs: Any) -> None:
+def _on_event(event: str, duration_secs: float, **kwargs: object) -> None:
     if event.startswith("/jax/core/compile/"):
         now = time.perf_counter()
         for count in _watching.get():

@@ -1,8 +1,8 @@
-"""What a family's parameters may be: one constraint for each field.
+"""Constraints of parameters: one for each field of a family's parameters.
 
 A family declares `constraints()`, in the units of the data. Standard errors move parameters only
-where the constraints let them, an extrapolation is brought back onto them, and given parameters
-that break one are refused by name.
+within the constraints, an extrapolation is brought back onto them, and given parameters that break
+a constraint are refused by name.
 """
 
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ import numpy as np
 
 from jaxem.core.trees import replace
 
-#: Sums of shares and the two halves of a matrix may differ by this much, relative to their size.
+#: Tolerance, relative to size, of sums of shares (from 1) and of the two halves of a matrix.
 SLACK = 1e-3
 
 P = TypeVar("P")
@@ -25,8 +25,8 @@ P = TypeVar("P")
 class Simplex:
     """Shares along the last axis: none is negative, and they sum to one.
 
-    `sizes` says how many shares there are, one number or one for each entry of the axis before the
-    last; entries beyond are no parameters, and 0. None: the whole axis.
+    `sizes` is the number of shares: one number, or one for each entry of the axis before the last.
+    Entries beyond it are 0 and no parameters. None: the whole axis.
     """
 
     sizes: int | tuple[int, ...] | None = None
@@ -34,20 +34,20 @@ class Simplex:
 
     def present(self, shape: tuple[int, ...]) -> np.ndarray:
         """b[shape]: the entries that are shares."""
-        own = shape[-1] if self.sizes is None else np.asarray(self.sizes)[..., None]
-        return np.broadcast_to(np.arange(shape[-1]) < own, shape)
+        count = shape[-1] if self.sizes is None else np.asarray(self.sizes)[..., None]
+        return np.broadcast_to(np.arange(shape[-1]) < count, shape)
 
 
 @dataclass(frozen=True)
 class Positive:
-    """Above 0, which no maximum of the likelihood has."""
+    """Above 0. A maximum of the likelihood never lies at 0."""
 
     shared: bool = False
 
 
 @dataclass(frozen=True)
 class Interval:
-    """From `low` to `high`: a maximum may stand on either end."""
+    """From `low` to `high`, both included: a maximum may lie at either end."""
 
     low: float
     high: float
@@ -68,17 +68,17 @@ class Free:
     shared: bool = False
 
 
-#: `shared`: the field has no component axis, else that is its first.
+#: `shared`: the field has no component axis; otherwise the component axis is its first.
 Constraint = Simplex | Positive | Interval | SymmetricPD | Free
 
 
 def shared_fields(constraints: Mapping[str, Constraint]) -> tuple[str, ...]:
     """Fields without a component axis."""
-    return tuple(name for name, one in constraints.items() if one.shared)
+    return tuple(name for name, constraint in constraints.items() if constraint.shared)
 
 
 def retract(constraints: Mapping[str, Constraint], params: P) -> P:
-    """Parameters whose shares sum to exactly 1 again, which rounding in an extrapolation spoils."""
+    """Parameters with shares divided by their sum: rounding in an extrapolation moves it from 1."""
     moved: dict[str, jax.Array] = {}
     for name, constraint in constraints.items():
         if isinstance(constraint, Simplex):
@@ -88,13 +88,13 @@ def retract(constraints: Mapping[str, Constraint], params: P) -> P:
 
 
 def complaint(constraint: Constraint, value: np.ndarray) -> str:
-    """What a field must be and is not, empty where its numbers keep the constraint (host)."""
+    """The requirement that a field breaks, as text; empty where it breaks none (host)."""
     if not np.isfinite(value).all():
         return "must be finite"
     match constraint:
         case Simplex():
-            own = constraint.present(value.shape)
-            gap = np.sum(np.where(own, value, 0), axis=-1) - 1
+            present = constraint.present(value.shape)
+            gap = np.sum(np.where(present, value, 0), axis=-1) - 1
             fine = (value >= 0).all() and (np.abs(gap) < SLACK).all()
             return "" if fine else "must sum to 1 along the last axis, and not be negative"
         case Positive():
@@ -112,9 +112,9 @@ def _is_positive_definite(value: np.ndarray) -> bool:
     variances = np.diagonal(value, axis1=-2, axis2=-1)
     if not (variances > 0).all():
         return False
-    # Columns of very different units would hide in the rounding of one another.
+    # Scaled to correlations: in raw units, small columns would drown in the rounding of large ones.
     root = np.sqrt(variances)
-    own = value / root[..., :, None] / root[..., None, :]
-    other = own.swapaxes(-1, -2)
-    symmetric = (np.abs(own - other) <= SLACK).all()
-    return bool(symmetric) and bool((np.linalg.eigvalsh((own + other) / 2) > 0).all())
+    scaled = value / root[..., :, None] / root[..., None, :]
+    other = scaled.swapaxes(-1, -2)
+    symmetric = (np.abs(scaled - other) <= SLACK).all()
+    return bool(symmetric) and bool((np.linalg.eigvalsh((scaled + other) / 2) > 0).all())

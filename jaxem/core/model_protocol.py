@@ -1,64 +1,39 @@
-"""What a model is: everything that the engine, the batch, the search and the doors know of it.
+"""The protocol of a model: all that the engine, batch, search and public functions know of it.
 
 A model is a frozen pytree (`jaxem.core.trees.pytree`): its structure is static, its priors are
-leaves. All methods are pure and see one fit, never a batch. The data are n units; most often a unit
-is one row of x f[n, d], but a model may read a unit of several rows, x f[n, t, d]: the engine never
+leaves. All methods are pure and see one fit, never a batch. The data are n units. A unit is usually
+one row of x f[n, d]; a model may also read units of several rows, x f[n, t, d]. The engine never
 looks inside a unit, and neither blocks nor devices cut one. `Data.weight` f[n] counts units.
 
-`Model` is required. The other protocols are capabilities: all methods of one or none, tested once
-at the door by `jaxem.core.capabilities`.
+`Model` is required. The other protocols are capabilities: a model has all methods of one, or none
+(`jaxem.core.capabilities` tests that once, when a model is given to a public function).
 """
 
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import jax
+import numpy as np
 
 from jaxem.core.constraints import Constraint
-from jaxem.core.status import Status
-from jaxem.core.trees import pytree
-
-#: Rows per block where the number of lanes is not known.
-BLOCK_ROWS = 2048
-
-
-@dataclass(frozen=True)
-class Compute:
-    """How to compute, no part of what is modelled. Static: another value is another program."""
-
-    kernel: str = "blocked"  # "blocked", "fused" or "reference"; models without kernels ignore it
-    precision: str = "float32"  # of float32 products: "float32", "tf32x3" or "bf16x3"
-
-
-DEFAULT_COMPUTE = Compute()
-
-
-@dataclass(frozen=True)
-class Cost:
-    """What an E-step of one fit holds, in numbers; sizes of buckets and blocks follow from it.
-
-    >>> model = jaxem.Mixture(jaxem.Gaussian("full"), n_components=3)
-    >>> model.cost(2, np.float32)  # three responsibilities a row; 1, x, y, xx, xy and yy
-    Cost(per_unit=3, features=6)
-    """
-
-    per_unit: int  #: numbers per unit and fit, such as K responsibilities
-    features: int  #: numbers per unit that all fits of one data set share, such as P features
-
-
-@pytree
-class Health:
-    """Judgement of parameters and their statistics; the defaults say that all is well.
-
-    >>> bool(jaxem.Health().spurious)
-    False
-    """
-
-    status: Any = int(Status.RUNNING)  #: i[], RUNNING, or what is wrong (SINGULAR, ...)
-    spurious: Any = False  #: b[], at a spurious maximum of the likelihood, which no winner may be
-    near_spurious: Any = False  #: b[], near one by stricter limits
-    condition: Any = 0.0  #: f[], roundings of a log density that `expect` can lose
-    monotone: Any = True  #: b[], whether a plain EM step can only raise the objective
+from jaxem.core.model_values import BLOCK_ROWS as BLOCK_ROWS
+from jaxem.core.model_values import DEFAULT_COMPUTE as DEFAULT_COMPUTE
+from jaxem.core.model_values import Compute as Compute
+from jaxem.core.model_values import Cost as Cost
+from jaxem.core.model_values import Health as Health
+from jaxem.core.types import (
+    Array,
+    DType,
+    FitData,
+    FitScaling,
+    Init,
+    Number,
+    Params,
+    PreparedData,
+    PyTree,
+    Size,
+    Stats,
+    Total,
+)
 
 
 class Model(Protocol):
@@ -72,9 +47,9 @@ class Model(Protocol):
     """
 
     def validate_settings(self, d: int) -> None:
-        """Raise ValueError for settings that no data of d columns could make sense of (host)."""
+        """Raise ValueError for settings that are wrong for any data of d columns (host)."""
 
-    def validate(self, data: Any) -> None:
+    def validate(self, data: FitData) -> None:
         """Raise ValueError for data (`Data` of NumPy arrays, on the host) that cannot be fitted,
         naming the row; `jaxem.data.validate.TooFewRows` where there are too few."""
 
@@ -82,52 +57,56 @@ class Model(Protocol):
         """The constraint of every field of the parameters, a pytree dataclass."""
         ...
 
-    def blank(self, d: int, dtype: Any) -> Any:
+    def blank(self, d: int, dtype: DType) -> Params:
         """Parameters of the right shapes and structure for units of d columns."""
         ...
 
-    def cost(self, d: int, dtype: Any) -> Cost:
+    def cost(self, d: int, dtype: DType) -> Cost:
         """What an E-step of one fit holds in memory."""
         ...
 
-    def prepare(self, data: Any, rows: int, compute: Compute) -> Any:
-        """What does not change between iterations, in blocks of at most `rows` units: a pytree with
-        attributes `weight` f[], the total weight, and `base` f[], the part of the log-likelihood
-        that no parameter changes (0 where there is none)."""
+    def prepare(self, data: FitData, rows: int, compute: Compute) -> PreparedData:
+        """The data as the E-step reads them, made once, in blocks of at most `rows` units: a pytree
+        with attributes `weight` f[], the total weight, and `base` f[], the part of the
+        log-likelihood that no parameter changes (0 where there is none)."""
         ...
 
-    def start(self, key: Any, data: Any, init: Any, active: Any = None) -> Any:
-        """Starting parameters for data in standard units. `init` is the name of an initialiser, a
-        callable or an array, as the model reads them."""
+    def start(
+        self, key: jax.Array, data: FitData, init: Init, active: Size | None = None
+    ) -> Params:
+        """Starting parameters for data in standard units. The model defines the values of `init`:
+        names of initialisers, callables or arrays."""
         ...
 
-    def expect(self, params: Any, prepared: Any, reference: jax.Array) -> tuple[Any, Any, Any]:
-        """(statistics, Σ w (log p(unit) − reference) f[] without the base, summed size of the terms
-        of that sum f[]: times the unit roundoff, its error)."""
+    def expect(
+        self, params: Params, prepared: PreparedData, reference: jax.Array
+    ) -> tuple[Stats, jax.Array, jax.Array]:
+        """(statistics, Σ w (log p(unit) − reference) f[] without the base, summed size f[] of the
+        terms of that sum). The size times the unit roundoff estimates the error of the sum."""
         ...
 
-    def m_step(self, stats: Any, params: Any) -> Any:
-        """New parameters; `params` are those that the statistics were taken at."""
+    def m_step(self, stats: Stats, params: Params) -> Params:
+        """New parameters; `params` are the parameters at which the statistics were taken."""
         ...
 
-    def log_prior(self, params: Any) -> jax.Array:
+    def log_prior(self, params: Params) -> jax.Array:
         """Log prior density f[], 0 without a prior."""
         ...
 
-    def retract(self, params: Any) -> Any:
+    def retract(self, params: Params) -> Params:
         """Parameters back on their constraints after an extrapolation."""
         ...
 
-    def health(self, params: Any, stats: Any, prepared: Any) -> Health:
+    def health(self, params: Params, stats: Stats, prepared: PreparedData) -> Health:
         """Whether the parameters can be used."""
         ...
 
-    def log_prob(self, params: Any, x: Any) -> jax.Array:
+    def log_prob(self, params: Params, x: Array) -> jax.Array:
         """Log density f[n] of units x."""
         ...
 
-    def sample(self, key: Any, params: Any, n: int) -> tuple[Any, Any]:
-        """(n units, what was latent in each)."""
+    def sample(self, key: jax.Array, params: Params, n: int) -> tuple[jax.Array, PyTree]:
+        """(n units, the latent value of each)."""
         ...
 
     def n_parameters(self, d: int) -> int:
@@ -138,39 +117,41 @@ class Model(Protocol):
 class Rescalable(Protocol):
     """A model whose fits are computed in standard units z = (x − shift) / scale.
 
-    What `prepare` returns has a field `scaling`, None until the engine sets it.
+    The result of `prepare` has a field `scaling`, None until the engine sets it.
     """
 
-    def scaling(self, x: Any, weight: Any) -> Any:
+    def scaling(self, x: jax.Array, weight: jax.Array) -> FitScaling:
         """The `Scaling` of x f[n, d] with weights f[n], traced."""
         ...
 
-    def host_scaling(self, x: Any, weight: Any, total: Any = None) -> Any:
-        """The same of data sets x f[s, n, d] with weights f[s, n], in float64 on the host; `total`
-        adds arrays up over processes."""
+    def host_scaling(
+        self, x: np.ndarray, weight: np.ndarray, total: Total | None = None
+    ) -> FitScaling:
+        """The scalings of data sets x f[s, n, d] with weights f[s, n], in float64 on the host;
+        `total` adds up arrays over processes."""
         ...
 
-    def rescaled(self, scaling: Any) -> Any:
-        """The model whose priors and given parameters are those of z."""
+    def rescaled(self, scaling: FitScaling) -> Model:
+        """The model with priors and given parameters in the units of z."""
         ...
 
-    def to_scaled(self, params: Any, scaling: Any) -> Any:
+    def to_scaled(self, params: Params, scaling: FitScaling) -> Params:
         """Parameters of x as parameters of z."""
         ...
 
-    def from_scaled(self, params: Any, scaling: Any) -> Any:
+    def from_scaled(self, params: Params, scaling: FitScaling) -> Params:
         """Parameters of z as parameters of x."""
         ...
 
-    def log_jacobian(self, scaling: Any) -> Any:
-        """How much higher the log density of one unit of weight 1 is in z than in x f[]."""
+    def log_jacobian(self, scaling: FitScaling) -> jax.Array:
+        """Log density of a unit in z minus its log density in x f[], for weight 1."""
         ...
 
 
 class Exact(Protocol):
     """A model with a more accurate log-likelihood than the sums of `expect`."""
 
-    def log_likelihood(self, params: Any, prepared: Any) -> jax.Array:
+    def log_likelihood(self, params: Params, prepared: PreparedData) -> jax.Array:
         """Σ w log p(unit) f[], base included."""
         ...
 
@@ -183,58 +164,64 @@ class Assignable(Protocol):
     """A model whose E-step can be hard (classification EM) or tempered (annealing)."""
 
     def expect_assigned(
-        self, params: Any, prepared: Any, reference: jax.Array, hard: bool, exponent: Any
-    ) -> tuple[Any, Any, Any]:
-        """As `expect`, each unit given wholly to its likeliest latent value (`hard`), or
+        self,
+        params: Params,
+        prepared: PreparedData,
+        reference: jax.Array,
+        hard: bool,
+        exponent: Number | None,
+    ) -> tuple[Stats, jax.Array, jax.Array]:
+        """As `expect`, with each unit given wholly to its likeliest latent value (`hard`), or with
         probabilities raised to `exponent`."""
         ...
 
 
 class Watched(Protocol):
-    """A model that can tell the gain in Q, for the stopping rule "q"."""
+    """A model that computes the gain in Q, for the stopping rule "q"."""
 
-    def expected_gain(self, stats: Any, new: Any, old: Any) -> jax.Array:
+    def expected_gain(self, stats: Stats, new: Params, old: Params) -> jax.Array:
         """Q(new) − Q(old) f[] at the statistics of `old`."""
         ...
 
 
 class Caching(Protocol):
-    """A model whose prepared data have a larger, quicker form for rows that few lanes share."""
+    """A model with a larger but faster form of its prepared data, for rows that few lanes share."""
 
-    def cached(self, prepared: Any) -> Any:
-        """The quicker form."""
+    def cached(self, prepared: PreparedData) -> PreparedData:
+        """The faster form."""
         ...
 
 
 class Identified(Protocol):
-    """A model whose optima the race can tell apart by more than their objectives."""
+    """A model whose optima can be told apart by more than their objectives."""
 
-    def signature(self, params: Any) -> Any:
+    def signature(self, params: Params) -> np.ndarray:
         """Numbers f[..., s] that fits of one optimum have in common, whatever the order of their
         latent values; parameters with any leading axes, on the host."""
         ...
 
 
 class Proposing(Protocol):
-    """A model that knows ways out of an optimum."""
+    """A model that proposes ways out of a local optimum."""
 
     def can_propose(self) -> bool:
-        """Whether `propose` has anything to exchange."""
+        """Whether `propose` can change anything."""
         ...
 
-    def propose(self, key: Any, params: Any, data: Any) -> Any:
+    def propose(self, key: jax.Array, params: Params, data: FitData) -> Params:
         """Starting parameters that differ from `params` by a split and a merge."""
         ...
 
 
 class Paddable(Protocol):
-    """A model that computes with latent values switched off, so that sizes share programs."""
+    """A model that computes with latent values switched off, so that models of several sizes share
+    a program."""
 
-    def padded(self, size: int) -> Any:
+    def padded(self, size: int) -> Model:
         """The model with `size` latent values."""
         ...
 
-    def unpadded(self, params: Any, like: Any) -> Any:
+    def unpadded(self, params: Params, like: Model) -> Params:
         """Parameters f[lanes, ...] of `padded` as parameters of the model `like`."""
         ...
 
@@ -244,14 +231,14 @@ class Paddable(Protocol):
 
 
 class Switchable(Protocol):
-    """A model of which latent values can be off, whose parameters then do not matter."""
+    """A model whose latent values can be switched off; their parameters then do not matter."""
 
-    def complaints(self, params: Any) -> str:
-        """The fields that break their constraints, and how; empty where none does. Parameters with
-        any leading axes, on the host."""
+    def complaints(self, params: Params) -> str:
+        """The fields that break their constraints, and how, as text; empty where none does.
+        Parameters with any leading axes, on the host."""
         ...
 
-    def active(self, params: Any) -> Any:
+    def active(self, params: Params) -> np.ndarray:
         """b[k]: the latent values that are on, on the host."""
         ...
 
@@ -259,17 +246,17 @@ class Switchable(Protocol):
 class Labelled(Protocol):
     """A model whose latent value may be known for some units."""
 
-    def log_joint(self, params: Any, x: Any) -> jax.Array:
+    def log_joint(self, params: Params, x: Array) -> jax.Array:
         """log p(unit, latent value) f[n, k]."""
         ...
 
 
 class Initialised(Protocol):
-    """A model with named initialisers, or that reads arrays as starts."""
+    """A model that has named initialisers or reads arrays as starts."""
 
-    def read_init(self, init: Any, n: int) -> Any:
-        """`init` as `start` takes it, for n units: a name, a callable or an array. ValueError, with
-        what there is, for anything else (on the host)."""
+    def read_init(self, init: Init, n: int) -> Init:
+        """`init` as `start` takes it, for n units: a name, a callable or an array. ValueError,
+        listing the choices, for anything else (on the host)."""
         ...
 
 
@@ -277,17 +264,17 @@ class Kernelled(Protocol):
     """A model with several implementations of its E-step."""
 
     def compute_for(
-        self, data: Any, lanes: int, kernel: str | None, precision: str | None, platform: str
+        self, data: FitData, lanes: int, kernel: str | None, precision: str | None, platform: str
     ) -> Compute:
-        """How to compute `lanes` fits of the data; what is None is the model's choice."""
+        """How to compute `lanes` fits of the data; the model chooses what is None."""
         ...
 
 
 class Freezable(Protocol):
-    """A model of which parameters can be held."""
+    """A model whose parameters can be held fixed."""
 
-    def kept(self, given: Any, moved: Any) -> Any:
-        """`moved` with what is held exactly as in `given`: a way through other units rounds."""
+    def kept(self, given: Params, moved: Params) -> Params:
+        """`moved`, with the held parameters exactly as in `given`: a change of units rounds."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""NPZ files of one JSON header and named arrays: written in one step, read with distrust.
+"""NPZ files of one JSON header and named arrays: written atomically, checked when read.
 
 A file is a zip archive of stored (never compressed) entries: `header.json`, and an NPY array of
 plain numbers or text for each name. Reading checks the table of the archive before any entry, and
@@ -18,14 +18,16 @@ import zipfile
 from collections.abc import Callable, Mapping
 from os import PathLike
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, BinaryIO
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from jaxem.core.types import JSON
+
 HEADER = "header.json"
 
-#: Most bytes of a header that is read.
+#: Longest header that is read, in bytes.
 LONGEST = 1 << 26
 
 #: Kinds of dtype that are stored: numbers, booleans and text, never objects.
@@ -39,8 +41,8 @@ _READERS = {
     (2, 0): np.lib.format.read_array_header_2_0,
 }
 
-#: Exceptions of the standard library for archives that are damaged or not archives; `read` raises
-#: a ValueError instead.
+#: Exceptions of the standard library for damaged archives and for files that are no archives;
+#: `read` raises a ValueError instead.
 _DAMAGE = (
     zipfile.BadZipFile,
     RuntimeError,  # zipfile's, on an unknown version or method, or an entry said to be encrypted
@@ -51,7 +53,7 @@ _DAMAGE = (
 
 
 def write(
-    path: str | PathLike[str], header: Any, arrays: Mapping[str, ArrayLike], force: bool = True
+    path: str | PathLike[str], header: JSON, arrays: Mapping[str, ArrayLike], force: bool = True
 ) -> None:
     """Write header and arrays to a temporary file, then rename it to `path`.
 
@@ -63,7 +65,7 @@ def write(
     in_one_step(path, lambda file: _fill(file, text, stored), force)
 
 
-def to_bytes(header: Any, arrays: Mapping[str, ArrayLike]) -> bytes:
+def to_bytes(header: JSON, arrays: Mapping[str, ArrayLike]) -> bytes:
     """The bytes that `write` would write, for another process; ValueError as `write` raises it."""
     stored = {name: _storable(name, array) for name, array in arrays.items()}
     file = io.BytesIO()
@@ -81,30 +83,30 @@ def _fill(file: BinaryIO, text: bytes, stored: dict[str, np.ndarray]) -> None:
 
 
 def in_one_step(path: str | PathLike[str], fill: Callable[[BinaryIO], object], force: bool) -> None:
-    """Make the file `path` by `fill(binary file)`; no reader ever sees a part of it."""
+    """Make the file `path` by `fill(binary file)`; no reader ever sees an unfinished file."""
     path = Path(os.path.realpath(path))  # a link stays, its target is replaced
     if path.exists() and not path.is_file():
         raise ValueError(f"{path} is not a plain file; name another.")
     if path.exists() and not force:
         raise FileExistsError(f"{path} exists.")
-    part = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
+    unfinished = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
     try:
-        with open(part, "xb") as file:
+        with open(unfinished, "xb") as file:
             fill(file)
             file.flush()
             os.fsync(file.fileno())
-        _put(part, path, force)
+        _put(unfinished, path, force)
     finally:
-        part.unlink(missing_ok=True)
+        unfinished.unlink(missing_ok=True)
 
 
-def _put(part: Path, path: Path, force: bool) -> None:
-    """Rename `part` to `path`; without `force` never over a file made there in the meantime."""
+def _put(unfinished: Path, path: Path, force: bool) -> None:
+    """Rename `unfinished` to `path`; without `force`, never over a file made in the meantime."""
     if not force:
         # Claims the name or raises FileExistsError; `os.replace` alone would overwrite.
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
     try:
-        os.replace(part, path)
+        os.replace(unfinished, path)
     except OSError:
         if not force:
             path.unlink(missing_ok=True)  # the claim, still empty
@@ -118,7 +120,7 @@ def _storable(name: str, value: ArrayLike) -> np.ndarray:
     return array
 
 
-def read(path: str | PathLike[str]) -> tuple[Any, dict[str, np.ndarray]]:
+def read(path: str | PathLike[str]) -> tuple[JSON, dict[str, np.ndarray]]:
     """The JSON header and the arrays of a file that `write` wrote.
 
     ValueError, with the reason, for any other file; OSError for a file that cannot be opened.
@@ -129,12 +131,12 @@ def read(path: str | PathLike[str]) -> tuple[Any, dict[str, np.ndarray]]:
         return _unfold(raw, os.fstat(raw.fileno()).st_size)
 
 
-def from_bytes(data: bytes) -> tuple[Any, dict[str, np.ndarray]]:
+def from_bytes(data: bytes) -> tuple[JSON, dict[str, np.ndarray]]:
     """The header and arrays that `to_bytes` was given; ValueError as `read` raises it."""
     return _unfold(io.BytesIO(data), len(data))
 
 
-def _unfold(raw: BinaryIO, size: int) -> tuple[Any, dict[str, np.ndarray]]:
+def _unfold(raw: BinaryIO, size: int) -> tuple[JSON, dict[str, np.ndarray]]:
     try:
         with zipfile.ZipFile(raw) as archive:
             entries = _entries(archive, size)
@@ -168,7 +170,7 @@ def _entries(archive: zipfile.ZipFile, size: int) -> dict[str, zipfile.ZipInfo]:
     return found
 
 
-def _header(text: bytes) -> Any:
+def _header(text: bytes) -> JSON:
     def refuse(constant: str) -> None:
         raise ValueError(f"{constant} in {HEADER}")
 
@@ -193,7 +195,7 @@ def _array(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> np.ndarray:
     return np.frombuffer(data, dtype).reshape(shape).copy()
 
 
-def _declared(file: Any, name: str) -> tuple[tuple[int, ...], np.dtype]:
+def _declared(file: IO[bytes], name: str) -> tuple[tuple[int, ...], np.dtype]:
     """Shape and dtype in the header of an NPY array; ValueError unless it is plain, in C order."""
     try:
         reader = _READERS[np.lib.format.read_magic(file)]
@@ -201,11 +203,11 @@ def _declared(file: Any, name: str) -> tuple[tuple[int, ...], np.dtype]:
         raise ValueError(f"entry {name} is not an NPY array") from None
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("error")  # of headers that NumPy has to mend first
+            warnings.simplefilter("error")  # NumPy warns of headers that it has to repair
             shape, fortran, dtype = reader(file)
     except _DAMAGE:
         raise
-    except Exception as error:  # a Python parser on any text: SyntaxError, MemoryError and so on
+    except Exception as error:  # NumPy parses the text as Python: SyntaxError, MemoryError, ...
         raise ValueError(f"entry {name} is not a plain array ({error})") from error
     if fortran or dtype.kind not in KINDS or not dtype.itemsize or min(shape, default=0) < 0:
         raise ValueError(f"entry {name} is not a plain array of numbers or text")

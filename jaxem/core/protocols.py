@@ -1,10 +1,10 @@
-"""What a family is and may be, and the statistics between the E-step and the M-step.
+"""The protocols of families, and the statistics that an E-step hands to an M-step.
 
-`Family` holds what every family has. The protocols after it are capabilities: a family has all
-members of one, or none (`jaxem.core.capabilities`).
+`Family` has the members that every family needs. The other protocols are capabilities: a family has
+all members of one, or none (`jaxem.core.capabilities`).
 """
 
-from typing import Any, Protocol
+from typing import Protocol, TypeVar
 
 import jax
 import numpy as np
@@ -12,11 +12,14 @@ import numpy as np
 from jaxem.core.capabilities import check
 from jaxem.core.constraints import Constraint
 from jaxem.core.trees import pytree
+from jaxem.core.types import Array, DType, Number, Params
+
+A = TypeVar("A", jax.Array, np.ndarray)
 
 
 @pytree
 class Statistics:
-    """Sums over rows, linear in the weights: what one M-step needs to know of the data.
+    """Sums over rows, linear in the weights: all that an M-step needs to know of the data.
 
     >>> x = datasets.load("old_faithful")
     >>> model = jaxem.Mixture(jaxem.Gaussian("full"), n_components=2)
@@ -30,21 +33,21 @@ class Statistics:
 
     moments: jax.Array  #: f[k, p], Σ w r φ(x)
     common: jax.Array  #: f[c], Σ w ψ(x), the features all components share; f[0] for most families
-    #: f[d], Σ w b: the base point b that φ and ψ are taken about, as a sum like the others; None
-    #: where it is the origin.
-    base: Any = None
+    #: f[d], Σ w b, where φ and ψ are features of x − b: a sum like the others. None where the base
+    #: point b is the origin.
+    base: jax.Array | None = None
 
 
 class Family(Protocol):
     """Components of one kind: log p(x|k) = β_k · φ(x) + log h(x). All methods are pure."""
 
     @property
-    def prior(self) -> Any:
+    def prior(self) -> object:
         """The prior of the parameters, None for maximum likelihood."""
         ...
 
     def constraints(self) -> dict[str, Constraint]:
-        """What the fields of the parameters may be, in their order, in the units of the data."""
+        """The constraint of each field of the parameters, in order, in the units of the data."""
         ...
 
     def validate(self, x: np.ndarray) -> None:
@@ -62,23 +65,23 @@ class Family(Protocol):
         """Coordinates f[n, e] in which initialisers measure distance."""
         ...
 
-    def coefficients(self, params: Any) -> jax.Array:
+    def coefficients(self, params: Params) -> jax.Array:
         """β f[k, p]."""
         ...
 
-    def blank(self, k: int, d: int, dtype: Any) -> Any:
+    def blank(self, k: int, d: int, dtype: DType) -> Params:
         """Parameters of the right shapes, to be overwritten by an M-step."""
         ...
 
-    def maximize(self, stats: Statistics, params: Any, frozen: tuple[str, ...] = ()) -> Any:
+    def maximize(self, stats: Statistics, params: Params, frozen: tuple[str, ...] = ()) -> Params:
         """The argmax of expected log-likelihood plus log prior; `frozen` fields stay."""
         ...
 
-    def log_prior(self, params: Any) -> jax.Array:
+    def log_prior(self, params: Params) -> jax.Array:
         """Log prior density f[], 0 without a prior."""
         ...
 
-    def sample(self, key: jax.Array, params: Any, labels: jax.Array) -> jax.Array:
+    def sample(self, key: jax.Array, params: Params, labels: jax.Array) -> jax.Array:
         """Rows f[n, d] from the components named in labels i[n]."""
         ...
 
@@ -86,20 +89,21 @@ class Family(Protocol):
         """Free parameters of the components."""
         ...
 
-    def usable(self, params: Any) -> jax.Array:
+    def usable(self, params: Params) -> jax.Array:
         """b[k]: the parameters define a density."""
         ...
 
-    def healthy(self, params: Any, stats: Statistics) -> jax.Array:
-        """b[k]: usable, and above what rounding makes of the statistics."""
+    def healthy(self, params: Params, stats: Statistics) -> jax.Array:
+        """b[k]: usable, and larger than the rounding errors of the statistics."""
         ...
 
 
 class Rescalable(Protocol):
-    """Parameters follow a change of units, so that fits are made in standard units.
+    """A family whose parameters can be converted to other units; fits are made in standard units.
 
-    `scale_kind` says which: "feature" (mean 0 and variance 1 of each column), "scalar" (one scale
-    for all columns), "positive" (mean 1, not moved) or "counts" (moved, not scaled: `CountBase`).
+    `scale_kind` names the change of units: "feature" (mean 0 and variance 1 of each column),
+    "scalar" (one scale for all columns), "positive" (mean 1, not moved) or "counts" (moved to a
+    base point, not scaled: `CountBase`).
     """
 
     @property
@@ -107,27 +111,27 @@ class Rescalable(Protocol):
         """One of the four kinds."""
         ...
 
-    def standardized(self, shift: jax.Array, scale: jax.Array) -> "Family":
+    def standardized(self, shift: Array, scale: Array) -> "Family":
         """The family, with its priors and given parameters, of z = (x − shift) / scale, f[d]."""
         ...
 
-    def standardize(self, params: Any, shift: jax.Array, scale: jax.Array) -> Any:
-        """Parameters of z for those of x."""
+    def standardize(self, params: Params, shift: Array, scale: Array) -> Params:
+        """Parameters of x as parameters of z."""
         ...
 
-    def unstandardize(self, params: Any, shift: jax.Array, scale: jax.Array) -> Any:
-        """Parameters of x for those of z."""
+    def unstandardize(self, params: Params, shift: Array, scale: Array) -> Params:
+        """Parameters of z as parameters of x."""
         ...
 
 
 class CountBase(Protocol):
-    """Counts are taken about a base point; for a `Rescalable` family of kind "counts"."""
+    """A `Rescalable` family of kind "counts": its counts are differences from a base point."""
 
-    def base_of(self, mean: Any) -> Any:
-        """The base point f[..., d] of columns of these means, 0: none; NumPy or JAX arrays."""
+    def base_of(self, mean: A) -> A:
+        """The base point f[..., d] of columns with these means; 0 for none. NumPy or JAX arrays."""
         ...
 
-    def far_below(self, x: Any, base: Any) -> Any:
+    def far_below(self, x: A, base: A) -> A:
         """b[..., d]: counts so far from the base point that an expansion about it loses digits."""
         ...
 
@@ -139,50 +143,51 @@ class CommonFeatures(Protocol):
         """ψ f[c, n]; the first is 1, where there are any."""
         ...
 
-    def common_coefficients(self, params: Any) -> jax.Array:
+    def common_coefficients(self, params: Params) -> jax.Array:
         """γ f[c]."""
         ...
 
 
 class BasePoint(Protocol):
-    """Sums over rows lose digits where the data lie far from the origin."""
+    """A family whose sums over rows lose digits where the data lie far from the origin."""
 
-    def base_point(self, params: Any, weights: jax.Array) -> jax.Array:
-        """The point f[d] about which sums lose none, for components of weights f[k]."""
+    def base_point(self, params: Params, weights: jax.Array) -> jax.Array:
+        """The point f[d] about which sums lose no digits, for components of weights f[k]."""
         ...
 
 
 class Accurate(Protocol):
-    """The log density is known in a form that loses fewer digits than β · φ."""
+    """A family with a form of the log density that loses fewer digits than β · φ."""
 
     @property
     def residual_form(self) -> bool:
         """Whether that form costs little more than β · φ."""
         ...
 
-    def log_density(self, params: Any, x: jax.Array) -> jax.Array:
+    def log_density(self, params: Params, x: jax.Array) -> jax.Array:
         """log p(x|k) f[n, k], the base measure included."""
         ...
 
-    def condition(self, params: Any) -> jax.Array:
-        """How many roundings β · φ can lose f[k]."""
+    def condition(self, params: Params) -> jax.Array:
+        """Error that β · φ can have f[k], in units of the roundoff."""
         ...
 
 
 class Bounded(Protocol):
-    """The likelihood has spurious maxima, which these bounds tell from others."""
+    """A family whose likelihood has spurious maxima, which these bounds detect."""
 
     def min_rows(self, d: int) -> int:
-        """The number of rows that any component fits, however spurious; 0: nothing to tell."""
+        """The number of rows that some component fits whatever they are; 0: no bound."""
         ...
 
-    def narrowness(self, params: Any, weights: jax.Array) -> jax.Array:
+    def narrowness(self, params: Params, weights: jax.Array) -> jax.Array:
         """How much narrower than the pooled components a component is f[k], in variance."""
         ...
 
 
 class Products(Protocol):
-    """Features are products of two of the atoms [1, x_1, .., x_d]: a kernel makes them on chip."""
+    """A family whose features are products of two atoms of [1, x_1, .., x_d]: a kernel can make
+    them on chip."""
 
     def products(self, d: int) -> tuple[tuple[int, int], ...]:
         """The pairs of atoms, one for each feature; empty where features are no such products."""
@@ -190,23 +195,24 @@ class Products(Protocol):
 
 
 class Given(Protocol):
-    """Some parameters are given, and no change of units may round them."""
+    """A family with given parameters, which no change of units may round."""
 
-    def exact(self, params: Any) -> Any:
+    def exact(self, params: Params) -> Params:
         """The parameters with the given ones exactly as given."""
         ...
 
 
 class Ridged(Protocol):
-    """The M-step adds to the variances what is no part of the objective, which it may lower."""
+    """A family whose M-step adds a ridge to the variances. The ridge is no part of the objective,
+    so a step may lower the objective."""
 
     @property
-    def reg_covar(self) -> Any:
-        """What is added, f[] or f[d]."""
+    def reg_covar(self) -> Number:
+        """The ridge, f[] or f[d]."""
         ...
 
 
-#: All that a family may be beside a `Family`.
+#: All capabilities of families.
 CAPABILITIES = (
     Rescalable,
     CountBase,
@@ -221,6 +227,6 @@ CAPABILITIES = (
 
 
 def check_family(kind: type) -> None:
-    """ValueError, naming the member, for a class that is no family, provides a capability in part
-    or misspells a name."""
+    """ValueError, naming the member, for a class that is not a family, provides a capability in
+    part, or misspells a member."""
     check(kind, Family, CAPABILITIES)

@@ -7,22 +7,23 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax.core import Tracer
 
-#: Most numbers of an array that are shown; larger arrays show dtype and shape.
+#: Arrays of more numbers than this show dtype and shape instead.
 FEW = 8
 
 #: A quiet table on a white or dark page; notebooks bring their own fonts.
 STYLE = "border-collapse:collapse;text-align:right;font-variant-numeric:tabular-nums"
 
 
-def concrete(*values: Any) -> bool:
-    """Whether all values are numbers at hand, unlike tracers, shapes without data, deleted arrays
-    and arrays with parts on other hosts."""
+def concrete(*values: object) -> bool:
+    """Whether all values are numbers that this process can read: no tracers, no shapes without
+    data, no deleted arrays, no arrays with parts on other hosts."""
     return all(_at_hand(value) for value in values)
 
 
-def _at_hand(value: Any) -> bool:
-    if isinstance(value, jax.core.Tracer) or not hasattr(value, "__array__"):
+def _at_hand(value: object) -> bool:
+    if isinstance(value, Tracer) or not hasattr(value, "__array__"):
         return isinstance(value, bool | int | float)
     if isinstance(value, jax.Array):
         here = value.is_fully_addressable and not value.is_deleted()
@@ -38,7 +39,7 @@ def shape_text(value: Any) -> str:
 
 
 def short(value: Any) -> str:
-    """A number or a small array with few digits, a larger one by dtype and shape, else the repr."""
+    """Numbers and small arrays with few digits, larger arrays as dtype and shape, else the repr."""
     if not hasattr(value, "dtype"):
         return f"{value:.6g}" if isinstance(value, float) else repr(value)
     if not concrete(value) or np.size(value) > FEW or np.size(value) == 0:
@@ -63,8 +64,8 @@ def total(value: float) -> str:
 def constructor(
     value: Any, name: str | None = None, first: Sequence[str] = (), hidden: Sequence[str] = ()
 ) -> str:
-    """A dataclass as the call that makes it: only what differs from the defaults, arrays short.
-    `first` are arguments that stand before its fields, `hidden` fields that are left out."""
+    """A dataclass as the call that makes it, without fields that have their default, arrays short.
+    `first`: arguments before the fields. `hidden`: fields that are left out."""
     parts = list(first)
     for field in dataclasses.fields(value):
         part = getattr(value, field.name, None)

@@ -1,25 +1,30 @@
-"""How a fit computes and assigns, as a user asked for it; and where a model used to say it.
+"""Settings of a call: how a fit computes and assigns; and the deprecated settings of a model.
 
-Until the next release `Mixture(kernel=, precision=, mesh=, assignment=, exponent=)` goes on
-working: the model carries what it was given as `Deprecated`, and every door takes it from there.
+Until the next release `Mixture(kernel=, precision=, mesh=, assignment=, exponent=)` still works:
+the model carries these settings as `Deprecated`, and every public function reads them there.
 """
 
 import warnings
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
+
+from jax.sharding import Mesh
 
 from jaxem.core.trees import pytree, replace, static
+from jaxem.core.types import FitData, Number
 from jaxem.core.validation import positive
+
+M = TypeVar("M")
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What a caller asked for; None where the default is meant."""
+    """Settings that a caller gave; None stands for the default."""
 
     kernel: str | None = None
     precision: str | None = None
     assignment: str | None = None
-    exponent: Any = None
+    exponent: Any = None  # f[]
 
 
 DEFAULT_SETTINGS = Settings()
@@ -27,17 +32,17 @@ DEFAULT_SETTINGS = Settings()
 
 @pytree
 class Deprecated:
-    """Settings that a model was given before they were arguments of the doors."""
+    """Settings given to a model, from before they were arguments of the public functions."""
 
-    exponent: Any = None
+    exponent: Number | None = None
     kernel: str | None = static(default=None)
     precision: str | None = static(default=None)
     assignment: str | None = static(default=None)
-    mesh: Any = static(default=None)
+    mesh: Mesh | None = static(default=None)
 
     @classmethod
     def of(cls, **given: Any) -> "Deprecated | None":
-        """The settings that are not None, with a FutureWarning; None where all are."""
+        """The settings that are not None, with a FutureWarning; None where all of them are None."""
         given = {name: value for name, value in given.items() if value is not None}
         if not given:
             return None
@@ -69,9 +74,9 @@ class Deprecated:
         return replace(self, **missing)
 
 
-def settings_of(model: Any, asked: Settings, data: Any) -> tuple[Any, Settings, Any]:
-    """Model, settings and data, the model's deprecated settings taken from it where the caller has
-    said nothing."""
+def settings_of(model: M, asked: Settings, data: FitData) -> tuple[M, Settings, FitData]:
+    """Model, settings and data. The model's deprecated settings move into the settings and data
+    wherever the caller gave none."""
     old = getattr(model, "deprecated", None)
     if old is None:
         return model, asked, data

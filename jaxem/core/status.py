@@ -1,4 +1,4 @@
-"""What became of a fit: one code per lane, and the sentence that explains it."""
+"""Outcomes of fits: one code per lane, and a sentence that explains each."""
 
 import enum
 

@@ -1,6 +1,7 @@
 """Frozen dataclasses that are JAX pytrees: the only value type of the package."""
 
 import dataclasses
+from collections.abc import Iterable
 from typing import Any, TypeVar, dataclass_transform
 
 import jax
@@ -26,16 +27,17 @@ def static(default: Any = dataclasses.MISSING) -> Any:
 
 
 def note(default: Any) -> Any:
-    """Declare a field that is neither data nor part of the program: any value, never compared."""
+    """Declare a field that is neither data nor part of the program: any value, never compared when
+    JAX looks for a compiled program."""
     return dataclasses.field(default=default, compare=False, metadata={"note": True})
 
 
 class _Note:
     """The value of a `note` field on its way through JAX.
 
-    JAX compares the static parts of arguments to decide whether a compiled program fits them. All
-    notes are equal there, so that a new note never compiles anew. The price: a jitted function
-    that returns its argument returns the note of the call that compiled it.
+    JAX compares the static parts of arguments to decide whether a compiled program fits. All notes
+    compare equal, so a new note never causes a compilation. The price: a jitted function that
+    returns its argument returns the note of the call that compiled it.
     """
 
     __slots__ = ("value",)
@@ -70,17 +72,17 @@ def pytree(cls: type[T]) -> type[T]:
     notes = tuple(f.name for f in fields if f.metadata.get("note", False))
     leaves = tuple(f.name for f in fields if f.name not in meta + notes)
 
-    def flatten(value: Any) -> tuple[tuple, tuple]:
+    def flatten(value: T) -> tuple[tuple, tuple]:
         aux = *(getattr(value, n) for n in meta), *(_Note(getattr(value, n)) for n in notes)
         return tuple(getattr(value, n) for n in leaves), aux
 
-    def flatten_with_keys(value: Any) -> tuple[tuple, tuple]:
+    def flatten_with_keys(value: T) -> tuple[tuple, tuple]:
         children, aux = flatten(value)
         keys = (jax.tree_util.GetAttrKey(n) for n in leaves)
         return tuple(zip(keys, children, strict=True)), aux
 
-    def unflatten(aux: Any, children: Any) -> Any:
-        plain = (part.value if isinstance(part, _Note) else part for part in aux)
+    def unflatten(aux: Iterable, children: Iterable) -> T:
+        plain = (entry.value if isinstance(entry, _Note) else entry for entry in aux)
         return data_class(**dict(zip(meta + notes + leaves, (*plain, *children), strict=True)))
 
     # Not `register_dataclass`: in jaxlib 0.10 structures of two such classes with equal fields
@@ -89,6 +91,6 @@ def pytree(cls: type[T]) -> type[T]:
     return data_class
 
 
-def replace(value: T, **changes: Any) -> T:
+def replace(value: T, **changes: object) -> T:
     """A copy of a frozen pytree with some fields changed."""
     return dataclasses.replace(value, **changes)  # type: ignore[type-var]

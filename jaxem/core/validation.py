@@ -1,11 +1,12 @@
-"""Settings judged at the door, on the host: a ValueError names the setting and what it got."""
+"""Checks of settings, on the host: a ValueError names the setting and the value given."""
 
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 
-def positive(name: str, value: Any, zero: bool = False) -> None:
+def positive(name: str, value: object, zero: bool = False) -> None:
     """Every entry is finite and above 0 (or 0 itself where `zero`)."""
     array = np.asarray(value, float)
     fine = np.isfinite(array) & ((array >= 0) if zero else (array > 0))
@@ -15,7 +16,7 @@ def positive(name: str, value: Any, zero: bool = False) -> None:
 
 
 def integer(name: str, value: Any, least: int) -> None:
-    """A whole number from `least`."""
+    """A whole number, at least `least`."""
     if np.ndim(value) != 0:
         raise ValueError(f"{name} must be one whole number; got {value!r}.")
     if not float(value).is_integer():
@@ -24,7 +25,7 @@ def integer(name: str, value: Any, least: int) -> None:
         raise ValueError(f"{name} must be at least {least}; got {value}.")
 
 
-def shape(name: str, value: Any, want: tuple[int, ...]) -> None:
+def shape(name: str, value: ArrayLike, want: tuple[int, ...]) -> None:
     """Exactly this shape."""
     if np.shape(value) != want:
         raise ValueError(f"{name} must have shape {want}; got {np.shape(value)}.")

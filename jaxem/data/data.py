@@ -1,21 +1,16 @@
-"""`Data(x, weight, label)`: the only input of a model, checked once, at the door."""
+"""`Data(x, weight, label)`: the only input of a model, checked once, in the public functions."""
 
-from typing import Any
-
-import jax
 import jax.numpy as jnp
-import numpy as np
 from jax.sharding import Mesh
 
 from jaxem.core.trees import pytree, static
-
-#: An array of JAX, or of NumPy where data are on the host.
-Array = jax.Array | np.ndarray
+from jaxem.core.types import Array as Array
+from jaxem.core.types import Rows
 
 
 @pytree
 class Data:
-    """n exchangeable units. The weight is the only mask: weight 0 is a row that is absent.
+    """n exchangeable units. The weight is the only mask: a row of weight 0 is absent.
 
     >>> x = datasets.load("old_faithful")
     >>> weight = np.where(x[:, 0] < 5, 1.0, 0.0)  # leave long eruptions out
@@ -30,8 +25,8 @@ class Data:
     mesh: Mesh | None = static(default=None)  #: devices that the rows are spread over
 
 
-def as_data(x: Any, weight: Any = None, label: Any = None) -> Data:
-    """Build `Data` from arrays or tracers; no values are looked at, so it works under `jit`."""
+def as_data(x: Rows, weight: Rows = None, label: Rows = None) -> Data:
+    """Build `Data` from arrays or tracers; values are not checked, so it works under `jit`."""
     if isinstance(x, Data):
         if weight is not None or label is not None:
             raise ValueError("x is Data, which has its own weight and label: give them there only.")
@@ -52,13 +47,13 @@ def as_data(x: Any, weight: Any = None, label: Any = None) -> Data:
     return Data(x, weight, label)
 
 
-def device_data(x: Any, weight: Any = None, label: Any = None) -> Data:
-    """`Data` of x's dtype on JAX's default device, from NumPy arrays; nothing is judged."""
+def device_data(x: Rows, weight: Rows = None, label: Rows = None) -> Data:
+    """`Data` of x's dtype on JAX's default device, from NumPy arrays; nothing is checked."""
     weight = jnp.ones(len(x), x.dtype) if weight is None else jnp.asarray(weight, x.dtype)
     label = None if label is None else jnp.asarray(label, jnp.int32)
     return Data(jnp.asarray(x), weight, label)
 
 
 def shape_message(name: str, n: int, shape: tuple[int, ...]) -> str:
-    """What to say of weights or labels that do not go with x."""
+    """The message for weights or labels whose shape does not match x."""
     return f"{name} must have shape ({n},), one per row of x; got {shape}."

@@ -1,4 +1,4 @@
-"""Data sets of different length: taken apart, judged, padded, grouped by length."""
+"""Data sets of different lengths: read, checked, padded, and grouped into buckets by length."""
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
@@ -8,27 +8,31 @@ import numpy as np
 
 from jaxem.core.status import Status
 from jaxem.core.trees import replace
+from jaxem.core.types import DType, Rows
 from jaxem.data.data import Data
 from jaxem.data.validate import TooFewRows
 
-#: Responsibilities that cost about as much as compiling for one more length.
+#: Weights or labels of every data set; None where nothing is given.
+Known = list[np.ndarray] | None
+
+#: Number of responsibilities whose computation costs about as much as compiling another length.
 COMPILE = 1 << 30
 
-#: Iterations a fit is expected to make, for weighing padding against compiling.
+#: Iterations expected of a fit, for weighing padding against compiling.
 EXPECTED = 50
 
-#: Values of neighbouring data sets looked at together: calling NumPy is then small beside what it
-#: does, and what it makes stays in a core's cache.
+#: Values of neighbouring data sets processed together: enough that NumPy's overhead per call is
+#: small, few enough that results stay in a core's cache.
 BLOCK = 1 << 16
 
 
 def as_list(
-    x: Any, weight: Any = None, groups: Any = None, lengths: Any = None, labels: Any = None
+    x: Rows, weight: Rows = None, groups: Rows = None, lengths: Rows = None, labels: Rows = None
 ) -> list[Data]:
     """Data sets from a list of arrays f[n_i, d] or of `Data`, one array f[n, d] (or one `Data`)
     with group ids [n], or a padded array f[s, m, d] with lengths i[s]; weights and labels in the
-    form of x. NumPy leaves, weight and label None where nothing is given. ValueError for anything
-    else."""
+    form of x. Leaves are NumPy arrays; weight and label are None where none are given. ValueError
+    for anything else."""
     if groups is not None and lengths is not None:
         raise ValueError("give groups (one array with ids) or lengths (a padded array), not both.")
     if isinstance(x, Data):
@@ -38,60 +42,62 @@ def as_list(
         return _split(np.asarray(x), np.asarray(groups), weight, labels)
     if lengths is not None:
         return _unpad(np.asarray(x), np.asarray(lengths), weight, labels)
-    if isinstance(x, Sequence) and len(x) and all(isinstance(one, Data) for one in x):
+    if isinstance(x, Sequence) and len(x) and all(isinstance(item, Data) for item in x):
         x, weight, labels = _taken_apart(x, weight, labels)
     sets = _sets(x)
     if not sets:
         raise ValueError("x holds no data set.")
-    widths = {one.shape[1] for one in sets if one.size}
+    widths = {x.shape[1] for x in sets if x.size}
     if len(widths) > 1:
         raise ValueError(f"all data sets need the same number of columns; got {sorted(widths)}.")
     weights, known = _by_row(weight, sets, GIVEN[0]), _by_row(labels, sets, GIVEN[1])
     return _joined(sets, weights, known)
 
 
-#: What a row may have beside its columns.
+#: Arguments that give a value to each row.
 GIVEN = "sample_weight", "labels"
 
 
-def _taken_apart(sets: Sequence[Data], weight: Any, labels: Any) -> tuple[list, list, list | None]:
-    if any(one.mesh is not None for one in sets):
+def _taken_apart(
+    sets: Sequence[Data], weight: Rows, labels: Rows
+) -> tuple[list, list, list | None]:
+    if any(data.mesh is not None for data in sets):
         raise ValueError("fit_many spreads fits, not rows: give devices= and plain arrays.")
     if weight is not None or labels is not None:
         raise ValueError("x is Data, which has its own weight and label: give them there only.")
     known = None
-    if any(one.label is not None for one in sets):
+    if any(data.label is not None for data in sets):
         known = [np.full(len(s.x), -1) if s.label is None else np.asarray(s.label) for s in sets]
-    return [np.asarray(one.x) for one in sets], [np.asarray(one.weight) for one in sets], known
+    return [np.asarray(s.x) for s in sets], [np.asarray(s.weight) for s in sets], known
 
 
-def _joined(sets: Sequence[np.ndarray], weights: Any, labels: Any) -> list[Data]:
+def _joined(sets: Sequence[np.ndarray], weights: Known, labels: Known) -> list[Data]:
     nothing = [None] * len(sets)
-    parts: Any = zip(sets, weights or nothing, labels or nothing, strict=True)
-    return [Data(*one) for one in parts]
+    rows: Any = zip(sets, weights or nothing, labels or nothing, strict=True)
+    return [Data(*fields) for fields in rows]
 
 
-def judge(sets: list[Data], least: int, validate: Callable[[Data], Any]) -> np.ndarray:
-    """i[s]: RUNNING for a data set that can be fitted, else the status its fits end with. A fit
-    needs `least` rows. Data sets are looked at one by one only where something is wrong with one of
-    several."""
+def judge(sets: list[Data], least: int, validate: Callable[[Data], object]) -> np.ndarray:
+    """i[s]: RUNNING for a data set that can be fitted, otherwise the status that its fits end with.
+    A fit needs `least` rows. Data sets are checked in blocks, and one by one only in a block with
+    a fault."""
     fate = np.full(len(sets), Status.RUNNING)
-    for own in _blocks(sets):
-        some = sets[own]
+    for block in _blocks(sets):
+        some = sets[block]
         if len(some) == 1 or not _all_fine(some, least, validate):
-            fate[own] = [_judge(one, least, validate) for one in some]
+            fate[block] = [_judge(data, least, validate) for data in some]
     return fate
 
 
 def _blocks(sets: list[Data]) -> list[slice]:
-    """Neighbours of about `BLOCK` values together; a large data set by itself."""
+    """Slices of neighbouring data sets, of about `BLOCK` values; a large data set by itself."""
     sizes = np.array([one.x.size for one in sets])
-    cut = np.diff(np.cumsum(sizes) // BLOCK) > 0  # before a large one anyway
+    cut = np.diff(np.cumsum(sizes) // BLOCK) > 0  # a block also ends before a large data set
     ends = [*(np.flatnonzero(cut | (sizes[:-1] >= BLOCK)) + 1), len(sets)]
     return [slice(int(i), int(j)) for i, j in pairwise([0, *ends])]
 
 
-def _all_fine(sets: list[Data], least: int, validate: Callable[[Data], Any]) -> bool:
+def _all_fine(sets: list[Data], least: int, validate: Callable[[Data], object]) -> bool:
     """Whether all of several data sets can be fitted."""
     lengths = np.array([len(one.x) for one in sets])
     if lengths.min() < least or min(one.x.size for one in sets) == 0:
@@ -114,8 +120,8 @@ def _all_fine(sets: list[Data], least: int, validate: Callable[[Data], Any]) -> 
     return True
 
 
-def _judge(data: Data, least: int, validate: Callable[[Data], Any]) -> Status:
-    """What becomes of one data set."""
+def _judge(data: Data, least: int, validate: Callable[[Data], object]) -> Status:
+    """The status of one data set."""
     x = np.asarray(data.x)
     weight = np.ones(len(x)) if data.weight is None else np.asarray(data.weight)
     if np.sum(weight > 0) < least or x.shape[1] == 0:
@@ -132,8 +138,9 @@ def _judge(data: Data, least: int, validate: Callable[[Data], Any]) -> Status:
 
 
 def buckets(lengths: np.ndarray, per_row: int) -> list[tuple[int, np.ndarray]]:
-    """(padded length, the data sets it takes), ascending; `per_row` responsibilities per row and
-    step. Lengths are 2^j or 1.5 · 2^j, fewer where padding is cheaper than compiling."""
+    """Buckets (padded length, numbers of its data sets), by ascending length. Lengths are 2^j or
+    1.5 · 2^j; a bucket joins the next where padding is cheaper than compiling, for `per_row`
+    responsibilities per row and step."""
     ladder = _ladder(int(lengths.max()))
     place = np.searchsorted(ladder, lengths)
     out, carried = [], np.zeros(0, int)
@@ -154,14 +161,15 @@ def buckets(lengths: np.ndarray, per_row: int) -> list[tuple[int, np.ndarray]]:
 
 
 def pad(
-    sets: list[Data], length: int, dtype: Any
+    sets: list[Data], length: int, dtype: DType
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-    """x f[s, length, d], filled up with each set's own first row (0 may be outside of a model's
-    support), weights f[s, length] that are 0 there, and labels i[s, length], -1 there, if any."""
+    """x f[s, length, d], padded with the first row of each set (0 may lie outside a model's
+    support); weights f[s, length], 0 in the padding; and labels i[s, length], -1 in the padding, if
+    any."""
     x = np.empty((len(sets), length, sets[0].x.shape[1]), dtype)
     w = np.empty((len(sets), length), dtype)
-    for own in _blocks(sets):
-        _pad(sets[own], x[own], w[own])
+    for block in _blocks(sets):
+        _pad(sets[block], x[block], w[block])
     if sets[0].label is None:
         return x, w, None
     label = np.full(w.shape, -1, np.int32)
@@ -171,10 +179,10 @@ def pad(
 
 
 def _pad(sets: list[Data], x: np.ndarray, w: np.ndarray) -> None:
-    """`pad` of a few into x and w."""
+    """Write a block of data sets, padded, into x and w."""
     lengths = np.array([len(one.x) for one in sets])
     n = lengths.min()
-    # A row as one item: NumPy would copy its few columns in a loop of their own.
+    # A row as one item: otherwise NumPy copies the few columns of a row in an inner loop.
     items = x.view(np.dtype((np.void, x.itemsize * x.shape[2])))[..., 0]
     if len(sets) > 1 and n == lengths.max():
         x[:, :n] = np.concatenate([one.x for one in sets]).reshape(len(sets), n, -1)
@@ -187,8 +195,8 @@ def _pad(sets: list[Data], x: np.ndarray, w: np.ndarray) -> None:
         np.copyto(items[:, n:], items[:, :1], where=~there[:, n:])
         w[...] = there
     if sets[0].weight is not None:
-        for one, own in zip(sets, w, strict=True):
-            own[: len(one.x)] = one.weight
+        for data, row in zip(sets, w, strict=True):
+            row[: len(data.x)] = data.weight
 
 
 def _ladder(largest: int) -> np.ndarray:
@@ -199,7 +207,7 @@ def _ladder(largest: int) -> np.ndarray:
     return np.asarray(sizes)
 
 
-def _sets(x: Any) -> list[np.ndarray]:
+def _sets(x: Rows) -> list[np.ndarray]:
     """The data sets f[n_i, d] of a list of arrays, or of one array f[s, n, d]."""
     if hasattr(x, "ndim") and x.dtype != object:
         if x.ndim != 3:
@@ -210,8 +218,8 @@ def _sets(x: Any) -> list[np.ndarray]:
     return [_two_dimensional(np.asarray(one), i) for i, one in enumerate(x)]
 
 
-def _by_row(values: Any, sets: list[np.ndarray], name: str) -> list[np.ndarray] | None:
-    """One array of weights or labels per data set; ValueError where shapes do not go together."""
+def _by_row(values: Rows, sets: list[np.ndarray], name: str) -> Known:
+    """One array of weights or labels per data set; ValueError where shapes do not match."""
     if values is None:
         return None
     arrays = [np.asarray(value) for value in values]
@@ -236,14 +244,14 @@ def _two_dimensional(one: np.ndarray, i: int) -> np.ndarray:
     return one
 
 
-def _split(x: np.ndarray, groups: np.ndarray, weight: Any, labels: Any) -> list[Data]:
+def _split(x: np.ndarray, groups: np.ndarray, weight: Rows, labels: Rows) -> list[Data]:
     x = _two_dimensional(x, 0)
     if groups.shape != x.shape[:1]:
         raise ValueError(f"groups must have shape ({len(x)},), one per row; got {groups.shape}.")
     order = np.argsort(groups, kind="stable")
     cuts = np.flatnonzero(groups[order][1:] != groups[order][:-1]) + 1
 
-    def apart(value: Any, name: str) -> list[np.ndarray] | None:
+    def apart(value: Rows, name: str) -> Known:
         if value is None:
             return None
         value = np.asarray(value)
@@ -255,7 +263,7 @@ def _split(x: np.ndarray, groups: np.ndarray, weight: Any, labels: Any) -> list[
     return _joined(np.split(x[order], cuts), *given)
 
 
-def _unpad(x: np.ndarray, lengths: np.ndarray, weight: Any, labels: Any) -> list[Data]:
+def _unpad(x: np.ndarray, lengths: np.ndarray, weight: Rows, labels: Rows) -> list[Data]:
     x = x[..., None] if x.ndim == 2 else x
     if x.ndim != 3 or lengths.shape != x.shape[:1]:
         raise ValueError(
@@ -265,7 +273,7 @@ def _unpad(x: np.ndarray, lengths: np.ndarray, weight: Any, labels: Any) -> list
         raise ValueError(f"lengths must lie between 0 and {x.shape[1]}.")
     sets = [one[:n] for one, n in zip(x, lengths, strict=True)]
 
-    def short(value: Any, name: str) -> list[np.ndarray] | None:
+    def short(value: Rows, name: str) -> Known:
         if value is None:
             return None
         return _by_row(

@@ -1,25 +1,28 @@
-"""The standardised scaling: fit where the data have mean 0 and variance 1, map back exactly.
+"""Standard units: data with mean 0 and variance 1 in each column; parameters are mapped back.
 
-Counts are moved to a base point and not scaled, positive columns are scaled by their mean and not
-moved. What comes out does not depend on the scaling, but for rounding.
+Counts are moved to a base point and not scaled; positive columns are scaled by their mean and not
+moved. Results of a fit depend on the scaling only by rounding.
 """
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from types import ModuleType
+from typing import Protocol, TypeVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxem.core.capabilities import offered
+from jaxem.core.capabilities import offered, provides
 from jaxem.core.protocols import CountBase, Family, Rescalable
 from jaxem.core.trees import pytree, replace
+from jaxem.core.types import Array, Params, Total
 
-#: Values taken at a time on the host: few enough that a float64 copy of them stays in a core's
-#: cache, many enough that calling NumPy is small beside what it does.
+#: Values processed at a time on the host: few enough that their float64 copy stays in a core's
+#: cache, many enough that NumPy's overhead per call is small.
 BLOCK = 1 << 16
 
-#: Rows that NumPy takes as one: its inner loop runs along a row, and few columns make it short.
+#: Rows that are joined into one: NumPy's inner loop runs along a row, and is slow if rows are
+#: short.
 TOGETHER = 64
 
 
@@ -27,21 +30,30 @@ TOGETHER = 64
 class Scaling:
     """z = (x − shift) / scale; leading axes for several data sets."""
 
-    shift: Any  # f[..., d]
-    scale: Any  # f[..., d]
+    shift: Array  # f[..., d]
+    scale: Array  # f[..., d]
 
 
-#: Adds up an array over the processes that hold rows of one data set.
-Total = Callable[[np.ndarray], np.ndarray]
+class OfFamily(Protocol):
+    """A model that has a family, such as a mixture."""
+
+    @property
+    def family(self) -> Family:
+        """The family of its components."""
+        ...
+
+
+M = TypeVar("M", bound=OfFamily)
 
 
 def scaling_of(
     family: Family, x: np.ndarray, weight: np.ndarray | None, total: Total | None = None
 ) -> Scaling:
-    """The scaling of x f[n, d], computed in float64 on the host; identity for unscaled families."""
+    """The scaling of x f[n, d], computed in float64 on the host; identity for families that are not
+    scaled."""
     weight = np.ones(len(x)) if weight is None else np.asarray(weight)
-    frames = scalings_of(family, x[None], weight[None], total)
-    return Scaling(frames.shift[0], frames.scale[0])
+    scalings = scalings_of(family, x[None], weight[None], total)
+    return Scaling(scalings.shift[0], scalings.scale[0])
 
 
 def scalings_of(
@@ -66,14 +78,14 @@ def scalings_of(
 
 
 def scaling_within(family: Family, x: jax.Array, weight: jax.Array) -> Scaling:
-    """The scaling of x f[n, d] as a part of a program; no derivative goes through it, since what
-    comes out does not depend on it."""
+    """The scaling of x f[n, d], traced. No derivative goes through it, since results do not depend
+    on it."""
     scaled, counts = offered(family, Rescalable), offered(family, CountBase)
     if scaled is None:
         return Scaling(jnp.zeros_like(x[0]), jnp.ones_like(x[0]))
     x, weight = jax.lax.stop_gradient((x, weight))
     w = (weight / jnp.sum(weight))[:, None]
-    # Twice: the differences from a mean that rounding has spoilt are exact.
+    # In two passes: differences from a mean are exact even where rounding has spoilt the mean.
     mean = jnp.sum(w * x, axis=0)
     mean = mean + jnp.sum(w * (x - mean[None, :]), axis=0)
     if counts is not None:
@@ -83,14 +95,14 @@ def scaling_within(family: Family, x: jax.Array, weight: jax.Array) -> Scaling:
     square = jnp.sum(w * (x - mean[None, :]) ** 2, axis=0)
     scaling = _scaling(jnp, scaled.scale_kind, mean[None], square[None])
     shift, scale = scaling.shift[0], scaling.scale[0]
-    # A column that is not finite fails in the units that it has.
+    # A column that is not finite keeps its units; its fits fail later.
     sane = jnp.isfinite(shift) & jnp.isfinite(scale)
     return Scaling(jnp.where(sane, shift, 0), jnp.where(sane, scale, 1))
 
 
-def _scaling(xp: Any, kind: str, mean: Any, square: Any) -> Scaling:
-    """Frames f[s, d] by kind of means and mean squares, of NumPy or `jax.numpy` (xp). A constant
-    column keeps its units: its fits end SINGULAR, as they should."""
+def _scaling(xp: ModuleType, kind: str, mean: Array, square: Array) -> Scaling:
+    """Scalings f[s, d] of a kind from means and mean squares, by NumPy or `jax.numpy` (xp). A
+    constant column keeps its units: its fits end SINGULAR, as they should."""
     if kind not in ("feature", "scalar", "positive"):
         raise ValueError(f"scale_kind {kind!r} is none, or its family provides no CountBase.")
     if kind == "positive":
@@ -101,7 +113,7 @@ def _scaling(xp: Any, kind: str, mean: Any, square: Any) -> Scaling:
 
 
 def _blocks(x: np.ndarray) -> Iterator[slice]:
-    """Data sets f[s, n, d] taken at a time."""
+    """Slices of the data sets f[s, n, d] to process at a time."""
     step = max(1, BLOCK // max(1, x[0].size))
     return (slice(i, i + step) for i in range(0, len(x), step))
 
@@ -112,7 +124,7 @@ def _moments(x: np.ndarray, weight: np.ndarray, total: Total | None) -> tuple[np
     step = max(TOGETHER, BLOCK // (s * d))
     whole = weight.sum(axis=1, dtype=float)[:, None]
 
-    def mean(change: Callable[[np.ndarray], Any]) -> np.ndarray:
+    def mean(change: Callable[[np.ndarray], object]) -> np.ndarray:
         sums = np.zeros((s, d))
         for own in (slice(i, i + step) for i in range(0, n, step)):
             rows = x[:, own].astype(float, order="C")
@@ -128,8 +140,9 @@ def _moments(x: np.ndarray, weight: np.ndarray, total: Total | None) -> tuple[np
     return shift, mean(squares)
 
 
-def _by_row(operation: Callable[..., Any], x: np.ndarray, row: np.ndarray) -> None:
-    """x f[s, n, d] becomes `operation(x, row)` with the same row f[s, d] at each of its own."""
+def _by_row(operation: np.ufunc, x: np.ndarray, row: np.ndarray) -> None:
+    """x f[s, n, d] becomes `operation(x, row)`, in place, with row f[s, d] for all rows of a
+    set."""
     s, n, d = x.shape
     begun = 0
     while begun < n:
@@ -141,8 +154,8 @@ def _by_row(operation: Callable[..., Any], x: np.ndarray, row: np.ndarray) -> No
 
 
 def standardize(x: np.ndarray, scaling: Scaling, out: np.ndarray | None = None) -> np.ndarray:
-    """z of x's dtype, f[n, d] or f[s, n, d]; the difference is exact before it is scaled. It is
-    written into `out` where given, a C-contiguous array, which x itself may be."""
+    """z = (x − shift) / scale in x's dtype, f[n, d] or f[s, n, d]. The result is written into `out`
+    if given, a C-contiguous array, which may be x itself."""
     out = np.empty(x.shape, x.dtype) if out is None else out
     shift, scale = np.asarray(scaling.shift), np.asarray(scaling.scale)
     sets, z = (x, out) if x.ndim == 3 else (x[None], out[None])
@@ -155,29 +168,33 @@ def standardize(x: np.ndarray, scaling: Scaling, out: np.ndarray | None = None) 
     return out
 
 
-def standardized_model(model: Any, scaling: Scaling) -> Any:
-    """The model whose priors and given parameters are those of z."""
-    if not model.family_is_scaled:
+def standardized_model(model: M, scaling: Scaling) -> M:
+    """The model with priors and given parameters in the units of z."""
+    family = offered(model.family, Rescalable)
+    if family is None:
         return model
-    return replace(model, family=model.family.standardized(scaling.shift, scaling.scale))
+    return replace(model, family=family.standardized(scaling.shift, scaling.scale))
 
 
-def standardized_params(model: Any, params: Any, scaling: Scaling) -> Any:
+def standardized_params(model: OfFamily, params: Params, scaling: Scaling) -> Params:
     """Parameters of x as parameters of z."""
-    if not model.family_is_scaled:
+    family = offered(model.family, Rescalable)
+    if family is None:
         return params
-    inner = model.family.standardize(params.components, scaling.shift, scaling.scale)
+    inner = family.standardize(params.components, scaling.shift, scaling.scale)
     return replace(params, components=inner)
 
 
-def original_params(model: Any, params: Any, scaling: Scaling) -> Any:
+def original_params(model: OfFamily, params: Params, scaling: Scaling) -> Params:
     """Parameters of z as parameters of x."""
-    if not model.family_is_scaled:
+    family = offered(model.family, Rescalable)
+    if family is None:
         return params
-    inner = model.family.unstandardize(params.components, scaling.shift, scaling.scale)
+    inner = family.unstandardize(params.components, scaling.shift, scaling.scale)
     return replace(params, components=inner)
 
 
-def log_jacobian(model: Any, scaling: Scaling) -> Any:
-    """What a row's log density is higher by in z than in x f[]; counts have none."""
-    return jnp.sum(jnp.log(scaling.scale)) if model.family_is_scaled else jnp.zeros(())
+def log_jacobian(model: OfFamily, scaling: Scaling) -> jax.Array:
+    """Log density of a row in z minus its log density in x f[]; 0 for counts."""
+    scaled = provides(type(model.family), Rescalable)
+    return jnp.sum(jnp.log(scaling.scale)) if scaled else jnp.zeros(())

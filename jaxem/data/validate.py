@@ -1,23 +1,27 @@
-"""Data judged on the host: a ValueError names the row and column, and says what to do."""
+"""Checks of data on the host: a ValueError names the row and column, and the remedy."""
 
-from typing import Any
+from typing import TypeVar
 
 import jax
 import numpy as np
+from jax.core import Tracer
 
+from jaxem.core.types import Rows
 from jaxem.data.data import Array, Data, shape_message
+
+T = TypeVar("T")
 
 
 class TooFewRows(ValueError):
     """Fewer rows than a fit needs."""
 
 
-def host_data(x: Any, weight: Any = None, label: Any = None) -> Data:
-    """`Data` of NumPy arrays: x f[n, d] of its own float dtype, weight f[n] of the same, label i[n]
-    or None. `Data` is taken as it is, the part of its rows that this process holds.
+def host_data(x: Rows, weight: Rows = None, label: Rows = None) -> Data:
+    """`Data` of NumPy arrays: x f[n, d] in its float dtype (float64 if it has none), weight f[n],
+    label i[n] or None. Of `Data`, the rows that this process holds.
 
-    Raises ValueError for anything that is no rectangular array of real numbers, and for weights and
-    labels that do not go with it. A model's own `validate` judges the values of x and labels.
+    Raises ValueError for anything but a rectangular array of real numbers, and for weights and
+    labels that do not match it. A model's own `validate` checks the values of x and labels.
     """
     mesh = None
     if isinstance(x, Data):
@@ -39,13 +43,13 @@ def host_data(x: Any, weight: Any = None, label: Any = None) -> Data:
     return Data(array, weights, label, mesh)
 
 
-def as_host_data(data: Any) -> Data:
-    """`Data` of NumPy arrays from x alone, or as it is."""
+def as_host_data(data: Rows) -> Data:
+    """`Data` of NumPy arrays from x alone; `Data` is returned as it is."""
     return data if isinstance(data, Data) else host_data(data)
 
 
-def own_part(leaf: Any) -> Any:
-    """The rows that this process holds of an array that is spread over processes."""
+def own_part(leaf: T) -> T | np.ndarray:
+    """The rows that this process holds of an array spread over processes; others unchanged."""
     if not isinstance(leaf, jax.Array) or leaf.is_fully_addressable:
         return leaf
     return np.concatenate([np.asarray(shard.data) for shard in leaf.addressable_shards])
@@ -70,17 +74,17 @@ def check_finite(values: Array) -> None:
         )
 
 
-def check_components(n_components: Any, weight: Array, present: int | None = None) -> None:
-    """ValueError unless there are at least as many rows of positive weight (`present`, None: those
-    of `weight`) as components."""
+def check_components(n_components: object, weight: Array, present: int | None = None) -> None:
+    """ValueError unless there are at least as many rows of positive weight as components. `present`
+    is the number of such rows in all processes; None: only `weight` counts."""
     if isinstance(n_components, bool) or not isinstance(n_components, int | np.integer):
         raise ValueError(f"n_components must be a whole number; got {n_components!r}.")
     if n_components < 1:
         raise ValueError(f"n_components must be at least 1; got {n_components}.")
-    own = int(np.sum(np.asarray(weight) > 0))
-    if n_components > (own if present is None else present):
-        kind = "rows" if own == len(weight) else "rows of positive weight"
-        where = f"{kind} of x ({own})"
+    here = int(np.sum(np.asarray(weight) > 0))
+    if n_components > (here if present is None else present):
+        kind = "rows" if here == len(weight) else "rows of positive weight"
+        where = f"{kind} of x ({here})"
         if present is not None:
             where = f"rows of all processes ({present})"
         raise TooFewRows(
@@ -90,7 +94,7 @@ def check_components(n_components: Any, weight: Array, present: int | None = Non
 
 
 def check_labels(labels: Array, n_components: int) -> None:
-    """ValueError unless labels are components, or -1."""
+    """ValueError unless every label is the number of a component, or -1."""
     label = np.asarray(labels)
     bad = ~((label >= -1) & (label < n_components) & (label == np.round(label)))
     if bad.any():
@@ -101,9 +105,9 @@ def check_labels(labels: Array, n_components: int) -> None:
         )
 
 
-def as_real(value: Any, name: str) -> np.ndarray:
-    """A NumPy array of floats; ValueError naming the cell that is not a number."""
-    if isinstance(value, jax.core.Tracer):
+def as_real(value: Rows, name: str) -> np.ndarray:
+    """A NumPy array of floats; ValueError, naming the cell, for cells that are no numbers."""
+    if isinstance(value, Tracer):
         raise ValueError(
             f"{name} is traced, and its values are needed here: call jaxem.em under jit and vmap."
         )

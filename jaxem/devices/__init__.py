@@ -1,4 +1,4 @@
-"""Where lanes and rows lie: devices, meshes of rows, several processes.
+"""Placement of lanes and rows: devices, meshes of rows, several processes.
 
 May import: core, data. Look first at `placement` (lanes on devices), then `rows` (rows on devices).
 """

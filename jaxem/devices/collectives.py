@@ -1,31 +1,35 @@
-"""Sums over rows that lie on several devices: each device sums its own, and the sums are added."""
+"""Sums over rows spread over devices: each device sums its own rows, and the sums are added."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from jaxem.core.types import Array, PyTree
+
+T = TypeVar("T")
+
 #: The axis of rows in meshes.
 ROWS = "rows"
 
 
-def on_each(mesh: Mesh, function: Callable, in_specs: Any, out_specs: Any) -> Callable:
-    """`function` on every device of the mesh, for the parts of its arguments that `in_specs` give
-    it: `jax.shard_map` with `check_vma=False`."""
+def on_each(mesh: Mesh, function: Callable, in_specs: PyTree, out_specs: PyTree) -> Callable:
+    """`function` on every device of the mesh, each with its part of the arguments by `in_specs`:
+    `jax.shard_map` with `check_vma=False`."""
 
-    def own(*args: Any) -> Any:
-        # XLA of jaxlib 0.11.2 (not of 0.11.1 or 0.12) ends the process in Shardy when a function
-        # here reads an argument of size 0, such as features that no family shares. So none does.
+    def own(*args: PyTree) -> PyTree:
+        # With jaxlib 0.11.2 (not 0.11.1 or 0.12) XLA ends the process in Shardy when a function
+        # reads an argument of size 0, such as absent common features. Zeros replace those.
         return function(*jax.tree.map(lambda a: a if a.size else jnp.zeros(a.shape, a.dtype), args))
 
     return jax.shard_map(own, mesh=mesh, in_specs=in_specs, out_specs=out_specs, check_vma=False)
 
 
 def summed(mesh: Mesh | None, function: Callable) -> Callable:
-    """`function(rows, rest)`, whose results are sums over the leading axes of the leaves of `rows`,
-    with these axes spread over the mesh; as it is without a mesh."""
+    """`function(rows, rest)` with the leading axes of the leaves of `rows` spread over the mesh;
+    its results must be sums over these axes. Without a mesh, the function itself."""
     if mesh is None:
         return function
     rows, whole = PartitionSpec(ROWS), PartitionSpec()
@@ -37,8 +41,8 @@ def summed(mesh: Mesh | None, function: Callable) -> Callable:
 
 
 def each_device(mesh: Mesh, function: Callable) -> Callable:
-    """`function(rows, rest)` -> (a tree that leads with rows, sums over them), on every device for
-    its own rows; the sums are added."""
+    """`function(rows, rest)` on every device for its own rows. It returns (a tree with rows as
+    leading axes, sums over rows); the sums are added over devices."""
     rows, whole = PartitionSpec(ROWS), PartitionSpec()
 
     def own(part, rest):
@@ -48,8 +52,10 @@ def each_device(mesh: Mesh, function: Callable) -> Callable:
     return on_each(mesh, own, (rows, whole), (rows, whole))
 
 
-def filled(mesh: Mesh, x: Any, weight: Any, label: Any) -> tuple:
-    """x, weight and label with copies of row 0 at weight 0, until the devices have as many each."""
+def filled(
+    mesh: Mesh, x: Array, weight: Array, label: Array | None
+) -> tuple[Array, Array, Array | None]:
+    """x, weight and label padded with copies of row 0 at weight 0, to equal numbers per device."""
     missing = -x.shape[0] % mesh.size
     if missing == 0:
         return x, weight, label
@@ -58,8 +64,8 @@ def filled(mesh: Mesh, x: Any, weight: Any, label: Any) -> tuple:
     return x, weight, label if label is None else jnp.pad(label, (0, missing), constant_values=-1)
 
 
-def replicate(mesh: Mesh | None, tree: Any) -> Any:
-    """The tree on every device of the mesh, for the host to read; as it is without a mesh."""
+def replicate(mesh: Mesh | None, tree: T) -> T:
+    """The tree on every device of the mesh, for the host to read; unchanged without a mesh."""
     if mesh is None:
         return tree
     return jax.lax.with_sharding_constraint(tree, NamedSharding(mesh, PartitionSpec()))

@@ -1,8 +1,8 @@
-"""Several processes as one: how they start, and what they tell one another.
+"""Several processes as one: how they start, and how they exchange data.
 
-Every process makes the same calls. Lanes are shared out by their numbers and results gathered, so
-that each process ends with all of them; rows stay where they are and only sums travel. What is
-exchanged goes through collectives of JAX's devices: NCCL on GPUs, gloo on CPUs.
+Every process makes the same calls. Lanes are shared out by number and results are gathered, so
+that every process ends with all results. Rows stay where they are; only sums travel. Exchanges use
+the collectives of JAX's devices: NCCL on GPUs, gloo on CPUs.
 """
 
 import inspect
@@ -12,13 +12,15 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
+from jaxem.core.types import PyTree
+
 LOST = (
     "another process of this run has ended or cannot be reached, so this one stops too. Look at "
     "the other processes' output for the first error. Start all of them again; with checkpoint= "
     "they go on from where they stood."
 )
 
-#: What to give, for a process that cannot join.
+#: Advice for a process that cannot join.
 JOIN = (
     "Under SLURM (srun) and Open MPI (mpirun) no argument is needed; elsewhere every process "
     "gives coordinator_address='host0:1234' (a free port of the host of process 0, open to the "
@@ -39,7 +41,7 @@ def initialize(
     `jax.distributed.initialize` (which reads SLURM's and Open MPI's environment, and takes
     `options`), with collectives between CPUs switched on and a dead process noticed after
     `lost_after` seconds instead of minutes. Call it before anything else uses JAX. RuntimeError,
-    telling what to give, when there is nobody to join.
+    with advice, when the process cannot join.
     """
     if jax.config.jax_cpu_collectives_implementation in (None, "none"):  # type: ignore[attr-defined]
         jax.config.update("jax_cpu_collectives_implementation", "gloo")
@@ -55,12 +57,12 @@ def initialize(
 
 
 def exchange(own: bytes) -> list[bytes]:
-    """What every process has to say, in their order. RuntimeError when one of them is gone."""
+    """The bytes of every process, in order of processes. RuntimeError when one has ended."""
     if jax.process_count() == 1:
         return [own]
     try:
         lengths = _stacked(np.array([len(own)], np.int32))[:, 0]
-        # Few lengths, few programs.
+        # Powers of two, so that few programs are compiled.
         padded = np.zeros(1 << int(lengths.max()).bit_length(), np.uint8)
         padded[: len(own)] = np.frombuffer(own, np.uint8)
         return [
@@ -71,7 +73,7 @@ def exchange(own: bytes) -> list[bytes]:
 
 
 def is_loss(error: Exception) -> bool:
-    """Whether an error of a program is that of a collective which another process left."""
+    """Whether an error comes from a collective that lost another process."""
     words = ("gloo", "nccl", "connection", "unavailable", "heartbeat", "coordination")
     return any(word in str(error).lower() for word in words)
 
@@ -81,7 +83,7 @@ def _stacked(own: np.ndarray) -> np.ndarray:
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of a message, which can be pages long."""
+    """The first line of an error's message, at most 200 characters."""
     return str(error).splitlines()[0][:200] if str(error) else type(error).__name__
 
 
@@ -103,9 +105,9 @@ def agree(what: str, value: str) -> None:
         )
 
 
-def join(count: int, own: Any) -> Any:
-    """Rows 0..count−1 of a tree from the processes that hold them: process p of P those with
-    number p modulo P, leading every leaf."""
+def join(count: int, own: PyTree) -> PyTree:
+    """A tree with leading axes of rows 0..count−1, from all processes: process p of P holds the
+    rows whose number is p modulo P."""
     processes = jax.process_count()
     leaves, structure = jax.tree.flatten(own)
     leaves = [np.asarray(leaf) for leaf in leaves]

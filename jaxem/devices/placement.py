@@ -1,15 +1,18 @@
-"""Where fits run: which devices, and which process's share; and what is wrong when they are not
-there."""
+"""Where fits run: the devices, and each process's share; and advice where devices are missing."""
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from importlib import metadata
-from typing import Any
+from typing import TypeVar
 
 import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from jaxem.core.types import Device, Devices
+
+T = TypeVar("T")
 
 #: The axis of lanes in meshes.
 LANES = "lanes"
@@ -19,10 +22,10 @@ PLATFORMS = ("cpu", "gpu", "tpu", "cuda", "rocm")
 
 @dataclass(frozen=True)
 class Placement:
-    """Devices of this process, one after the other along `LANES` (None: JAX's default device)."""
+    """The devices of this process along the axis `LANES` (None: JAX's default device)."""
 
     mesh: Mesh | None = None
-    shared_out: bool = False  # every process runs its share of the lanes
+    shared_out: bool = False  # each process runs its share of the lanes
     in_step: bool = False  # all processes run the same lanes, on rows of their own
 
     @property
@@ -32,32 +35,32 @@ class Placement:
 
     @property
     def devices(self) -> int:
-        """How many devices of this process."""
+        """The number of devices of this process."""
         return 1 if self.mesh is None else self.mesh.size
 
     @property
     def platform(self) -> str:
-        """As `jax.default_backend()` names it."""
+        """The platform, named as by `jax.default_backend()`."""
         return jax.default_backend() if self.mesh is None else self.mesh.devices.flat[0].platform
 
     def as_default(self) -> AbstractContextManager:
         """A context in which arrays are made on the first of the devices."""
         return nullcontext() if self.mesh is None else jax.default_device(self.mesh.devices.flat[0])
 
-    def replicate(self, tree: Any) -> Any:
+    def replicate(self, tree: T) -> T:
         """The tree on every device."""
         if self.mesh is None:
             return tree
         return jax.device_put(tree, NamedSharding(self.mesh, PartitionSpec()))
 
-    def shard(self, tree: Any) -> Any:
+    def shard(self, tree: T) -> T:
         """The tree's leading axes cut into one piece for each device."""
         if self.mesh is None:
             return tree
         return jax.device_put(tree, NamedSharding(self.mesh, PartitionSpec(LANES)))
 
     def own_share(self, chosen: np.ndarray) -> np.ndarray:
-        """Those of the chosen that are this process's to run."""
+        """The chosen lanes that this process runs."""
         return chosen[jax.process_index() :: jax.process_count()] if self.shared_out else chosen
 
 
@@ -65,10 +68,10 @@ class Placement:
 DEFAULT = Placement()
 
 
-def placement_of(devices: Any = None, mesh: Any = None) -> Placement:
-    """The place that a caller means by `devices`: None (JAX's default device), "all", "local" (of
-    this process), a platform's name, a number of devices, a list of them, or a Mesh, which `mesh`
-    is another word for. ValueError for anything else, or for devices that are not there."""
+def placement_of(devices: Devices = None, mesh: Devices = None) -> Placement:
+    """The placement for `devices`: None (JAX's default device), "all", "local" (of this process),
+    the name of a platform, a number of devices, a list of devices, or a Mesh; `mesh` is another
+    name of the argument. ValueError for anything else, and for devices that do not exist."""
     if devices is not None and mesh is not None:
         raise ValueError("give devices or mesh, not both: they are two words for one thing.")
     devices = mesh if devices is None else devices
@@ -87,8 +90,9 @@ def placement_of(devices: Any = None, mesh: Any = None) -> Placement:
     return Placement(Mesh(np.array(own), (LANES,)), shared_out)
 
 
-def device_list(devices: Any) -> list[Any]:
-    """Distinct devices of one platform from what `placement_of` understands; else ValueError."""
+def device_list(devices: Devices) -> list[Device]:
+    """Distinct devices of one platform, named as for `placement_of`; ValueError for other
+    values."""
     if isinstance(devices, Mesh):
         chosen = list(devices.devices.flat)
     elif isinstance(devices, str):
@@ -106,7 +110,7 @@ def device_list(devices: Any) -> list[Any]:
         chosen = chosen[: int(devices)]
     else:
         chosen = list(devices) if isinstance(devices, Sequence | np.ndarray) else [devices]
-    wrong = next((one for one in chosen if not isinstance(one, jax.Device)), None)
+    wrong = next((item for item in chosen if not isinstance(item, jax.Device)), None)
     if not chosen or wrong is not None:
         what = "an empty list" if not chosen else repr(wrong)
         raise ValueError(
@@ -123,7 +127,7 @@ def device_list(devices: Any) -> list[Any]:
     return chosen
 
 
-def _named(name: str) -> list[Any]:
+def _named(name: str) -> list[Device]:
     if name in ("all", "local"):
         local = _found(None)
         return jax.devices(local[0].platform) if name == "all" else local
@@ -134,18 +138,21 @@ def _named(name: str) -> list[Any]:
     return _found(name)
 
 
-def _found(platform: str | None) -> list[Any]:
-    """This process's devices of a platform; ValueError that names what is missing."""
+def _found(platform: str | None) -> list[Device]:
+    """This process's devices of a platform; ValueError, with advice, where there are none."""
     try:
         return jax.local_devices(backend=platform)
-    except (RuntimeError, AssertionError) as error:  # the latter, bare, for JAX_PLATFORMS=cuda
+    except (
+        RuntimeError,
+        AssertionError,
+    ) as error:  # an empty AssertionError for JAX_PLATFORMS=cuda
         asked = jax.config.jax_platforms  # type: ignore[attr-defined]
         text = why_missing(platform, str(error), _installed(), asked or "")
         raise ValueError(text) from error
 
 
 def _installed() -> dict[str, str]:
-    """Versions of jaxlib and of its plugins for GPUs, as far as they are installed."""
+    """Versions of jaxlib and of those of its GPU plugins that are installed."""
     found = {}
     for name in ("jaxlib", "jax-cuda12-plugin", "jax-cuda13-plugin", "jax-rocm7-plugin"):
         try:
@@ -158,8 +165,8 @@ def _installed() -> dict[str, str]:
 def why_missing(
     platform: str | None, error: str, installed: dict[str, str], asked: str = ""
 ) -> str:
-    """What is wrong, and what to do, where JAX finds no device of a platform (None: of those that
-    JAX_PLATFORMS, `asked`, names)."""
+    """The message, with advice, where JAX finds no device of a platform. None: of the platforms in
+    the environment variable JAX_PLATFORMS (`asked`)."""
     said = f" JAX says: {error.splitlines()[0]}" if error else ""
     wish = f"devices={platform!r}"
     if platform is None and asked.partition(",")[0] in ("gpu", "cuda"):

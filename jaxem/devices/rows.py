@@ -1,30 +1,37 @@
-"""Rows over devices: each device sums its own rows, the sums are added, and no row ever moves."""
+"""Rows spread over devices: each device sums its own rows, sums are added, and rows never move."""
 
 import warnings
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from numpy.typing import ArrayLike
 
 from jaxem.core.trees import replace
+from jaxem.core.types import Devices, Rows
 from jaxem.data.data import Array, Data
 from jaxem.data.validate import host_data
 from jaxem.devices import distributed
 from jaxem.devices.collectives import ROWS
 from jaxem.devices.placement import device_list
 
+T = TypeVar("T")
 
-def shard_rows(x: Any, devices: Any = "all", sample_weight: Any = None, labels: Any = None) -> Any:
+
+def shard_rows(
+    x: Rows, devices: Devices = "all", sample_weight: Rows = None, labels: Rows = None
+) -> Any:
     """`Data` whose rows are spread over `devices` (as in `jaxem.fit`, or a Mesh), for `em`,
     `e_step` and `fit`.
 
-    Each device takes the E-step of its own rows, and statistics and log-likelihood are added by
-    a `psum`: results agree with one device's to rounding. Rows are filled up at weight 0 where the
-    devices do not divide them. With devices of several processes, each process gives its own rows
-    f[n, d]. Raises ValueError as `fit`, and where dtypes or columns of processes differ.
+    Each device takes the E-step of its own rows, and statistics and log-likelihood are added by a
+    `psum`: results agree with those of one device to rounding. Rows of weight 0 are added where the
+    number of devices does not divide the number of rows. With devices of several processes, each
+    process gives its own rows f[n, d]. Raises ValueError as `fit`, and where dtypes or columns of
+    processes differ.
 
-    Until the next release a model is taken too, whose data are then spread wherever it is fitted.
+    Deprecated, until the next release: x may be a model; its data are then spread in every fit.
 
     >>> data = jaxem.shard_rows(np.array([[1.0], [0.0], [7.0]]), "all")
     >>> float(data.weight.sum())  # rows beyond the third, if any, have weight 0
@@ -35,14 +42,14 @@ def shard_rows(x: Any, devices: Any = "all", sample_weight: Any = None, labels: 
     """
     mesh = Mesh(np.array(device_list(devices)), (ROWS,))
     if hasattr(type(x), "m_step"):
-        return replace(x, mesh=mesh)  # which warns
+        return replace(x, mesh=mesh)  # warns of the deprecation
     data = host_data(x, sample_weight, labels)
     check_alike(mesh, data.x)
     return spread_data(mesh, data.x, data.weight.astype(data.x.dtype), as_label(data.label))
 
 
-def place_rows(model: Any, x: Any, sample_weight: Any = None, labels: Any = None) -> Data:
-    """Until the next release: `Data` spread over the devices of a `shard_rows` model. Use
+def place_rows(model: object, x: Rows, sample_weight: Rows = None, labels: Rows = None) -> Data:
+    """Deprecated: `Data` spread over the devices of a `shard_rows` model. Use
     `jaxem.shard_rows(x, devices)`.
 
     >>> import warnings
@@ -63,7 +70,7 @@ def place_rows(model: Any, x: Any, sample_weight: Any = None, labels: Any = None
 
 
 def over_processes(mesh: Mesh | None) -> bool:
-    """Whether the devices belong to several processes. ValueError unless to all of them."""
+    """Whether the devices belong to several processes. ValueError for several but not all."""
     if mesh is None:
         return False
     owners = {device.process_index for device in mesh.devices.flat}
@@ -83,33 +90,33 @@ def check_alike(mesh: Mesh | None, x: Array) -> None:
 
 
 def rows_of_all_processes(data: Data) -> int | None:
-    """Rows of positive weight that all processes hold together; None where one holds all."""
+    """Number of rows of positive weight in all processes; None where one process holds all rows."""
     if not over_processes(data.mesh):
         return None
     return int(distributed.total(np.array(np.sum(np.asarray(data.weight) > 0))))
 
 
-def as_label(label: Any) -> np.ndarray | None:
+def as_label(label: ArrayLike | None) -> np.ndarray | None:
     """Labels i[n], if any."""
     return None if label is None else np.asarray(label, np.int32)
 
 
-def spread_data(mesh: Mesh, x: Any, weight: Any, label: Any) -> Data:
-    """`Data` from what this process holds, filled up with copies of row 0 at weight 0."""
-    label = None if label is None else _spread(mesh, label, -1)
-    return Data(_spread(mesh, x, None), _spread(mesh, weight, 0), label, mesh)
+def spread_data(mesh: Mesh, x: Array, weight: Array, label: Array | None) -> Data:
+    """`Data` from the rows of this process, padded with copies of row 0 at weight 0."""
+    known = None if label is None else _spread(mesh, label, -1)
+    return Data(_spread(mesh, x, None), _spread(mesh, weight, 0), known, mesh)
 
 
-def spread(mesh: Mesh | None, rows: np.ndarray) -> Any:
-    """One array f[n, ...] of this process's rows on its devices, filled up with zeros."""
+def spread(mesh: Mesh | None, rows: np.ndarray) -> Array:
+    """An array f[n, ...] of this process's rows on its devices, padded with zeros."""
     return rows if mesh is None else _spread(mesh, rows, 0)
 
 
-def _spread(mesh: Mesh, rows: np.ndarray, fill: float | None) -> jax.Array:
+def _spread(mesh: Mesh, rows: Array, fill: float | None) -> jax.Array:
     own = sum(device.process_index == jax.process_index() for device in mesh.devices.flat)
     each = -(-len(rows) // own)
     if over_processes(mesh):
-        each = max(int(said) for said in distributed.exchange(str(each).encode()))
+        each = max(int(count) for count in distributed.exchange(str(each).encode()))
     missing = each * own - len(rows)
     filling = rows[:1] if fill is None else np.full_like(rows[:1], fill)
     full = np.concatenate([rows, np.repeat(filling, missing, axis=0)])
@@ -118,6 +125,6 @@ def _spread(mesh: Mesh, rows: np.ndarray, fill: float | None) -> jax.Array:
     return jax.make_array_from_process_local_data(sharding, full, shape)
 
 
-def on_all(mesh: Mesh | None, tree: Any) -> Any:
-    """Host or default-device leaves on every device of the mesh; as they are without one."""
+def on_all(mesh: Mesh | None, tree: T) -> T:
+    """The tree on every device of the mesh; unchanged without a mesh."""
     return tree if mesh is None else jax.device_put(tree, NamedSharding(mesh, PartitionSpec()))

@@ -1,4 +1,4 @@
-"""Binomial components: the coins. Bernoulli is one trial.
+"""Binomial components, such as coins. Bernoulli is the case of one trial.
 
 log p(x|k) = Σ_j x_j log p_kj + (m − x_j) log(1 − p_kj) + log C(m, x_j), with
 φ(x) = [1, x, m − x]: a probability of exactly 0 or 1 keeps its coefficients finite.
@@ -8,7 +8,7 @@ s = −m q / (m − b) log p(x|k) = Σ_j z_j [log(1 + t) − log(1 + s)] + b [lo
 (m − b) [log(1 + s) − s] + log p(x_j|b_j/m).
 """
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -16,6 +16,7 @@ import numpy as np
 
 from jaxem.core.constraints import Constraint, Interval
 from jaxem.core.trees import pytree
+from jaxem.core.types import Number
 from jaxem.core.validation import integer
 from jaxem.families import counts
 from jaxem.families.priors import Beta
@@ -42,15 +43,15 @@ class BinomialParams:
 @pytree
 class Binomial:
     """Independent counts of successes among `n_trials` (a number, the same for all features).
-    `base` is set inside a fit, as in `Poisson`.
+    `base` is the base point that a fit sets, as in `Poisson`.
 
     >>> jaxem.Mixture(jaxem.Binomial(n_trials=10), n_components=2)
     Mixture(family=Binomial(n_trials=10), n_components=2)
     """
 
-    n_trials: Any
+    n_trials: Number
     prior: Beta | None = None
-    base: Any = 0.0  # f[d] or 0
+    base: Number = 0.0  # f[d] or 0
     scale_kind: ClassVar[str] = "counts"
     residual_form: ClassVar[bool] = False
 
@@ -81,7 +82,7 @@ class Binomial:
         return counts.base_point(mean) * (counts.base_point(self.n_trials - mean) > 0)
 
     def far_below(self, x, base):
-        """Successes or failures so far below the base point that the expansion loses digits."""
+        """b[..., d]: successes or failures so far below the base point that digits are lost."""
         trials = self.n_trials
         return counts.far_below(x, base) | counts.far_below(trials - x, trials - base)
 
@@ -91,18 +92,18 @@ class Binomial:
         return BinomialParams(jnp.where(shift[None, :] == 0, p, (m * p - shift[None, :]) / m))
 
     def unstandardize(self, params, shift, scale):
-        """Probabilities again, in [0, 1] also where rounding says otherwise."""
+        """Probabilities for x, clipped to [0, 1] against rounding."""
         p, m = params.probabilities, jnp.asarray(self.n_trials, params.probabilities.dtype)
         whole = jnp.where(shift[None, :] == 0, p, (m * p + shift[None, :]) / m)
         return BinomialParams(jnp.clip(whole, 0, 1))
 
     def _base(self, like):
-        """n_trials f[], the base point f[d] in the dtype of f[k, d], and where there is one."""
+        """n_trials f[] and the base point f[d], in the dtype of `like`, and b[d]: not 0."""
         base = jnp.broadcast_to(jnp.asarray(self.base, like.dtype), like.shape[1:])
         return jnp.asarray(self.n_trials, like.dtype), base, base > 0
 
     def _probabilities(self, params):
-        """Probabilities f[k, d] whatever the base point."""
+        """Probabilities f[k, d], the base point added."""
         m, base, there = self._base(params.probabilities)
         p = params.probabilities
         return jnp.where(there[None, :], p + (base / m)[None, :], p)
@@ -114,14 +115,15 @@ class Binomial:
         return stack_rows([jnp.ones((1, x.shape[0]), x.dtype), x.T, losses])
 
     def condition(self, params):
-        """Roundings that β · φ can lose f[k]; see `jaxem.families.counts`."""
+        """Error of β · φ f[k], in units of the roundoff; see `jaxem.families.counts`."""
         m, _, there = self._base(params.probabilities)
         p = params.probabilities
         size = -jnp.minimum(p * safe_log(p), (1 - p) * safe_log1p(-p))
         return counts.condition(jnp.where(there[None, :], 0, m * size))
 
     def coefficients(self, params):
-        """β = [0, log p, log(1 − p)] f[k, 1 + 2d], or with respect to the base point."""
+        """β = [0, log p, log(1 − p)] f[k, 1 + 2d]; with a base point as in the module's
+        docstring."""
         p = params.probabilities
         m, base, there = self._base(p)
         base, there = base[None, :], there[None, :]
@@ -139,7 +141,8 @@ class Binomial:
         return BinomialParams(jnp.where(self._base(half)[2][None, :], 0, half))
 
     def maximize(self, stats, params, frozen=()):
-        """Successes over tosses, or the posterior mode under the prior (a − 1, b − 1 extra)."""
+        """Successes over trials; a prior adds a − 1 successes and b − 1 failures (posterior
+        mode)."""
         if "probabilities" in frozen:
             return params
         d = params.probabilities.shape[1]
@@ -169,12 +172,12 @@ class Binomial:
         return 0 if "probabilities" in frozen else n_components * d
 
     def usable(self, params):
-        """True where every probability lies in [0, 1]."""
+        """b[k]: every probability lies in [0, 1]."""
         p = self._probabilities(params)
         return jnp.all((p >= 0) & (p <= 1), axis=1)
 
     def healthy(self, params, stats):
-        """As `usable`: nothing here is lost to rounding."""
+        """b[k]: as `usable`; rounding needs no check."""
         return self.usable(params)
 
 

@@ -1,13 +1,12 @@
 """Categorical components (latent class analysis): φ(x) = [1, one-hot of each feature]."""
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from jaxem.core.constraints import Constraint, Simplex
 from jaxem.core.trees import pytree, static
+from jaxem.core.types import DType
 from jaxem.families import levels
 from jaxem.families.priors import Dirichlet
 from jaxem.numerics import safe_divide, safe_log, stack_rows
@@ -27,8 +26,8 @@ class CategoricalParams:
 @pytree
 class Categorical:
     """Independent features coded 0 .. n_categories − 1: one number for all columns, or a sequence
-    with one for each. Probabilities have room for the most, c; those of categories that a column
-    does not have are 0, and no parameters.
+    with one for each. The last axis of the probabilities has the largest of these numbers, c;
+    entries for categories that a column lacks are 0 and no parameters.
 
     >>> jaxem.Mixture(jaxem.Categorical(n_categories=3), n_components=2).n_parameters(d=4)
     17
@@ -43,7 +42,8 @@ class Categorical:
         object.__setattr__(self, "n_categories", levels.hashable(self.n_categories))
 
     def levels(self, d: int) -> tuple[int, ...]:
-        """The number of categories of each of d columns; ValueError for a sequence of others."""
+        """The number of categories of each of d columns; ValueError for a sequence of another
+        length."""
         return levels.of_columns(self.n_categories, d)
 
     def constraints(self) -> dict[str, Constraint]:
@@ -51,7 +51,7 @@ class Categorical:
         return {"probabilities": Simplex(self.n_categories)}
 
     def validate(self, x: np.ndarray) -> None:
-        """Whole numbers below n_categories, the column's own."""
+        """Whole numbers from 0, below the number of categories of the column."""
         levels.check(self.n_categories, x)
         if self.prior is not None:
             self.prior.validate()
@@ -74,7 +74,7 @@ class Categorical:
         p = params.probabilities.reshape(params.probabilities.shape[0], -1)
         return jnp.concatenate([jnp.zeros((p.shape[0], 1), p.dtype), safe_log(p)], axis=1)
 
-    def blank(self, k: int, d: int, dtype: Any):
+    def blank(self, k: int, d: int, dtype: DType):
         """Parameters of the right shapes, to be overwritten by an M-step."""
         c = self.levels(d)
         p = jnp.broadcast_to(1 / jnp.asarray(c, dtype)[None, :, None], (k, d, max(c)))
@@ -106,14 +106,14 @@ class Categorical:
 
     def n_parameters(self, n_components, d, frozen=()):
         """Free parameters of the components."""
-        own = sum(self.levels(d)) - d
-        return 0 if "probabilities" in frozen else n_components * own
+        free = sum(self.levels(d)) - d
+        return 0 if "probabilities" in frozen else n_components * free
 
     def usable(self, params):
-        """True where every probability lies in [0, 1]."""
+        """b[k]: every probability lies in [0, 1]."""
         p = params.probabilities
         return jnp.all((p >= 0) & (p <= 1), axis=(1, 2))
 
     def healthy(self, params, stats):
-        """As `usable`: nothing here is lost to rounding."""
+        """b[k]: as `usable`; rounding needs no check."""
         return self.usable(params)

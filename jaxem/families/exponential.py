@@ -85,7 +85,7 @@ class Exponential:
         return jnp.sum(safe_log(params.rates), axis=1)[None, :] - total
 
     def condition(self, params):
-        """Roundings that β · φ can lose f[k]: none, nothing large cancels."""
+        """Error of β · φ f[k], in units of the roundoff: 0, since no large terms cancel."""
         return jnp.zeros(params.rates.shape[:1], params.rates.dtype)
 
     def blank(self, k, d, dtype):
@@ -117,9 +117,9 @@ class Exponential:
         return 0 if "rates" in frozen else n_components * d
 
     def usable(self, params):
-        """True where every rate is positive."""
+        """b[k]: every rate is positive."""
         return jnp.all(params.rates > 0, axis=1)
 
     def healthy(self, params, stats):
-        """As `usable`: nothing here is lost to rounding."""
+        """b[k]: as `usable`; rounding needs no check."""
         return self.usable(params)

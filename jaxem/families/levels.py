@@ -9,10 +9,10 @@ import numpy as np
 from jaxem.core.validation import integer
 
 
-def hashable(n_categories: Any) -> Any:
-    """Any sequence of numbers as a tuple; one number as it is."""
-    one = np.ndim(n_categories) != 1
-    return n_categories if one else tuple(np.asarray(n_categories).tolist())
+def hashable(n_categories: Any) -> int | tuple[int, ...]:
+    """A sequence of numbers as a tuple; one number unchanged."""
+    single = np.ndim(n_categories) != 1
+    return n_categories if single else tuple(np.asarray(n_categories).tolist())
 
 
 def of_columns(n_categories: int | tuple[int, ...], d: int) -> tuple[int, ...]:
@@ -27,10 +27,10 @@ def of_columns(n_categories: int | tuple[int, ...], d: int) -> tuple[int, ...]:
 
 
 def check(n_categories: int | tuple[int, ...], x: np.ndarray) -> None:
-    """ValueError for numbers that make no sense, or codes in x f[n, d] that a column lacks."""
+    """ValueError for numbers below 1, and for codes in x f[n, d] that a column does not have."""
     each = isinstance(n_categories, tuple)
-    for own in n_categories if each else (n_categories,):
-        integer("n_categories", own, 1)
+    for count in n_categories if each else (n_categories,):
+        integer("n_categories", count, 1)
     own = np.array(of_columns(n_categories, x.shape[1]))
     bad = (x < 0) | (x >= own) | (x != np.round(x))
     if bad.any():
@@ -41,19 +41,20 @@ def check(n_categories: int | tuple[int, ...], x: np.ndarray) -> None:
 
 
 def present(own: tuple[int, ...], shape: tuple[int, ...]) -> jax.Array | None:
-    """Which categories each column has b[.., d, c]; None where all have all."""
+    """b[.., d, c]: the categories that each column has; None where all columns have all."""
     if min(own) == max(own):
         return None
     return jnp.broadcast_to(jnp.arange(max(own))[None, :] < jnp.asarray(own)[:, None], shape)
 
 
 def only_present(value: jax.Array, own: tuple[int, ...]) -> jax.Array:
-    """`value` f[.., d, c], and 0 for categories that a column does not have."""
+    """`value` f[.., d, c] with 0 for categories that a column does not have."""
     mask = present(own, value.shape)
     return value if mask is None else jnp.where(mask, value, 0)
 
 
 def shown(x: np.ndarray) -> int | tuple[int, ...]:
-    """As many categories as each column of codes x f[n, d] shows; one number where all agree."""
+    """The number of categories in each column of codes x f[n, d]; one number where all are
+    equal."""
     own = tuple(max(int(top) + 1, 1) for top in x.max(axis=0))
     return own[0] if min(own) == max(own) else own

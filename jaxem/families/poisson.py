@@ -5,7 +5,7 @@ log p(x|k) = Σ_j z_j log(1 + t_kj) + b_j [log(1 + t_kj) − t_kj] + log p(x_j|b
 million then lose no more digits than counts of ten.
 """
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +13,7 @@ import numpy as np
 
 from jaxem.core.constraints import Constraint, Interval
 from jaxem.core.trees import pytree
+from jaxem.core.types import Number
 from jaxem.families import counts
 from jaxem.families.priors import Gamma
 from jaxem.numerics import (
@@ -37,15 +38,15 @@ class PoissonParams:
 
 @pytree
 class Poisson:
-    """Independent counts. `base` is set inside a fit: counts and rates are then differences from
-    it (0: columns that are as they are).
+    """Independent counts. `base` is the base point that a fit sets: counts and rates are then
+    differences from it. Columns with base 0 are unchanged.
 
     >>> jaxem.Mixture(jaxem.Poisson(prior=jaxem.Gamma(2, 1)), n_components=3)
     Mixture(family=Poisson(prior=Gamma(shape=2, rate=1)), n_components=3)
     """
 
     prior: Gamma | None = None
-    base: Any = 0.0  # f[d] or 0
+    base: Number = 0.0  # f[d] or 0
     scale_kind: ClassVar[str] = "counts"
     residual_form: ClassVar[bool] = False
 
@@ -55,7 +56,7 @@ class Poisson:
     log_density = counts.poisson_log_density
 
     def constraints(self) -> dict[str, Constraint]:
-        """Rates may be 0, where nothing was counted."""
+        """Rates are at least 0; a rate is 0 where all counts are 0."""
         return {"rates": Interval(0.0, float("inf"))}
 
     def validate(self, x: np.ndarray) -> None:
@@ -72,7 +73,7 @@ class Poisson:
         return counts.base_point(mean)
 
     def far_below(self, x, base):
-        """Where rates may lie so far below the base point that the expansion loses digits."""
+        """b[..., d]: counts so far below the base point that the expansion may lose digits."""
         return counts.far_below(x, base)
 
     def standardize(self, params, shift, scale):
@@ -80,7 +81,7 @@ class Poisson:
         return PoissonParams(params.rates - shift[None, :])
 
     def unstandardize(self, params, shift, scale):
-        """Rates again; never negative by rounding."""
+        """Rates for x, clipped at 0 against rounding."""
         return PoissonParams(jnp.maximum(params.rates + shift[None, :], 0))
 
     def features(self, x):
@@ -88,7 +89,7 @@ class Poisson:
         return stack_rows([jnp.ones((1, x.shape[0]), x.dtype), x.T])
 
     def condition(self, params):
-        """Roundings that β · φ can lose f[k]; see `jaxem.families.counts`."""
+        """Error of β · φ f[k], in units of the roundoff; see `jaxem.families.counts`."""
         size = params.rates * jnp.abs(safe_log(params.rates))
         return counts.condition(jnp.where(counts.base_row(self, size) > 0, 0, size))
 
@@ -134,9 +135,9 @@ class Poisson:
         return 0 if "rates" in frozen else n_components * d
 
     def usable(self, params):
-        """True where no rate is negative."""
+        """b[k]: no rate is negative."""
         return jnp.all(params.rates >= -counts.base_row(self, params.rates), axis=1)
 
     def healthy(self, params, stats):
-        """As `usable`: nothing here is lost to rounding."""
+        """b[k]: as `usable`; rounding needs no check."""
         return self.usable(params)

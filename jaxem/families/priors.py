@@ -1,16 +1,16 @@
 """Conjugate priors of one-parameter families; the MAP step is the exact posterior mode."""
 
-from typing import Any
-
+import jax
 import jax.numpy as jnp
 from jax.scipy.special import betaln, gammaln
 
 from jaxem.core.trees import pytree
+from jaxem.core.types import Number
 from jaxem.core.validation import positive
 from jaxem.numerics import safe_log
 
 
-def _like(values: tuple, target: Any) -> tuple:
+def _like(values: tuple[Number, ...], target: jax.Array) -> tuple[jax.Array, ...]:
     return tuple(jnp.broadcast_to(jnp.asarray(v, target.dtype), target.shape) for v in values)
 
 
@@ -22,8 +22,8 @@ class Beta:
     Binomial(n_trials=1, prior=Beta(a=2, b=2))
     """
 
-    a: Any
-    b: Any
+    a: Number
+    b: Number
 
     def validate(self) -> None:
         """ValueError, naming the field, unless positive."""
@@ -48,8 +48,8 @@ class Gamma:
     Exponential(prior=Gamma(shape=2, rate=1))
     """
 
-    shape: Any
-    rate: Any
+    shape: Number
+    rate: Number
 
     def validate(self) -> None:
         """ValueError, naming the field, unless positive."""
@@ -69,21 +69,21 @@ class Gamma:
 
 @pytree
 class Dirichlet:
-    """p ~ Dirichlet(concentration, the same for every category); the mode adds c − 1 each.
+    """p ~ Dirichlet(concentration c, equal for all categories); the mode adds c − 1 to each count.
 
     >>> jaxem.Categorical(3, prior=jaxem.Dirichlet(2))
     Categorical(n_categories=3, prior=Dirichlet(concentration=2))
     """
 
-    concentration: Any
+    concentration: Number
 
     def validate(self) -> None:
         """ValueError, naming the field, unless positive."""
         positive("Dirichlet concentration", self.concentration)
 
     def log_density(self, p, present=None):
-        """Log density summed over all leading axes of p f[..., c], of the categories that are
-        `present` b[..., c] (None: all)."""
+        """Log density summed over all leading axes of p f[..., c], over the categories that
+        are `present` b[..., c] (None: all)."""
         a, c, logs = jnp.asarray(self.concentration, p.dtype), p.shape[-1], safe_log(p)
         if present is not None:
             c, logs = jnp.sum(present, axis=-1).astype(p.dtype), jnp.where(present, logs, 0)

@@ -1,4 +1,4 @@
-"""Models: what an EM run fits. `Mixture` over any family, its steps, starts and health.
+"""Models that EM fits: `Mixture` over any family, with its steps, starts and health.
 
 May import: the rooms up to families. Names no family. Look first at `mixture`.
 """

@@ -1,6 +1,6 @@
-"""What a mixture costs, how it grows, and what tells its optima apart."""
+"""Cost of a mixture, padding with components, and the signature that tells optima apart."""
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import jax
 import numpy as np
@@ -8,51 +8,61 @@ import numpy as np
 from jaxem.core.constraints import shared_fields
 from jaxem.core.model_protocol import Compute, Cost
 from jaxem.core.trees import replace
+from jaxem.core.types import DType
 from jaxem.data.data import Data
 from jaxem.kernels import choose
 from jaxem.models.mixture_steps import features
 from jaxem.models.params import MixtureParams
 from jaxem.numerics import check_precision
 
+if TYPE_CHECKING:
+    from jaxem.models.mixture import Mixture
 
-def cost(model: Any, d: int, dtype: Any) -> Cost:
+
+def cost(model: "Mixture", d: int, dtype: DType) -> Cost:
     """K responsibilities per row and fit, P features per row."""
     row = jax.ShapeDtypeStruct((1, d), dtype)
     return Cost(model.n_components, features.eval_shape(model.family, row).shape[0])
 
 
 def compute_for(
-    model: Any, data: Data, lanes: int, kernel: str | None, precision: str | None, platform: str
+    model: "Mixture",
+    data: Data,
+    lanes: int,
+    kernel: str | None,
+    precision: str | None,
+    platform: str,
 ) -> Compute:
-    """The kernel that was asked for, or the one for this platform and problem."""
-    own = cost(model, data.x.shape[-1], data.x.dtype)
+    """The kernel asked for; None: the default for this platform and problem."""
+    size = cost(model, data.x.shape[-1], data.x.dtype)
     check_precision(precision or "float32")
-    chosen = choose(platform, own.per_unit, own.features, lanes, data.x.dtype, kernel)
+    chosen = choose(platform, size.per_unit, size.features, lanes, data.x.dtype, kernel)
     return Compute(chosen, precision or "float32")
 
 
-def size(model: Any) -> int:
+def size(model: "Mixture") -> int:
     """The number of components."""
     return model.n_components
 
 
-def padded(model: Any, size: int) -> Any:
-    """The model with components added, to be switched off. ValueError where priors forbid it."""
+def padded(model: "Mixture", size: int) -> "Mixture":
+    """The model with extra components, to be switched off. ValueError for a model with priors."""
     if model.weight_prior is not None or model.family.prior is not None:
         raise ValueError("pad_to needs a model without priors: a component that is off has none.")
     return replace(model, n_components=size)
 
 
-def unpadded(model: Any, params: MixtureParams, like: Any) -> MixtureParams:
-    """Parameters f[lanes, ...] with the components of the model `like` alone."""
+def unpadded(model: "Mixture", params: MixtureParams, like: "Mixture") -> MixtureParams:
+    """Parameters f[lanes, ...] without the components beyond those of the model `like`."""
     return params.take(np.arange(like.n_components), shared_fields(model.family.constraints()))
 
 
-def signature(model: Any, params: MixtureParams) -> np.ndarray:
-    """Sorted weights f[..., k]: fits of one optimum share them, in whatever order."""
+def signature(model: "Mixture", params: MixtureParams) -> np.ndarray:
+    """Sorted weights f[..., k]: equal for all fits of one optimum, whatever the order of
+    components."""
     return np.sort(np.asarray(params.weights), axis=-1)
 
 
-def can_propose(model: Any) -> bool:
-    """Whether there are components to exchange: two to merge and one to split."""
+def can_propose(model: "Mixture") -> bool:
+    """Whether there are components for a move: two to merge and one to split."""
     return model.n_components > 2 and not model.frozen

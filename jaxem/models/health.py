@@ -1,6 +1,6 @@
-"""Judgements of parameters: unusable, spurious, or short of digits; and of a mixture's settings."""
+"""Checks of parameters (unusable, spurious, inaccurate) and of a mixture's settings and data."""
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import jax
 import jax.numpy as jnp
@@ -18,27 +18,32 @@ from jaxem.devices.rows import rows_of_all_processes
 from jaxem.models.params import MixtureParams, Prepared
 from jaxem.numerics import ROUNDOFF
 
-#: A component this much narrower (in variance) than the pooled components is a spurious sliver.
+if TYPE_CHECKING:
+    from jaxem.models.mixture import Mixture
+
+#: A component narrower than the pooled components by this factor, in variance, is spurious.
 NARROWNESS_LIMIT = 1e8
 
 #: Stricter limits, for fits found by search: (factor on `min_rows`, narrowness).
 STRICT = (3, 1e3)
 
 
-def judge(model: Any, params: MixtureParams, stats: Statistics, prepared: Prepared) -> Health:
-    """What is to be said of parameters and statistics."""
+def judge(model: "Mixture", params: MixtureParams, stats: Statistics, prepared: Prepared) -> Health:
+    """The health of parameters and statistics."""
     ridged = offered(model.family, Ridged)
     return Health(
         _status(model, params, stats, prepared),
         _degenerate(model, params, stats, prepared, 1, NARROWNESS_LIMIT),
         _degenerate(model, params, stats, prepared, *STRICT),
         _condition(model, params, prepared.compute.precision),
-        # `reg_covar` is added after a maximisation, which is then none.
+        # A ridge is added after the maximisation; a step is then not monotone.
         jnp.all(jnp.asarray(0.0 if ridged is None else ridged.reg_covar) <= 0),
     )
 
 
-def _status(model: Any, params: MixtureParams, stats: Statistics, prepared: Prepared) -> jax.Array:
+def _status(
+    model: "Mixture", params: MixtureParams, stats: Statistics, prepared: Prepared
+) -> jax.Array:
     """A status for unusable parameters, else RUNNING."""
     active = params.weights > 0
     healthy = model.family.healthy(params.components, stats)
@@ -46,21 +51,21 @@ def _status(model: Any, params: MixtureParams, stats: Statistics, prepared: Prep
     floor = 1e-8 * prepared.weight / jnp.maximum(prepared.rows, 1)
     count = stats.moments[:, 0]
     empty = jnp.any(active & (count < floor)) & ("weights" not in model.frozen)
-    empty = empty | jnp.any(params.weights < 0)  # only an extrapolation can do this
+    empty = empty | jnp.any(params.weights < 0)  # possible only after an extrapolation
     status = jnp.where(sick, Status.SINGULAR, Status.RUNNING)
     return jnp.where(empty, Status.EMPTY_COMPONENT, status).astype(jnp.int32)
 
 
 def _degenerate(
-    model: Any,
+    model: "Mixture",
     params: MixtureParams,
     stats: Statistics,
     prepared: Prepared,
     factor: float,
     narrowness: float,
 ) -> jax.Array:
-    """True for a spurious maximum: a component on fewer rows than `factor` times those that any
-    component of its family fits, or narrower than the pooled components by `narrowness`."""
+    """b[]: a spurious maximum, where a component has fewer rows than `factor` times the family's
+    `min_rows`, or is narrower than the pooled components by the factor `narrowness`."""
     family = offered(model.family, Bounded)
     least = 0 if family is None else family.min_rows(prepared.blocks.columns.shape[-2])
     judged = model.family.prior is None and "covariances" not in model.frozen
@@ -73,31 +78,31 @@ def _degenerate(
     return jnp.any(active & (few | sliver)) & (jnp.sum(active) > 1)
 
 
-def _condition(model: Any, params: MixtureParams, precision: str) -> jax.Array:
-    """How many roundings of float32 the logits can lose f[]: 0 for families without squares,
-    unless a fast precision loses more."""
+def _condition(model: "Mixture", params: MixtureParams, precision: str) -> jax.Array:
+    """Error of the logits f[], in units of float32's roundoff: 0 for families without an accurate
+    form, unless a fast precision adds to it."""
     lost = jnp.zeros((), params.weights.dtype)
     accurate = offered(model.family, Accurate)
     if accurate is not None:
-        own = accurate.condition(params.components)
-        lost = jnp.max(jnp.where(params.weights > 0, own, 0))
+        each = accurate.condition(params.components)
+        lost = jnp.max(jnp.where(params.weights > 0, each, 0))
     unit = ROUNDOFF[precision]
-    # Where nothing cancels, the terms of a logit are still of this size.
+    # The terms of a logit are of size 10 even where nothing cancels.
     return lost if unit == 1 else unit * (lost + 10)
 
 
-def validate(model: Any, data: Data) -> None:
+def validate(model: "Mixture", data: Data) -> None:
     """ValueError for settings or data (host) that the mixture cannot take."""
     check_finite(data.x)
     present = rows_of_all_processes(data)
     check_components(model.n_components, data.weight, present)
     if data.label is not None:
         check_labels(data.label, model.n_components)
-    model.family.validate(data.x)
+    model.family.validate(np.asarray(data.x))
 
 
-def validate_settings(model: Any, d: int) -> None:
-    """Refuse, on the host, settings that no data f[n, d] could make sense of."""
+def validate_settings(model: "Mixture", d: int) -> None:
+    """ValueError for settings that are wrong for any data f[n, d] (host)."""
     check_family(type(model.family))
     model.family.validate(np.empty((0, d)))
     if model.deprecated is not None:
@@ -118,20 +123,20 @@ def validate_settings(model: Any, d: int) -> None:
         )
 
 
-def usable(self: Any, params: MixtureParams) -> jax.Array:
+def usable(self: "Mixture", params: MixtureParams) -> jax.Array:
     """b[]: the parameters define a density (weights on the simplex, healthy components)."""
     on_simplex = jnp.all(params.weights >= 0) & (jnp.abs(jnp.sum(params.weights) - 1) < 1e-3)
     return on_simplex & jnp.all(self.family.usable(params.components) | (params.weights <= 0))
 
 
-def active(self: Any, params: MixtureParams) -> np.ndarray:
-    """b[k]: components that have weight (host)."""
+def active(self: "Mixture", params: MixtureParams) -> np.ndarray:
+    """b[k]: components of positive weight (host)."""
     return np.asarray(params.weights) > 0
 
 
-def complaints(self: Any, params: MixtureParams) -> str:
-    """The fields that break their constraints, and how (host); empty where none does. What a
-    component that is off has there does not matter."""
+def complaints(self: "Mixture", params: MixtureParams) -> str:
+    """The fields that break their constraints, and how, as text (host); empty where none does.
+    Components that are switched off are not checked."""
     active = np.asarray(params.weights) > 0
     found = []
     for name, constraint in self.constraints().items():

@@ -1,36 +1,37 @@
-"""Starting responsibilities f[n, k]: pure functions of (key, x, weight, k) that jit and vmap.
+"""Starting responsibilities f[n, k]: pure functions of (key, x, weight, k), for jit and vmap.
 
 A start is one M-step on these, so a family needs no initialisation code. Hard assignments are
-softened by `SMOOTHING`, which gives a component that caught a single row a usable covariance.
+softened by `SMOOTHING`, so that a component with a single row gets a usable covariance.
 """
 
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 
+from jaxem.core.types import Init, Size
 from jaxem.numerics import einsum
 
 #: Share of every row that is spread evenly over all components.
 SMOOTHING = 0.05
 
-#: Entries summed together in the tree that rows are drawn from.
+#: Entries per node of the tree of sums from which rows are drawn.
 WIDTH = 128
 
-#: Columns up to which distances are written out, rows minor, which vectorises.
+#: Largest number of columns whose distances are summed term by term, rows minor, to vectorise.
 WRITTEN = 8
 
 
 def squared_distances_from(centre, x):
-    """Squared Euclidean distances f[n] from one centre f[d]: 0 for a row that is the centre."""
+    """Squared Euclidean distances f[n] from one centre f[d]: exactly 0 for a row equal to the
+    centre."""
     if x.shape[1] > WRITTEN:
         return jnp.sum((x - centre[None, :]) ** 2, axis=1)
     return sum((column - own) ** 2 for column, own in zip(x.T, centre, strict=True))
 
 
 def _distances(x, centres):
-    """Squared Euclidean distances f[k, n]; x arrives centred, so the expansion keeps its digits."""
+    """Squared Euclidean distances f[k, n]. Callers centre x, so that the expansion is accurate."""
     if x.shape[1] <= WRITTEN:
         return jax.vmap(squared_distances_from, in_axes=(0, None))(centres, x)
     cross = einsum("kd,nd->kn", centres, x)
@@ -39,7 +40,7 @@ def _distances(x, centres):
 
 
 def uniform(key, shape, dtype):
-    """The same numbers for float32 and float64, so that a start does not depend on precision."""
+    """Uniform numbers, equal for float32 and float64, so that starts do not depend on precision."""
     return jax.random.uniform(key, shape, jnp.float32).astype(dtype)
 
 
@@ -51,11 +52,11 @@ def _nearest(x, centres, active):
 
 
 def draw_row(u, mass, weight):
-    """A row drawn with probability proportional to mass f[n], or to weight where all mass is gone,
-    by u in [0, 1).
+    """The number of a row drawn by u in [0, 1), with probability proportional to mass f[n], or to
+    weight where all masses are 0.
 
-    A tree of sums over `WIDTH` entries at a time: no long running sum, and rows of no mass at the
-    end (padding) change nothing. A row without mass is never drawn.
+    The draw descends a tree of sums over `WIDTH` entries: there is no long running sum, and rows
+    without mass at the end (padding) change nothing. A row without mass is never drawn.
     """
     mass = jnp.where(jnp.sum(mass) > 0, mass, weight)
     tree = [_table(mass)]
@@ -70,7 +71,7 @@ def draw_row(u, mass, weight):
 
 
 def _table(values):
-    """values f[n] in rows of `WIDTH`, filled up with zeros."""
+    """values f[n] in rows of `WIDTH`, padded with zeros."""
     return jnp.pad(values, (0, -values.shape[0] % WIDTH)).reshape(-1, WIDTH)
 
 
@@ -80,7 +81,7 @@ def _first_beyond(u, mass):
     running = einsum("i,ij->j", mass, upper)
     number = jnp.arange(WIDTH, dtype=jnp.int32)
     index = jnp.min(jnp.where((running > u) & (mass > 0), number, WIDTH))
-    # Rounding can leave u at or beyond the last sum: then the last entry of mass stands in.
+    # Rounding can leave u at or beyond the last sum; the last entry with mass is then drawn.
     index = jnp.minimum(index, jnp.max(jnp.where(mass > 0, number, 0)))
     return index, running[index] - mass[index]
 
@@ -138,11 +139,11 @@ INITIALIZERS: dict[str, Callable] = {
 }
 
 
-def responsibilities(init: Any, key, x, weight, k, active: Any = None) -> Any:
+def responsibilities(init: Init, key, x, weight, k, active: Size | None = None):
     """Responsibilities f[n, k] by name or callable `(key, x, weight, k) -> f[n, k]`.
 
-    `active` (traced, names only) leaves the components from there on without rows, so that they
-    are switched off; the starts are those of k = active (except for "random").
+    `active` (may be traced; for names only) is the number of components with rows. The others are
+    switched off; the starts equal those for k = active (except for "random").
     """
     if callable(init):
         return init(key, x, weight, k)

@@ -6,6 +6,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
+from jax.typing import ArrayLike
 
 from jaxem.core.capabilities import offered, provides
 from jaxem.core.constraints import Constraint, Simplex, retract
@@ -21,6 +23,7 @@ from jaxem.core.protocols import (
 )
 from jaxem.core.settings import Deprecated, Settings, settings_of
 from jaxem.core.trees import pytree, replace, static
+from jaxem.core.types import DType, Init, Number, Rows, Size, Total
 from jaxem.data.data import as_data
 from jaxem.data.scaling import (
     Scaling,
@@ -33,13 +36,10 @@ from jaxem.data.scaling import (
 )
 from jaxem.data.validate import as_host_data
 from jaxem.devices.collectives import summed
-from jaxem.kernels import (
-    softmax_moments,
-    with_features,
-)
+from jaxem.kernels import softmax_moments, with_features
 from jaxem.models import capacity, mixture_steps, preparation, starts
 from jaxem.models import health as judgement
-from jaxem.models.params import MixtureParams, Prepared
+from jaxem.models.params import Expected, MixtureParams, Prepared
 from jaxem.numerics import NEGLIGIBLE, safe_log
 
 
@@ -62,21 +62,21 @@ class Mixture:
 
     family: Family
     n_components: int = static()
-    weight_prior: Any = None
+    weight_prior: Number | None = None
     frozen: tuple[str, ...] = static(default=())
     deprecated: Deprecated | None = None
     assignment: InitVar[str | None] = None
-    exponent: InitVar[Any] = None
+    exponent: InitVar[Number | None] = None
     kernel: InitVar[str | None] = None
     precision: InitVar[str | None] = None
-    mesh: InitVar[Any] = None
+    mesh: InitVar[Mesh | None] = None
 
     def __post_init__(self, assignment, exponent, kernel, precision, mesh) -> None:
         given = dict(assignment=assignment, exponent=exponent, kernel=kernel, precision=precision)
         old = Deprecated.of(**given, mesh=mesh)
         if old is not None:
             object.__setattr__(self, "deprecated", old.merged(self.deprecated))
-        # JAX puts placeholders in the place of a family; a family itself is a dataclass.
+        # JAX puts placeholders in the place of a family; only a family is a dataclass.
         if is_dataclass(self.family):
             check_family(type(self.family))
 
@@ -86,19 +86,19 @@ class Mixture:
         return provides(type(self.family), Rescalable)
 
     def constraints(self) -> dict[str, Constraint]:
-        """What the weights and the fields of the components may be."""
+        """The constraints of the weights and of the fields of the components."""
         return {"weights": Simplex(shared=True), **self.family.constraints()}
 
     def prepare(
-        self, data: Any, rows: int = BLOCK_ROWS, compute: Compute = DEFAULT_COMPUTE
+        self, data: Rows, rows: int = BLOCK_ROWS, compute: Compute = DEFAULT_COMPUTE
     ) -> Prepared:
         """Blocks of at most `rows` rows, and the sums that do not change between iterations."""
         return preparation.prepare(self, as_data(data), rows, compute)
 
     def cached(self, prepared: Prepared) -> Prepared:
-        """`prepared` with φ of every row kept: for rows that only few lanes share."""
+        """`prepared` with φ of every row stored: for rows that few lanes share."""
         if prepared.compute.kernel == "fused" and self._products(prepared.blocks.columns.shape[-2]):
-            return prepared  # The kernel makes φ on chip.
+            return prepared  # the kernel computes φ on chip
         return replace(prepared, blocks=with_features(self.family.features, prepared.blocks))
 
     def _products(self, d: int) -> tuple[tuple[int, int], ...] | None:
@@ -121,29 +121,29 @@ class Mixture:
         beta = self.family.coefficients(params.components)
         return beta.at[:, 0].add(safe_log(params.weights))
 
-    def expect(self, params, prepared: Prepared, reference) -> tuple[Statistics, Any, Any]:
+    def expect(self, params, prepared: Prepared, reference) -> Expected:
         """Statistics, Σ w (logsumexp − reference) with the base left out, and the summed size of
         the terms of the logits: times the unit roundoff, the error of that sum."""
         return self.expect_assigned(params, prepared, reference, False, None)
 
     def expect_assigned(
-        self, params, prepared: Prepared, reference, hard: bool, exponent: Any
-    ) -> tuple[Statistics, Any, Any]:
-        """As `expect`, rows given to their most probable component (`hard`; Celeux and Govaert
-        1992), or by r ∝ exp(exponent · logits) (Ueda and Nakano 1998)."""
+        self, params, prepared: Prepared, reference, hard: bool, exponent: Number | None
+    ) -> Expected:
+        """As `expect`, with rows given to their most probable component (`hard`; Celeux and Govaert
+        1992), or with r ∝ exp(exponent · logits) (Ueda and Nakano 1998)."""
         beta = self.coefficients(params)
         exponent = None if exponent is None else jnp.asarray(exponent, beta.dtype)
         products = self._products(prepared.blocks.columns.shape[-2])
         compute = prepared.compute
-        how: Any = dict(kernel=compute.kernel, precision=compute.precision, products=products)
+        ways: Any = dict(kernel=compute.kernel, precision=compute.precision, products=products)
 
         def step(blocks, rest):
             family, beta, reference, exponent = rest
-            return softmax_moments(family.features, beta, blocks, reference, exponent, hard, **how)
+            return softmax_moments(family.features, beta, blocks, reference, exponent, hard, **ways)
 
         rest = self.family, beta, reference, exponent
         moments, total = summed(prepared.mesh, step)(prepared.blocks, rest)
-        # A component that is off has no known rows: its coefficient must not meet their zero.
+        # A switched-off component has zero moments: its huge coefficient is replaced by 0.
         used = jnp.where(beta > NEGLIGIBLE / 10, beta, 0)
         total = total + jnp.sum(prepared.known * used) - reference * jnp.sum(prepared.known[:, 0])
         common = prepared.common * self._common_coefficients(params)
@@ -155,11 +155,14 @@ class Mixture:
         """The scaling of x f[n, d], traced."""
         return scaling_within(self.family, x, weight)
 
-    def host_scaling(self, x: np.ndarray, weight: np.ndarray, total: Any = None) -> Scaling:
+    def host_scaling(
+        self, x: np.ndarray, weight: np.ndarray, total: Total | None = None
+    ) -> Scaling:
         """The scalings f[s, d] of data sets x f[s, n, d] with weights f[s, n], on the host."""
         return scalings_of(self.family, x, weight, total)
 
-    # Capabilities, see `jaxem.core.model_protocol`; each is a function of the mixture.
+    # Capabilities (`jaxem.core.model_protocol`), each a function whose first argument is the
+    # mixture.
     log_prior = mixture_steps.log_prior
     log_likelihood = mixture_steps.likelihood
     exact_is_cheap = mixture_steps.exact_is_cheap
@@ -185,16 +188,16 @@ class Mixture:
     def e_step(
         self,
         params: MixtureParams,
-        data: Any,
-        base: Any = None,
+        data: Rows,
+        base: ArrayLike | None = None,
         assignment: str | None = None,
-        exponent: Any = None,
+        exponent: Number | None = None,
     ) -> tuple[Statistics, jax.Array]:
         """Statistics and log-likelihood f[]: sums over rows, linear in the weights.
 
-        Features are those of x − base, so that data far from the origin keep their digits; the
-        statistics carry the base point, and add where it is the same. None: the mean of the
-        mixture, where that is more than eight standard deviations from the origin, else 0.
+        Features are those of x − base, so that data far from the origin keep their digits. The
+        statistics record the base point; those with the same base point can be added. None: the
+        mean of the mixture if it is over eight standard deviations from the origin, else 0.
         `assignment` and `exponent` as in `jaxem.em`.
         """
         asked = Settings(assignment=assignment, exponent=exponent)
@@ -205,7 +208,7 @@ class Mixture:
         return mixture_steps.e_step(self, params, data, base, asked.exponent, hard)
 
     def m_step(self, stats: Statistics, params: MixtureParams) -> MixtureParams:
-        """The argmax of expected log-likelihood plus log prior; what is off stays off."""
+        """The argmax of expected log-likelihood plus log prior; weights of 0 stay 0."""
         inner, own, here, scaling = mixture_steps.about(self, stats, params)
         moved = inner.family.maximize(own, here.components, self.frozen)
         if scaling is not None:
@@ -220,7 +223,7 @@ class Mixture:
         return MixtureParams(count / jnp.sum(count), moved)
 
     def expected_log_likelihood(self, stats: Statistics, params: MixtureParams) -> jax.Array:
-        """Q f[] = Σ moments · β + common · γ: what the M-step maximises, without Σ w log h."""
+        """Q f[] = Σ moments · β + common · γ: the objective of the M-step, without Σ w log h."""
         inner, own, here, _ = mixture_steps.about(self, stats, params)
         beta = inner.coefficients(here)
         used = jnp.where(beta > NEGLIGIBLE / 10, beta, 0)
@@ -228,39 +231,39 @@ class Mixture:
         return jnp.sum(own.moments * used) + jnp.sum(own.common * common)
 
     def expected_gain(self, stats: Statistics, new: MixtureParams, old: MixtureParams) -> jax.Array:
-        """Q(new) − Q(old) f[], from differences of coefficients: digits that Q itself loses."""
+        """Q(new) − Q(old) f[], from differences of coefficients, which is more accurate."""
         own = self.coefficients(new) - self.coefficients(old)
         common = self._common_coefficients(new) - self._common_coefficients(old)
         return jnp.sum(stats.moments * own) + jnp.sum(stats.common * common)
 
     def retract(self, params: MixtureParams) -> MixtureParams:
-        """The same with sums of exactly 1 again, which rounding in a long extrapolation spoils."""
+        """Parameters with shares divided by their sum, which rounding in extrapolations moves."""
         weights = params.weights / jnp.sum(params.weights)
         return MixtureParams(weights, retract(self.family.constraints(), params.components))
 
-    def seed(self, data: Any, resp: jax.Array) -> MixtureParams:
+    def seed(self, data: Rows, resp: jax.Array) -> MixtureParams:
         """Parameters by one M-step on starting responsibilities f[n, k]."""
         data = as_data(data)
         return mixture_steps.seed(self, data, jnp.asarray(resp, data.x.dtype))
 
-    def blank(self, d: int, dtype: Any) -> MixtureParams:
+    def blank(self, d: int, dtype: DType) -> MixtureParams:
         """Placeholder parameters of the right shapes: equal weights, the family's blank."""
         k = self.n_components
         return MixtureParams(jnp.full((k,), 1 / k, dtype), self.family.blank(k, d, dtype))
 
-    def log_joint(self, params: MixtureParams, x: Any) -> jax.Array:
+    def log_joint(self, params: MixtureParams, x: Rows) -> jax.Array:
         """log π_k p(x|k) f[n, k], computed in blocks of rows."""
         return mixture_steps.log_joint(self, params, as_data(x).x)
 
-    def log_prob(self, params: MixtureParams, x: Any) -> jax.Array:
+    def log_prob(self, params: MixtureParams, x: Rows) -> jax.Array:
         """Log density of each row f[n]."""
         return jax.nn.logsumexp(self.log_joint(params, x), axis=1)
 
-    def predict_proba(self, params: MixtureParams, x: Any) -> jax.Array:
+    def predict_proba(self, params: MixtureParams, x: Rows) -> jax.Array:
         """Posterior probability of each component f[n, k]."""
         return jax.nn.softmax(self.log_joint(params, x), axis=1)
 
-    def predict(self, params: MixtureParams, x: Any) -> jax.Array:
+    def predict(self, params: MixtureParams, x: Rows) -> jax.Array:
         """The most probable component of each row i[n]."""
         return jnp.argmax(self.log_joint(params, x), axis=1)
 
@@ -277,23 +280,30 @@ class Mixture:
         weights = 0 if "weights" in self.frozen else self.n_components - 1
         return weights + self.family.n_parameters(self.n_components, d, self.frozen)
 
-    def init(self, key, x: Any, init: Any = "k-means++", weight: Any = None, active: Any = None):
+    def init(
+        self,
+        key,
+        x: Rows,
+        init: Init = "k-means++",
+        weight: Rows = None,
+        active: Size | None = None,
+    ):
         """Starting parameters by the named initialiser (see `jaxem.models.initializers`), which
         measures distances in standard units; components from `active` on are switched off. `key`
         may be an integer."""
         return mixture_steps.init(self, as_key(key), as_data(x, weight), init, active)
 
-    def propose(self, key, params: MixtureParams, data: Any) -> MixtureParams:
+    def propose(self, key, params: MixtureParams, data: Rows) -> MixtureParams:
         """Starting parameters that differ from `params` by a split and a merge (see
         `jaxem.models.proposals`); three components at least must have weight."""
         return mixture_steps.propose(self, key, params, as_data(data))
 
     def validate_settings(self, d: int) -> None:
-        """Refuse, on the host, settings that no data f[n, d] could make sense of."""
+        """ValueError for settings that are wrong for any data f[n, d] (host)."""
         judgement.validate_settings(self, d)
 
-    def validate(self, data: Any) -> None:
-        """Refuse, on the host, data (`Data`, or x f[n, d]) or settings this model cannot take."""
+    def validate(self, data: Rows) -> None:
+        """ValueError for data (`Data`, or x f[n, d]) or settings that cannot be fitted (host)."""
         data = as_host_data(data)
         judgement.validate(self, data)
         judgement.validate_settings(self, data.x.shape[1])

@@ -1,8 +1,8 @@
-"""A mixture's steps, compiled once per shape, so that they are quick outside the caller's `jit`
+"""Steps of a mixture, compiled once per shape, so that they are fast outside a caller's `jit`
 too."""
 
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING
 
 import jax
 import jax.numpy as jnp
@@ -14,6 +14,7 @@ from jaxem.core.model_protocol import BLOCK_ROWS
 from jaxem.core.program_memory import make_room, roomy
 from jaxem.core.protocols import Accurate, BasePoint, Given, Statistics
 from jaxem.core.trees import replace
+from jaxem.core.types import Params
 from jaxem.data.scaling import (
     Scaling,
     original_params,
@@ -27,11 +28,14 @@ from jaxem.models.params import MixtureParams
 from jaxem.models.proposals import split_and_merge
 from jaxem.numerics import einsum, safe_log
 
+if TYPE_CHECKING:
+    from jaxem.models.mixture import Mixture
+
 
 @roomy
 @partial(jitted, static_argnames="hard")
 def e_step(model, params, data, base, exponent=None, hard=False):
-    """Statistics about a base point, and the log-likelihood, of data that are not prepared yet."""
+    """Statistics about a base point, and the log-likelihood, of data that are not prepared."""
     pointed = offered(model.family, BasePoint)
     if base is None and pointed is not None:
         base = jax.lax.stop_gradient(pointed.base_point(params.components, params.weights))
@@ -80,8 +84,8 @@ def _sums(model, params, base, exponent, x, weight, label, hard):
 
 
 def about(model, stats, params):
-    """Model, statistics and parameters in the scaling whose origin is the statistics' base point,
-    and that scaling; as they are where it is the origin already."""
+    """Model, statistics and parameters in units whose origin is the statistics' base point, and the
+    scaling to these units. Without a base point: unchanged, and None."""
     if stats.base is None:
         return model, stats, params, None
     if not model.family_is_scaled:
@@ -95,7 +99,7 @@ def about(model, stats, params):
 
 
 def likelihood(model, params, prepared):
-    """Σ w log p(x) f[] from log densities instead of the features: nothing large cancels."""
+    """Σ w log p(x) f[] from log densities instead of features: no large terms cancel."""
 
     def own(blocks, rest):
         alone, here = rest
@@ -119,14 +123,15 @@ def likelihood(model, params, prepared):
 
 
 def _sum_about_mean(values, w):
-    """Σ w · values f[], of which rounding takes no more than of one term as large as the sum."""
+    """Σ w · values f[], summed about the mean: the rounding error is about that of a single
+    term."""
     weight = jnp.sum(w)
     mean = jnp.sum(w * values) / jnp.where(weight > 0, weight, 1)
     return mean * weight + jnp.sum(w * (values - mean))
 
 
 def _added(carry, value):
-    """A running sum and what rounding has taken from it f[2], one value further (Knuth 1969)."""
+    """f[2], a running sum and its rounding error, after adding a value (Knuth 1969)."""
     total, lost = carry
     new = total + value
     back = new - total
@@ -156,7 +161,7 @@ def seed(model, data, resp):
 
 @jitted
 def seed_within(model, data, resp):
-    """The same of data in standard units."""
+    """One M-step on responsibilities f[n, k], for data in standard units."""
     blocks = as_blocks(data.x, data.weight, BLOCK_ROWS)
     moments = weighted_moments(model.family.features, blocks, resp.T)
     common = weighted_moments(model.common_features, blocks)[0]
@@ -185,7 +190,7 @@ def propose(model, key, params, data):
 
     def value(moments):
         stats, count = Statistics(moments, common), moments[:, 0]
-        # What all components share stays: merged and split ones do not add up to all rows.
+        # Shared parameters stay fixed: merged or split components alone do not cover all rows.
         best = family.maximize(stats, params.components, shared_fields(family.constraints()))
         return jnp.sum(moments * family.coefficients(best), axis=1) + count * safe_log(count)
 
@@ -216,8 +221,8 @@ def log_joint_of(model, params, x):
 
 @jitted
 def features(family, row):
-    """Never run: `jit` remembers the shapes of a function that it knows, which take a millisecond
-    to trace."""
+    """For `eval_shape` only, never run: `jit` caches the shapes, which take a millisecond to
+    trace."""
     return family.features(row)
 
 
@@ -227,9 +232,9 @@ def draw_labels(key, weights, n):
     return jax.random.categorical(key, safe_log(weights), shape=(n,))
 
 
-def kept(model: Any, given: Any, moved: Any) -> Any:
-    """`moved` with what is frozen exactly as in `given`, and what is known exactly as the family
-    has it: a way through other units rounds."""
+def kept(model: "Mixture", given: Params, moved: Params) -> Params:
+    """`moved`, with frozen parameters exactly as in `given` and known parameters exactly as in the
+    family: a change of units rounds."""
     names = [name for name in model.frozen if name != "weights"]
     moved = replace(moved, **{name: getattr(given, name) for name in names})
     given_here = offered(model.family, Given)
@@ -237,7 +242,7 @@ def kept(model: Any, given: Any, moved: Any) -> Any:
 
 
 def kept_params(model, given: MixtureParams, moved: MixtureParams) -> MixtureParams:
-    """`moved` with what is frozen exactly as in `given`."""
+    """`moved`, with frozen parameters exactly as in `given`."""
     return replace(moved, components=kept(model, given.components, moved.components))
 
 

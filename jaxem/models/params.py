@@ -1,4 +1,4 @@
-"""What a mixture's methods hand to one another: parameters, and the data made ready."""
+"""Values that the methods of a mixture exchange: parameters, and prepared data."""
 
 from collections.abc import Collection
 from typing import Any
@@ -6,15 +6,24 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
+from numpy.typing import ArrayLike
 
 from jaxem.core.model_protocol import Compute
+from jaxem.core.protocols import Statistics
 from jaxem.core.trees import pytree, replace, static
+from jaxem.core.types import Params
+from jaxem.data.scaling import Scaling
 from jaxem.kernels import Blocks
+
+#: What `Mixture.expect` returns: statistics, Σ w (log p(x) − reference) f[] without the base, and
+#: the summed size of the terms of that sum f[].
+Expected = tuple[Statistics, jax.Array, jax.Array]
 
 
 @pytree
 class MixtureParams:
-    """Weights f[k] and the family's own parameters, which also answer by name (`.means`).
+    """Weights f[k] and the family's parameters, whose fields are also attributes here (`.means`).
 
     >>> weights, rates = np.array([0.25, 0.75]), np.array([[1.0], [5.0]])
     >>> params = jaxem.MixtureParams(weights, jaxem.PoissonParams(rates))
@@ -23,17 +32,17 @@ class MixtureParams:
     """
 
     weights: jax.Array  #: f[k]
-    components: Any
+    components: Params
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__") or name in ("weights", "components"):
             raise AttributeError(name)
         return getattr(self.components, name)
 
-    def take(self, order: Any, shared: Collection[str] = ()) -> "MixtureParams":
+    def take(self, order: ArrayLike, shared: Collection[str] = ()) -> "MixtureParams":
         """The components numbered by `order`, in that order: i[m] for all lanes, or i[..., m] with
-        an order for each lane. Parameters named in `shared` (a family's `shared`) belong to all
-        components and stay as they are."""
+        an order for each lane. Parameters named in `shared` have no component axis and stay
+        unchanged (`jaxem.core.constraints.shared_fields`)."""
         order, axis = np.asarray(order), np.ndim(self.weights) - 1
 
         def taken(leaf: Any) -> Any:
@@ -53,7 +62,7 @@ class MixtureParams:
 
 @pytree
 class Prepared:
-    """What the E-step needs of the data, computed once outside the loop."""
+    """The data as the E-step reads them, computed once outside the loop."""
 
     blocks: Blocks
     base: jax.Array  # f[], Σ w log h(x) over all rows
@@ -61,6 +70,6 @@ class Prepared:
     common: jax.Array  # f[c], Σ w ψ(x) over all rows
     weight: jax.Array  # f[], total weight
     rows: jax.Array  # f[], rows of positive weight
-    scaling: Any = None  # of the rows; None: as they were given
-    mesh: Any = static(default=None)  # devices that the rows are spread over
+    scaling: Scaling | None = None  # of the rows; None: in the units of the data
+    mesh: Mesh | None = static(default=None)  # devices that the rows are spread over
     compute: Compute = static(default=Compute())

@@ -1,6 +1,6 @@
-"""What the E-step of a mixture needs of the data, made once: blocks of rows, and sums over them."""
+"""Prepared data of a mixture's E-step, made once per fit: blocks of rows, and sums over them."""
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import jax
 import jax.numpy as jnp
@@ -9,11 +9,14 @@ from jaxem.core.model_protocol import Compute
 from jaxem.core.trees import replace
 from jaxem.data.data import Data
 from jaxem.devices.collectives import each_device, filled
-from jaxem.kernels import as_blocks, as_one_block, padded_rows, weighted_moments, with_known
+from jaxem.kernels import Blocks, as_blocks, as_one_block, padded_rows, weighted_moments, with_known
 from jaxem.models.params import Prepared
 
+if TYPE_CHECKING:
+    from jaxem.models.mixture import Mixture
 
-def prepare(model: Any, data: Data, rows: int, compute: Compute) -> Prepared:
+
+def prepare(model: "Mixture", data: Data, rows: int, compute: Compute) -> Prepared:
     """Blocks of at most `rows` rows, and the sums that do not change between iterations."""
     if data.mesh is not None:
         mesh, data = data.mesh, Data(*filled(data.mesh, data.x, data.weight, data.label))
@@ -40,7 +43,9 @@ def prepare(model: Any, data: Data, rows: int, compute: Compute) -> Prepared:
     return Prepared(blocks, base, known, common, total, count, compute=compute)
 
 
-def _blocks_and_sums(model: Any, data: Data, rows: int, compute: Compute) -> tuple[Any, Prepared]:
-    """The blocks, and the rest of `Prepared`, which are sums over rows."""
+def _blocks_and_sums(
+    model: "Mixture", data: Data, rows: int, compute: Compute
+) -> tuple[Blocks, Prepared]:
+    """The blocks, and the rest of `Prepared`, all of whose leaves are sums over rows."""
     prepared = prepare(model, data, rows, compute)
     return prepared.blocks, replace(prepared, blocks=None)

@@ -1,8 +1,9 @@
 """A way out of a local optimum: two components merged, a third one split (Ueda, Nakano, Ghahramani
 and Hinton 2000, Neural Computation 12, 2109), for any family.
 
-Which ones is drawn, the better the likelier: by the complete-data log-likelihood that a merge costs
-and a split gains, which the moments of the components tell without another look at the data.
+The components are drawn at random, better moves with higher probability. A move is judged by the
+complete-data log-likelihood that the merge loses and the split gains, computed from the moments of
+the components without another pass over the data.
 """
 
 from collections.abc import Callable
@@ -13,17 +14,17 @@ import jax.numpy as jnp
 from jaxem.models.initializers import draw_row, squared_distances_from, uniform
 from jaxem.numerics import einsum
 
-#: Share of a split component's rows that goes to the half they are farther from.
+#: Share of each row of a split component that goes to the half from which it is farther.
 MIXED = 0.05
 
 
 def split_and_merge(key, x, weight, resp, active, moments: Callable, value: Callable) -> jax.Array:
-    """Responsibilities f[n, k] of a child from those of its parent, resp f[n, k].
+    """Responsibilities f[n, k] of a proposal, from those of the current fit, resp f[n, k].
 
-    One of the `active` b[k] components is merged into the one that it overlaps most; its place
-    takes half of a third, cut between two of its rows as k-means++ draws them. x f[n, d],
-    weight f[n]; `moments(resp) f[k, p]`, and `value(moments) f[k]` is what components with such
-    moments add to the complete-data log-likelihood at best. Three components at least are active.
+    One of the `active` b[k] components is merged into the component that it overlaps most. Half of
+    a third component takes its place, split between two of its rows that k-means++ draws. x f[n,
+    d], weight f[n]; `moments(resp) f[k, p]`, and `value(moments) f[k]` is the largest complete-data
+    log-likelihood of components with these moments. At least three components are active.
     """
     where, which = jax.random.split(key)
     cut_each = jax.vmap(_cut, in_axes=(0, None, None, 1), out_axes=1)
@@ -44,7 +45,8 @@ def split_and_merge(key, x, weight, resp, active, moments: Callable, value: Call
 
 
 def _cut(key, x, weight, own):
-    """Shares f[n] of the rows that go to the first half of a component of responsibilities f[n]."""
+    """f[n], the share of each row that goes to the first half of a component with weights own
+    f[n]."""
     u = uniform(key, (2,), x.dtype)
     first = squared_distances_from(x[draw_row(u[0], own * weight, weight)], x)
     second = squared_distances_from(x[draw_row(u[1], own * weight * first, weight)], x)
@@ -52,8 +54,8 @@ def _cut(key, x, weight, own):
 
 
 def _nearest(weight, resp, active):
-    """For each component the active one that it overlaps most, by the cosine between their
-    responsibilities i[k]."""
+    """i[k], for each component the active component that it overlaps most, by the cosine between
+    their responsibilities."""
     common = einsum("nk,nl->kl", resp * weight[:, None], resp)
     size = jnp.maximum(jnp.diag(common), jnp.finfo(resp.dtype).tiny)
     other = active[None, :] & ~jnp.eye(active.size, dtype=bool)

@@ -1,17 +1,24 @@
-"""What a user may give as the start of a mixture: a name, a callable, labels, responsibilities."""
+"""Starts of a mixture, as users give them: a name, a callable, labels, responsibilities."""
 
-from typing import Any
+from typing import TYPE_CHECKING
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxem.core.types import Init, Size
 from jaxem.data.data import Data
 from jaxem.models import mixture_steps
 from jaxem.models.initializers import INITIALIZERS, responsibilities
 from jaxem.models.params import MixtureParams
 
+if TYPE_CHECKING:
+    from jaxem.models.mixture import Mixture
 
-def start(model: Any, key: Any, data: Data, init: Any, active: Any = None) -> MixtureParams:
+
+def start(
+    model: "Mixture", key: jax.Array, data: Data, init: Init, active: Size | None = None
+) -> MixtureParams:
     """Starting parameters of data in standard units, by the named initialiser, a callable, or
     responsibilities f[n, k]; components from `active` on are switched off."""
     if hasattr(init, "shape"):
@@ -21,10 +28,10 @@ def start(model: Any, key: Any, data: Data, init: Any, active: Any = None) -> Mi
     return mixture_steps.seed_within(model, data, resp)
 
 
-def read_init(model: Any, init: Any, n: int) -> Any:
-    """A name or callable as it is, labels i[n] or responsibilities f[n, k] as the latter.
+def read_init(model: "Mixture", init: Init, n: int) -> Init:
+    """A name or callable unchanged; labels i[n] or responsibilities f[n, k] as responsibilities.
 
-    Raises ValueError, with what there is, for anything else.
+    Raises ValueError, listing the choices, for anything else.
     """
     if callable(init) or (isinstance(init, str) and init in INITIALIZERS):
         return init
@@ -34,7 +41,7 @@ def read_init(model: Any, init: Any, n: int) -> Any:
     return given_responsibilities(init, n, model.n_components)
 
 
-def given_responsibilities(init: Any, n: int, k: int) -> np.ndarray:
+def given_responsibilities(init: Init, n: int, k: int) -> np.ndarray:
     """Labels or responsibilities as f[n, k]; ValueError for anything else."""
     r = np.asarray(init)
     wrong = _wrong(r, n, k)
@@ -47,7 +54,7 @@ def given_responsibilities(init: Any, n: int, k: int) -> np.ndarray:
 
 
 def _wrong(r: np.ndarray, n: int, k: int) -> str:
-    """What keeps an array from being labels or responsibilities; empty when nothing does."""
+    """The fault of an array that is neither labels nor responsibilities; empty if there is none."""
     if r.shape not in ((n,), (n, k)) or r.dtype.kind not in "buif":
         return f"shape {r.shape}, {r.dtype}"
     if r.ndim == 1 and not (r.size and r.min() >= 0 and r.max() < k):

@@ -56,7 +56,7 @@ class Diagonal:
         return k * d
 
     def min_rows(self, d):
-        """Two different rows have a variance in every feature, however spurious."""
+        """2: two different rows have a variance in every feature."""
         return 2
 
     def healthy(self, params, stats):

@@ -1,6 +1,6 @@
-"""The Gaussian family: means here, covariances by their structure."""
+"""The Gaussian family: this file handles the means, a covariance structure the covariances."""
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +11,7 @@ from jaxem.core.constraints import Constraint, Free
 from jaxem.core.protocols import CommonFeatures
 from jaxem.core.repr import constructor, short
 from jaxem.core.trees import pytree, replace
+from jaxem.core.types import Number
 from jaxem.core.validation import positive
 from jaxem.families.gaussian.full import Full
 from jaxem.families.gaussian.params import GaussianParams, as_vector, update_means
@@ -24,7 +25,7 @@ class GaussianFamily:
     Made by `jaxem.Gaussian`."""
 
     covariance: Covariance = Full()
-    reg_covar: Any = 0.0
+    reg_covar: Number = 0.0
     prior: NormalInverseWishart | NormalInverseGamma | None = None
     residual_form: ClassVar[bool] = True
 
@@ -41,7 +42,7 @@ class GaussianFamily:
 
     @property
     def scale_kind(self) -> str:
-        """One scale for all columns where they share a variance."""
+        """The change of units: "scalar" where the columns share a variance, otherwise "feature"."""
         return self.covariance.scale_kind
 
     def constraints(self) -> dict[str, Constraint]:
@@ -49,7 +50,7 @@ class GaussianFamily:
         return {"means": Free(), "covariances": self.covariance.constraint}
 
     def validate(self, x: np.ndarray) -> None:
-        """Any finite numbers will do; ValueError for settings that make no sense for x f[n, d]."""
+        """ValueError for settings that do not fit x f[n, d]; x may hold any finite numbers."""
         held = offered(self.covariance, GivenCovariance)
         if held is not None:
             held.check(x.shape[1])
@@ -81,7 +82,7 @@ class GaussianFamily:
         return GaussianParams(means, params.covariances * square)
 
     def exact(self, params: GaussianParams):
-        """The parameters with a known covariance as it was given."""
+        """The parameters, with a known covariance exactly as given."""
         held = offered(self.covariance, GivenCovariance)
         if held is None:
             return params
@@ -92,11 +93,11 @@ class GaussianFamily:
         return self.covariance.features(x)
 
     def products(self, d):
-        """φ as products of the atoms [1, x], if it is."""
+        """φ as products of the atoms [1, x]; empty where it is not."""
         return self.covariance.products(d)
 
     def log_base(self, x):
-        """log h f[n]: 0 but for a known covariance."""
+        """log h f[n]: 0, except for a known covariance."""
         held = offered(self.covariance, GivenCovariance)
         return jnp.zeros(x.shape[:1], x.dtype) if held is None else held.log_base(x)
 
@@ -109,7 +110,7 @@ class GaussianFamily:
         return self.covariance.coefficients(params)
 
     def common_features(self, x):
-        """ψ f[c, n]; none but for a tied covariance."""
+        """ψ f[c, n]; f[0, n] except for a tied covariance."""
         tied = offered(self.covariance, CommonFeatures)
         return x.T[:0] if tied is None else tied.common_features(x)
 
@@ -133,8 +134,8 @@ class GaussianFamily:
         if "covariances" in frozen and not given:
             return GaussianParams(means, params.covariances)
         ridge = as_vector(self.reg_covar, d, means.dtype)
-        own = self.covariance.update(stats, means, params.covariances, self.prior, ridge)
-        return GaussianParams(means, own)
+        updated = self.covariance.update(stats, means, params.covariances, self.prior, ridge)
+        return GaussianParams(means, updated)
 
     def log_prior(self, params: GaussianParams) -> jax.Array:
         """Log prior density f[] of means and covariances, 0 without a prior."""
@@ -167,19 +168,19 @@ class GaussianFamily:
         return self.covariance.form.log_density(params, x)
 
     def condition(self, params: GaussianParams):
-        """The size of what cancels in the quadratic form f[k]."""
+        """The size of the terms that cancel in the quadratic form f[k]."""
         return self.covariance.form.condition(params)
 
     def base_point(self, params: GaussianParams, weights):
-        """Where sums over rows lose no digits f[d]."""
+        """The point f[d] about which sums over rows lose no digits."""
         return self.covariance.form.base_point(params, weights)
 
     def min_rows(self, d):
-        """Rows that any component fits; 0 where the covariance is shared."""
+        """Number of rows that a component can always fit; 0 where the covariance is shared."""
         return self.covariance.min_rows(d)
 
     def narrowness(self, params: GaussianParams, weights):
-        """Large where a component is a sliver f[k]."""
+        """f[k], large where a component is much narrower than the pooled components."""
         return self.covariance.form.narrowness(params, weights)
 
     def matrices(self, params: GaussianParams) -> jax.Array:

@@ -65,9 +65,9 @@ class Full:
         return k * (d * (d + 1) // 2)
 
     def min_rows(self, d):
-        """d + 1 rows in general position have a covariance, however spurious."""
+        """d + 1: that number of rows in general position has a positive definite covariance."""
         return d + 1
 
     def healthy(self, params, stats):
-        """b[k]: usable; the pivots are already judged against rounding."""
+        """b[k]: as `usable`, which already compares the pivots with rounding."""
         return matrices.usable(params)

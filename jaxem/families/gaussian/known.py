@@ -1,10 +1,11 @@
 """A covariance that is known: φ(x) = [1, x], and only means are estimated."""
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 
 from jaxem.core.constraints import Constraint, SymmetricPD
 from jaxem.core.trees import pytree
@@ -16,9 +17,9 @@ from jaxem.numerics import einsum, inverse_factor, stack_rows
 
 @pytree
 class Known:
-    """The matrix f[d, d] is that of all components."""
+    """One given matrix f[d, d] for all components."""
 
-    matrix: Any
+    matrix: ArrayLike
     name: ClassVar[str] = "known"
     scale_kind: ClassVar[str] = "feature"
     form: ClassVar[Form] = matrices
@@ -47,7 +48,7 @@ class Known:
         return Known(covariances)
 
     def exact(self, dtype):
-        """The matrix as it was given f[d, d], which other units may have rounded."""
+        """The matrix f[d, d] exactly as given, without the rounding of a change of units."""
         return jnp.asarray(self.matrix, dtype)
 
     def features(self, x):
@@ -63,19 +64,19 @@ class Known:
         return matrices.linear_coefficients(params)
 
     def blank(self, k, d, dtype):
-        """The matrix: there is no other."""
+        """The given matrix."""
         return self.exact(dtype)
 
     def update(self, stats, means, old, prior, ridge):
-        """The matrix, whatever the data."""
+        """The given matrix, whatever the data."""
         return self.exact(means.dtype)
 
     def n_free(self, k: int, d: int) -> int:
-        """None."""
+        """0: nothing is estimated."""
         return 0
 
     def min_rows(self, d: int) -> int:
-        """0: no component is a sliver where all have one covariance."""
+        """0: no component is narrower than another where all share a covariance."""
         return 0
 
     def healthy(self, params, stats) -> jax.Array:

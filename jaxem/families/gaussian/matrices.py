@@ -1,10 +1,9 @@
-"""Covariances as matrices, own f[k, d, d] or shared f[d, d]: units, densities, drawing."""
-
-from typing import Any
+"""Covariances as matrices, f[k, d, d] or shared f[d, d]: changes of units, densities, drawing."""
 
 import jax
 import jax.numpy as jnp
 
+from jaxem.core.types import Array
 from jaxem.families.gaussian.params import (
     LOG_2PI,
     WRITTEN,
@@ -22,23 +21,23 @@ def expanded(params: GaussianParams) -> jax.Array:
 
 
 def deviations(params: GaussianParams) -> jax.Array:
-    """Lower roots of the matrices, f[k, d, d] or f[d, d]."""
+    """Lower Cholesky factors of the matrices, f[k, d, d] or f[d, d]."""
     return cholesky(params.covariances)
 
 
-def columns(covariances: jax.Array, keep: Any) -> jax.Array:
+def columns(covariances: jax.Array, keep: Array) -> jax.Array:
     """Covariances of some columns i[c]."""
     return covariances[..., keep, :][..., keep]
 
 
-def conditional(covariances: jax.Array, rest: Any, found: jax.Array) -> jax.Array:
-    """Covariances of the columns `rest`, given others: those found, or the one of all."""
+def conditional(covariances: jax.Array, rest: Array, found: jax.Array) -> jax.Array:
+    """Covariances of the columns `rest` given all others: `found`, or its first if shared."""
     del rest
     return found if covariances.ndim == 3 else found[0]
 
 
 def squared_scale(covariances: jax.Array, scale: jax.Array) -> jax.Array:
-    """What covariances grow by where columns do by scale f[d]."""
+    """The factor of the covariances when the columns are multiplied by scale f[d]."""
     square = outer(scale, scale)
     return square.reshape((1,) * (covariances.ndim - square.ndim) + square.shape)
 
@@ -52,7 +51,7 @@ def linear_coefficients(params: GaussianParams) -> jax.Array:
 
 
 def base_point(params: GaussianParams, weights: jax.Array) -> jax.Array:
-    """Where sums over rows lose no digits f[d]: see `mean_if_far`."""
+    """The point f[d] about which sums over rows lose no digits: see `mean_if_far`."""
     variances = jnp.diagonal(params.covariances, axis1=-2, axis2=-1)
     return mean_if_far(params.means, jnp.broadcast_to(variances, params.means.shape), weights)
 
@@ -74,21 +73,21 @@ def log_density(params: GaussianParams, x: jax.Array) -> jax.Array:
             z = einsum("kj,jn->kn", row, gap) - einsum("kj,kj->k", row, offset)[:, None]
             return square + z * z, None
 
-        # One row of the factors at a time: n × k numbers, as many as there are logits.
+        # One row of the factors at a time: memory for n × k numbers, as for the logits.
         start = jnp.zeros((k, x.shape[0]), x.dtype)
         square = jax.lax.scan(add, start, w.swapaxes(0, 1))[0]
     return -0.5 * (d * LOG_2PI + log_det[:, None] + square).T
 
 
 def condition(params: GaussianParams) -> jax.Array:
-    """μᵀΛμ f[k]: the size of what cancels in the quadratic form."""
+    """μᵀΛμ f[k]: the size of the terms that cancel in the quadratic form."""
     k, d = params.means.shape
     w = jnp.broadcast_to(inverse_factor(params.covariances)[0], (k, d, d))
     return jnp.sum(einsum("kij,kj->ki", w, params.means) ** 2, axis=-1)
 
 
 def coloured(params: GaussianParams, labels: jax.Array, noise: jax.Array) -> jax.Array:
-    """Noise f[n, d] of the covariances of the components named in labels i[n]."""
+    """Noise f[n, d] with the covariances of the components in labels i[n]."""
     k, d = params.means.shape
     root = jnp.broadcast_to(cholesky(params.covariances), (k, d, d))
     return einsum("nij,nj->ni", root[labels], noise)

@@ -1,18 +1,20 @@
-"""What the Gaussian families share: parameters, packing of symmetric matrices, the mean update."""
+"""Shared by the Gaussian structures: parameters, packing of symmetric matrices, mean update."""
 
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 
 from jaxem.core.trees import pytree
+from jaxem.core.types import DType
 from jaxem.numerics import einsum, safe_divide
 
 LOG_2PI = float(np.log(2 * np.pi))
 
-#: Dimensions up to which sums over them are written out: on a CPU a batched product is one call of
-#: a library for each matrix, which takes longer than the product.
+#: Largest dimension whose sums are written out term by term: on a CPU a batched product makes one
+#: library call per matrix, which takes longer than a small product itself.
 WRITTEN = 8
 
 
@@ -79,7 +81,7 @@ def update_means(prior: Any, count, first, old, frozen):
     return safe_divide(first, count[:, None], old)
 
 
-def as_vector(value: Any, d: int, dtype: Any) -> jax.Array:
+def as_vector(value: ArrayLike, d: int, dtype: DType) -> jax.Array:
     """A scalar or f[d] as f[d]."""
     return jnp.broadcast_to(jnp.asarray(value, dtype), (d,))
 

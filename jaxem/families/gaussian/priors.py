@@ -3,14 +3,13 @@
 The MAP step is the joint mode over mean and covariance, closed form, so EM keeps ascending.
 """
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.scipy.special import gammaln, multigammaln
 
 from jaxem.core.trees import pytree
+from jaxem.core.types import Array, DType, Number
 from jaxem.core.validation import positive, shape
 from jaxem.families.gaussian.params import LOG_2PI
 from jaxem.numerics import einsum, inverse_factor
@@ -27,13 +26,13 @@ class NormalInverseWishart:
     4
     """
 
-    mean: Any  #: f[d]
-    shrinkage: Any  #: scalar > 0
-    dof: Any  #: scalar > d − 1
-    scale: Any  #: f[d, d]
+    mean: Array  #: f[d]
+    shrinkage: Number  #: scalar > 0
+    dof: Number  #: scalar > d − 1
+    scale: Array  #: f[d, d]
 
     def validate(self, d: int) -> None:
-        """ValueError, naming the field, for a prior that is not one on f[d]."""
+        """ValueError, naming the field, for a prior that does not fit d columns."""
         shape("prior mean", self.mean, (d,))
         shape("prior scale", self.scale, (d, d))
         positive("prior shrinkage", self.shrinkage)
@@ -41,7 +40,7 @@ class NormalInverseWishart:
         if np.linalg.eigvalsh(np.asarray(self.scale, float)).min() <= 0:
             raise ValueError("prior scale must be symmetric and positive definite.")
 
-    def scale_matrix(self, d: int, dtype: Any) -> jax.Array:
+    def scale_matrix(self, d: int, dtype: DType) -> jax.Array:
         """The scale matrix f[d, d]."""
         return jnp.asarray(self.scale, dtype).reshape(d, d)
 
@@ -80,20 +79,20 @@ class NormalInverseGamma:
     4
     """
 
-    mean: Any  #: f[d]
-    shrinkage: Any  #: scalar > 0
-    dof: Any  #: scalar > 0
-    scale: Any  #: f[d] or scalar
+    mean: Array  #: f[d]
+    shrinkage: Number  #: scalar > 0
+    dof: Number  #: scalar > 0
+    scale: Number  #: f[d] or scalar
 
     def validate(self, d: int) -> None:
-        """ValueError, naming the field, for a prior that is not one on f[d]."""
+        """ValueError, naming the field, for a prior that does not fit d columns."""
         shape("prior mean", self.mean, (d,))
         for name in ("shrinkage", "dof", "scale"):
             positive(f"prior {name}", getattr(self, name))
 
     def standardized(self, shift, scale, common: bool = False):
-        """The same prior for z = (x − shift) / scale; `common`: of one variance for all features,
-        which have one scale."""
+        """The same prior for z = (x − shift) / scale; `common`: one variance, and one scale,
+        for all features."""
         own = jnp.asarray(self.scale)
         square = scale[0] ** 2 if common else scale**2
         mean = (jnp.asarray(self.mean) - shift) / scale

@@ -26,7 +26,7 @@ class Spherical:
         return stack_rows([*linear_rows(x), jnp.sum(x.T**2, axis=0, keepdims=True)])
 
     def products(self, d):
-        """None: |x|² is a sum of products."""
+        """Empty: |x|² is a sum of products."""
         return ()
 
     def coefficients(self, params):
@@ -56,7 +56,7 @@ class Spherical:
         return k
 
     def min_rows(self, d):
-        """Two different rows have a variance, however spurious."""
+        """2: two different rows have a variance."""
         return 2
 
     def healthy(self, params, stats):

@@ -1,37 +1,39 @@
-"""What a covariance structure is, and the two forms that covariances come in."""
+"""The protocols of covariance structures, and of the two forms that covariances have."""
 
 from typing import Any, ClassVar, Protocol
 
 import jax
+from jax.typing import ArrayLike
 
 from jaxem.core.constraints import Constraint
 from jaxem.core.protocols import Statistics
+from jaxem.core.types import Array, DType
 from jaxem.families.gaussian.params import GaussianParams
 
 
 class Form(Protocol):
-    """Densities and units by one form of covariances: a module of functions, `matrices` for
-    f[k, d, d] and f[d, d] or `variances` for f[k, d] and f[k]."""
+    """Densities and changes of units for one form of covariances. A module of functions: `matrices`
+    for f[k, d, d] and f[d, d], `variances` for f[k, d] and f[k]."""
 
     def expanded(self, params: GaussianParams) -> jax.Array:
         """The covariance matrix of every component f[k, d, d]."""
         ...
 
     def deviations(self, params: GaussianParams) -> jax.Array:
-        """Roots f[.., d, d] (lower) of the matrices, or standard deviations f[k, d]."""
+        """Lower Cholesky factors f[.., d, d], or standard deviations f[k, d]."""
         ...
 
-    def columns(self, covariances: jax.Array, keep: Any) -> jax.Array:
+    def columns(self, covariances: jax.Array, keep: Array) -> jax.Array:
         """Covariances of some columns i[c] alone, in the same form."""
         ...
 
-    def conditional(self, covariances: jax.Array, rest: Any, found: jax.Array) -> jax.Array:
-        """Covariances of the columns `rest` i[q] given all others, in the same form, of those as
-        matrices f[k, q, q]."""
+    def conditional(self, covariances: jax.Array, rest: Array, found: jax.Array) -> jax.Array:
+        """Covariances of the columns `rest` i[q] given all other columns, in the same form; `found`
+        f[k, q, q] are the same covariances as matrices."""
         ...
 
     def squared_scale(self, covariances: jax.Array, scale: jax.Array) -> jax.Array:
-        """What covariances grow by where columns do by scale f[d]."""
+        """The factor of the covariances when the columns are multiplied by scale f[d]."""
         ...
 
     def base_point(self, params: GaussianParams, weights: jax.Array) -> jax.Array:
@@ -43,7 +45,7 @@ class Form(Protocol):
         ...
 
     def condition(self, params: GaussianParams) -> jax.Array:
-        """The size of what cancels in the quadratic form f[k]."""
+        """The size of the terms that cancel in the quadratic form f[k]."""
         ...
 
     def narrowness(self, params: GaussianParams, weights: jax.Array) -> jax.Array:
@@ -68,18 +70,18 @@ class Covariance(Protocol):
     constraint: ClassVar[Constraint]
 
     def features(self, x: jax.Array) -> jax.Array:
-        """φ f[p, n]: 1, x, and what quadratic features there are."""
+        """φ f[p, n]: 1, x, and the quadratic features, if any."""
         ...
 
     def products(self, d: int) -> tuple[tuple[int, int], ...]:
-        """φ as products of the atoms [1, x]; empty where it is none."""
+        """φ as products of the atoms [1, x]; empty where it is not."""
         ...
 
     def coefficients(self, params: GaussianParams) -> jax.Array:
         """β f[k, p]."""
         ...
 
-    def blank(self, k: int, d: int, dtype: Any) -> jax.Array:
+    def blank(self, k: int, d: int, dtype: DType) -> jax.Array:
         """Covariances of the right shape, to be overwritten by an M-step."""
         ...
 
@@ -94,7 +96,7 @@ class Covariance(Protocol):
         ...
 
     def min_rows(self, d: int) -> int:
-        """Rows that any component fits, however spurious; 0 where none fits few rows."""
+        """Number of rows that a component can always fit; 0: no bound."""
         ...
 
     def healthy(self, params: GaussianParams, stats: Statistics) -> jax.Array:
@@ -103,10 +105,10 @@ class Covariance(Protocol):
 
 
 class GivenCovariance(Protocol):
-    """A structure that estimates nothing: it holds the covariance itself."""
+    """A structure with a given covariance, which it does not estimate."""
 
     @property
-    def matrix(self) -> Any:
+    def matrix(self) -> ArrayLike:
         """The covariance f[d, d]."""
         ...
 
@@ -115,16 +117,16 @@ class GivenCovariance(Protocol):
         ...
 
     def check(self, d: int) -> None:
-        """ValueError for what is no covariance of d columns."""
+        """ValueError unless the matrix is a covariance of d columns."""
 
     def standardized(self, scale: jax.Array) -> "Covariance":
         """The same structure for z = x / scale."""
         ...
 
     def holding(self, covariances: jax.Array) -> "Covariance":
-        """The structure with other covariances."""
+        """The same structure with other covariances."""
         ...
 
-    def exact(self, dtype: Any) -> jax.Array:
-        """The covariances that it holds."""
+    def exact(self, dtype: DType) -> jax.Array:
+        """The given covariances, in this dtype."""
         ...

@@ -72,7 +72,7 @@ class Tied:
         return d * (d + 1) // 2
 
     def min_rows(self, d):
-        """0: no component is a sliver where all have one covariance."""
+        """0: no component is narrower than another where all share a covariance."""
         return 0
 
     def healthy(self, params, stats):

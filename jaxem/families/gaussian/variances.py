@@ -1,16 +1,15 @@
-"""Covariances as variances, own f[k, d] or one for all features f[k]: units, densities, drawing."""
-
-from typing import Any
+"""Covariances as variances f[k, d], or f[k] for all features: units, densities, drawing."""
 
 import jax
 import jax.numpy as jnp
 
+from jaxem.core.types import Array
 from jaxem.families.gaussian.params import LOG_2PI, GaussianParams, mean_if_far
 from jaxem.numerics import einsum
 
 
 def wide(params: GaussianParams) -> jax.Array:
-    """Variances f[k, d], whatever the type."""
+    """Variances f[k, d], for either shape."""
     variances = params.covariances
     if variances.ndim == 2:
         return variances
@@ -28,19 +27,20 @@ def deviations(params: GaussianParams) -> jax.Array:
     return jnp.sqrt(wide(params))
 
 
-def columns(covariances: jax.Array, keep: Any) -> jax.Array:
+def columns(covariances: jax.Array, keep: Array) -> jax.Array:
     """Variances of some columns i[c]."""
     return covariances[:, keep] if covariances.ndim == 2 else covariances
 
 
-def conditional(covariances: jax.Array, rest: Any, found: jax.Array) -> jax.Array:
-    """Variances of the columns `rest`, given others that are independent of them."""
+def conditional(covariances: jax.Array, rest: Array, found: jax.Array) -> jax.Array:
+    """Variances of the columns `rest` given all others: unchanged, since columns are
+    independent."""
     del found
     return columns(covariances, rest)
 
 
 def squared_scale(covariances: jax.Array, scale: jax.Array) -> jax.Array:
-    """What variances grow by where columns do by scale f[d]; one for all features when f[k]."""
+    """The factor of the variances when the columns are multiplied by scale f[d]."""
     return scale[None, :] ** 2 if covariances.ndim == 2 else scale[:1] ** 2
 
 
@@ -60,7 +60,7 @@ def coefficients(params: GaussianParams) -> tuple[jax.Array, jax.Array, jax.Arra
 
 
 def base_point(params: GaussianParams, weights: jax.Array) -> jax.Array:
-    """Where sums over rows lose no digits f[d]: see `mean_if_far`."""
+    """The point f[d] about which sums over rows lose no digits: see `mean_if_far`."""
     return mean_if_far(params.means, wide(params), weights)
 
 
@@ -69,8 +69,8 @@ def log_density(params: GaussianParams, x: jax.Array) -> jax.Array:
     precision, log_det = precisions(params)
 
     def add(square, column):
-        own, mean, one = column
-        return square + (own[None, :] - mean[:, None]) ** 2 * one[:, None], None
+        values, mean, scale = column
+        return square + (values[None, :] - mean[:, None]) ** 2 * scale[:, None], None
 
     start = jnp.zeros((len(precision), x.shape[0]), x.dtype)
     square = jax.lax.scan(add, start, (x.T, params.means.T, precision.T))[0]
@@ -78,12 +78,12 @@ def log_density(params: GaussianParams, x: jax.Array) -> jax.Array:
 
 
 def condition(params: GaussianParams) -> jax.Array:
-    """Σ_j μ_j²/σ_j² f[k]: the size of what cancels in the quadratic form."""
+    """Σ_j μ_j²/σ_j² f[k]: the size of the terms that cancel in the quadratic form."""
     return jnp.sum(params.means**2 * precisions(params)[0], axis=-1)
 
 
 def coloured(params: GaussianParams, labels: jax.Array, noise: jax.Array) -> jax.Array:
-    """Noise f[n, d] of the variances of the components named in labels i[n]."""
+    """Noise f[n, d] with the variances of the components in labels i[n]."""
     return jnp.sqrt(wide(params))[labels] * noise
 
 
@@ -99,5 +99,5 @@ def narrowness(params: GaussianParams, weights: jax.Array) -> jax.Array:
 
 
 def above_rounding(variance: jax.Array, second: jax.Array) -> jax.Array:
-    """Whether a variance is more than rounding of second moments makes."""
+    """Whether a variance is larger than the rounding error of the second moments."""
     return variance > 8 * jnp.finfo(variance.dtype).eps * second
