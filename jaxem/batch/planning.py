@@ -64,7 +64,7 @@ class Shape:
     """The sizes of a problem, from which a plan follows."""
 
     rows: int  # of each data set, or of one device's part
-    cost: Cost  # what the model holds per row
+    cost: Cost  # memory of an E-step per row
     starts: int  # lanes of each data set
     sets: int  # data sets
     itemsize: int

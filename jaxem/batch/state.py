@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Batch:
-    """What the lanes of a call have in common: data, settings, sizes, devices."""
+    """The common part of all lanes of a call: data, settings, sizes, devices."""
 
     grid: Grid
     control: Control

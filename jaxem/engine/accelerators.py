@@ -37,7 +37,7 @@ FIRST_REACH = 8.0
 
 @pytree
 class Memory:
-    """What a lane remembers of its path, parameters flattened to f[q]."""
+    """The memory of a lane: recent steps of its path, parameters flattened to f[q]."""
 
     last_input: jax.Array  # f[q], the parameters that the last step began at
     last_output: jax.Array  # f[q], where plain EM led from there

@@ -12,7 +12,7 @@ RACE_FROM = 64
 
 @dataclass(frozen=True)
 class Search:
-    """How many starts there are, from where, and which of them run on."""
+    """Number and kind of the starts, and the strategies that choose among them."""
 
     n_starts: int
     init: Init
