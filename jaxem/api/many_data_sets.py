@@ -3,17 +3,19 @@
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
 import jax
 import numpy as np
+from jax.sharding import Mesh
+from numpy.typing import ArrayLike
 
 from jaxem.api.one_data_set import starts_of
 from jaxem.api.options import Options, check_model, check_sums, options_of
 from jaxem.api.renamed import renamed
 from jaxem.api.solve import Timer, solve, tell_interrupted, timed, whereabouts
+from jaxem.batch.checkpoint import FilePath
 from jaxem.batch.problem import Problem, pose_many
-from jaxem.core.capabilities import provides
+from jaxem.core.capabilities import offered
 from jaxem.core.compilation import compilations
 from jaxem.core.keys import as_key
 from jaxem.core.model_protocol import Model, Paddable
@@ -22,46 +24,48 @@ from jaxem.core.program_memory import make_room
 from jaxem.core.settings import Settings, settings_of
 from jaxem.core.status import Status
 from jaxem.core.trees import replace
+from jaxem.core.types import Devices, Init, Rows
 from jaxem.data import ragged
 from jaxem.data.data import Data
 from jaxem.results.fit import Fit
+from jaxem.results.report import Report
 
-#: Starts of each data set, where nobody says otherwise.
+#: Starts of each data set by default.
 DEFAULT_STARTS = 10
 
-#: Responsibilities per step from which the starts of one data set fill the machine alone.
+#: Responsibilities per step from which one data set with its starts is a problem by itself.
 ALONE = 1 << 20
 
-#: Fields of a `Fit` that name other starts of the same data set.
+#: Fields of a `Fit` that hold numbers of other starts of the same data set.
 BETWEEN = ("follows", "parent")
 
 
 def fit_many(
     model: Model,
-    x: Any,
+    x: Rows,
     *,
-    key: Any,
+    key: jax.Array | int,
     n_starts: int | None = None,
-    groups: Any = None,
-    lengths: Any = None,
-    init: Any = "k-means++",
-    sample_weight: Any = None,
-    labels: Any = None,
+    groups: ArrayLike | None = None,
+    lengths: ArrayLike | None = None,
+    init: Init = "k-means++",
+    sample_weight: Rows = None,
+    labels: Rows = None,
     tol: float = 1e-6,
     max_iter: int = 500,
     stop: str = "log_likelihood",
     accelerate: str | None = "auto",
     assignment: str | None = None,
-    exponent: Any = None,
+    exponent: float | None = None,
     race: bool | None = None,
     split_merge: int = 0,
     memory_limit: int | None = None,
-    checkpoint: Any = None,
+    checkpoint: FilePath | None = None,
     progress: bool | None = None,
     kernel: str | None = None,
     precision: str | None = None,
-    devices: Any = None,
-    mesh: Any = None,
+    devices: Devices = None,
+    mesh: Mesh | None = None,
     generations: int | None = None,
 ) -> Fit:
     """Fit `model` to every data set from `n_starts` starts each: a `Fit` with axes [data sets,
@@ -96,7 +100,7 @@ def fit_many(
     model, asked, first = settings_of(model, asked, sets[0])
     if first.mesh is not None:
         raise ValueError("fit_many spreads fits, not rows: give devices= and plain arrays.")
-    d = max(one.x.shape[1] for one in sets)
+    d = max(data.x.shape[1] for data in sets)
     check_model(model)
     model.validate_settings(d)
     check_sums(model, d)
@@ -133,19 +137,20 @@ def fit_many(
 
 
 def size_of(model: Model) -> int:
-    """Rows that a fit needs at least."""
-    return model.size() if provides(type(model), Paddable) else 1
+    """Smallest number of rows that a fit needs."""
+    paddable = offered(model, Paddable)
+    return 1 if paddable is None else paddable.size()
 
 
 def dtype_of(sets: list[Data]) -> np.dtype:
-    """float64 where any data set is, or is of integers; else float32."""
-    kinds = {one.x.dtype for one in sets if one.x.size}
+    """float64 where any data set is float64 or of integers; else float32."""
+    kinds = {data.x.dtype for data in sets if data.x.size}
     dtype = np.result_type(np.float32, *(k if k.kind == "f" else np.float64 for k in kinds))
     return np.dtype(np.float64) if dtype == np.float64 else np.dtype(np.float32)
 
 
 def check_drawn(options: Options) -> None:
-    """ValueError for a start that one data set could have and several cannot."""
+    """ValueError for `init` as an array: labels or responsibilities are those of one data set."""
     if hasattr(options.search.init, "shape") or isinstance(options.search.init, list | tuple):
         raise ValueError(
             "init must be a name, a callable or parameters where data sets are many; got an array."
@@ -158,10 +163,10 @@ def _problems(
     fate: np.ndarray,
     dtype: np.dtype,
     options: Options,
-    checkpoint: Any,
-) -> Iterator[tuple[Problem, Any]]:
-    """The problems that share programs, one after the other, and the checkpoint of each: data sets
-    of about one length together, and large ones by themselves."""
+    checkpoint: FilePath | None,
+) -> Iterator[tuple[Problem, FilePath | None]]:
+    """The problems of a call, one after the other, and the checkpoint of each: data sets of about
+    one length are one problem, and each large data set is one by itself."""
     good = np.flatnonzero(fate == Status.RUNNING)
     if good.size == 0:
         return
@@ -182,17 +187,18 @@ def _problems(
 
 @dataclass
 class _Parts:
-    """The fits of data sets as they come in."""
+    """The fits of the problems that are solved so far."""
 
-    fits: list[tuple[np.ndarray, Fit]] = field(default_factory=list)  # their names, [sets, starts]
+    fits: list[tuple[np.ndarray, Fit]] = field(default_factory=list)  # (names, [sets, starts])
     interrupted: bool = False
 
     @property
-    def reports(self) -> list:
+    def reports(self) -> list[Report | None]:
+        """The report of each problem."""
         return [fits.report for _, fits in self.fits]
 
-    def add(self, problem: Problem, options: Options, path: Any) -> None:
-        """Solve one more problem. Ctrl-C ends the call; what is finished stays."""
+    def add(self, problem: Problem, options: Options, path: FilePath | None) -> None:
+        """Solve one more problem. Ctrl-C ends the call; fits that are finished stay."""
         try:
             outcome = solve(problem, options, path)
         except KeyboardInterrupt:
@@ -222,7 +228,8 @@ def _assemble(
     d: int,
     dtype: np.dtype,
 ) -> Fit:
-    """All data sets in their order; those without fits with NaN and their status."""
+    """The fits of all data sets in their order, axes [data sets, starts]. A data set without fits
+    has NaN parameters and its status in `fate`."""
     shape = len(fate), n_starts
     if parts:
         like = parts[0][1]
@@ -244,7 +251,7 @@ def _assemble(
         if getattr(result, name) is not None:
             getattr(result, name)[...] = -1
     leaves = jax.tree.leaves(result)
-    for own, fits in parts:
+    for names, fits in parts:
         for kept, leaf in zip(leaves, jax.tree.leaves(fits), strict=True):
-            kept[own] = leaf
+            kept[names] = leaf
     return result

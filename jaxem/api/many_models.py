@@ -1,7 +1,7 @@
 """`sweep`: many models on one data set, scored."""
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import jax
@@ -9,10 +9,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxem.api.one_data_set import fit
+from jaxem.batch.checkpoint import FilePath
 from jaxem.core.compiled import jitted
 from jaxem.core.keys import as_key
 from jaxem.core.precision import precision_of
 from jaxem.core.trees import replace
+from jaxem.core.types import Rows
 from jaxem.data.data import as_data
 from jaxem.data.ragged import COMPILE, EXPECTED
 from jaxem.families import Gaussian
@@ -21,21 +23,24 @@ from jaxem.results.fit import Fit
 from jaxem.results.information_criteria import criteria
 from jaxem.results.sweep import Row, Sweep, total
 
+#: A function (n_components, covariance_type) -> model.
+Models = Callable[[int, str], Mixture]
+
 CRITERIA = ("bic", "aic", "icl", "icl_entropy", "held_out")
 
 
 def sweep(
-    x: Any,
+    x: Rows,
     n_components: Iterable[int] = range(1, 10),
     covariance_type: str | Sequence[str] = "full",
     *,
-    key: Any,
+    key: jax.Array | int,
     n_starts: int = 50,
     criterion: str = "bic",
     folds: int = 0,
-    sample_weight: Any = None,
-    checkpoint: Any = None,
-    models: Any = None,
+    sample_weight: Rows = None,
+    checkpoint: FilePath | None = None,
+    models: Models | None = None,
     **options: Any,
 ) -> Sweep:
     """Fit every (n_components, covariance_type) from `n_starts` starts and score them all.
@@ -62,7 +67,7 @@ def sweep(
     if folds == 1 or folds < 0:
         raise ValueError(f"folds must be 0 (no cross-validation) or at least 2; got {folds}.")
     types = (covariance_type,) if isinstance(covariance_type, str) else tuple(covariance_type)
-    make = models or (lambda k, kind: Mixture(Gaussian(kind), n_components=k))
+    make = models or _gaussians
     grid = [(int(k), kind) for kind in types for k in n_components]
     if not grid:
         raise ValueError("nothing to fit: n_components or covariance_type is empty.")
@@ -71,10 +76,10 @@ def sweep(
     interrupted = False
     for number, (k, kind) in enumerate(grid):
         path = None if checkpoint is None else f"{checkpoint}.{number}"
-        own = dict(options, key=jax.random.fold_in(key, number), checkpoint=path)
-        own |= dict(pad_to=pad.get((k, kind)), n_starts=n_starts)
+        given = dict(options, key=jax.random.fold_in(key, number), checkpoint=path)
+        given |= dict(pad_to=pad.get((k, kind)), n_starts=n_starts)
         try:
-            rows.append(_row(make(k, kind), (k, kind), x, sample_weight, folds, own))
+            rows.append(_row(make(k, kind), (k, kind), x, sample_weight, folds, given))
         except KeyboardInterrupt:
             if not rows:
                 raise
@@ -86,9 +91,17 @@ def sweep(
     return Sweep(tuple(rows), criterion, report)
 
 
-def padding(make, grid, rows, options) -> dict[tuple[int, str], int]:
-    """How many components to compute each model with: several sizes share one set of compiled
-    programs where the components that are switched off cost less than compiling."""
+def _gaussians(k: int, kind: str) -> Mixture:
+    """The model of a sweep where the caller gives no others."""
+    return Mixture(Gaussian(kind), n_components=k)
+
+
+def padding(
+    make: Models, grid: list[tuple[int, str]], rows: int, options: dict[str, Any]
+) -> dict[tuple[int, str], int]:
+    """The number of components to compute for each model of the grid: several sizes share one set
+    of compiled programs where the components that are switched off cost less than compiling.
+    `rows` is the number of rows × starts."""
     if options.get("init", "k-means++") not in ("k-means++", "kmeans", "random_from_data"):
         return {}
     out: dict[tuple[int, str], int] = {}
@@ -109,7 +122,7 @@ def padding(make, grid, rows, options) -> dict[tuple[int, str], int]:
 
 
 def _row(
-    model: Mixture, label: tuple[int, str], x: Any, weight: Any, folds: int, options: dict
+    model: Mixture, label: tuple[int, str], x: Rows, weight: Rows, folds: int, options: dict
 ) -> Row:
     """One model fitted and scored. Where Ctrl-C ends a fold, the row has no held-out likelihood."""
     fits = fit(model, x, sample_weight=weight, **options)
@@ -128,7 +141,7 @@ def was_interrupted(fits: Fit) -> bool:
 
 
 def cross_validate(
-    model: Mixture, x: Any, folds: int, sample_weight: Any, options: dict
+    model: Mixture, x: Rows, folds: int, sample_weight: Rows, options: dict
 ) -> tuple[float | None, bool]:
     """Mean held-out log-likelihood per unit weight over `folds` random folds, None where a
     fold has no sound fit; and whether Ctrl-C ended it. A fold is a weight of 0, so all folds run
@@ -143,8 +156,8 @@ def cross_validate(
     for i in range(folds):
         held = fold % folds == i
         path = options.get("checkpoint")
-        own: dict[str, Any] = {**options, "checkpoint": path and f"{path}.fold{i}"}
-        fits = fit(model, x, sample_weight=np.where(held, 0, weight), **own)
+        given: dict[str, Any] = {**options, "checkpoint": path and f"{path}.fold{i}"}
+        fits = fit(model, x, sample_weight=np.where(held, 0, weight), **given)
         if was_interrupted(fits) or not fits.sound.any():
             return None, was_interrupted(fits)
         best = fits.best()

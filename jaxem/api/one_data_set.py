@@ -1,13 +1,15 @@
 """`fit`: many starts on one data set."""
 
 import time
-from typing import Any
 
+import jax
 import numpy as np
+from jax.sharding import Mesh
 
 from jaxem.api.options import DEFAULT_STARTS, check_model, check_sums, options_of
 from jaxem.api.renamed import renamed
 from jaxem.api.solve import Timer, solve, tell_interrupted, timed, whereabouts
+from jaxem.batch.checkpoint import FilePath
 from jaxem.batch.problem import pose
 from jaxem.core.compilation import compilations
 from jaxem.core.keys import as_key
@@ -15,6 +17,7 @@ from jaxem.core.model_protocol import Model
 from jaxem.core.precision import precision_of
 from jaxem.core.program_memory import make_room
 from jaxem.core.settings import Settings, settings_of
+from jaxem.core.types import Devices, Init, Rows
 from jaxem.data.validate import host_data
 from jaxem.devices.rows import check_alike
 from jaxem.results.fit import Fit
@@ -23,38 +26,38 @@ from jaxem.search.starts import count_of
 
 def fit(
     model: Model,
-    x: Any,
+    x: Rows,
     *,
-    key: Any,
+    key: jax.Array | int,
     n_starts: int | None = None,
-    init: Any = "k-means++",
-    sample_weight: Any = None,
-    labels: Any = None,
+    init: Init = "k-means++",
+    sample_weight: Rows = None,
+    labels: Rows = None,
     tol: float = 1e-6,
     max_iter: int = 500,
     stop: str = "log_likelihood",
     accelerate: str | None = "auto",
     assignment: str | None = None,
-    exponent: Any = None,
+    exponent: float | None = None,
     race: bool | None = None,
     split_merge: int = 0,
     memory_limit: int | None = None,
-    checkpoint: Any = None,
+    checkpoint: FilePath | None = None,
     progress: bool | None = None,
     trace: bool = False,
     pad_to: int | None = None,
     kernel: str | None = None,
     precision: str | None = None,
-    devices: Any = None,
-    mesh: Any = None,
+    devices: Devices = None,
+    mesh: Mesh | None = None,
     generations: int | None = None,
 ) -> Fit:
     """Fit `model` from `n_starts` starts at once; returns a `Fit` with axis [starts].
 
     The data are standardised once, and parameters and likelihood mapped back exactly. float64 x is
-    fitted in float64 (results are NumPy arrays), anything narrower in float32. Start i depends on
-    (key, i) alone, but for how far it runs: of several starts the few that may be the best run on
-    past `tol`, until less than 1e-6 nats are left to gain (`jaxem.search.winners`). Ctrl-C returns
+    fitted in float64 (results are NumPy arrays), anything narrower in float32. Start i is
+    drawn from (key, i) alone. Of several starts, the few that may be the best run on past `tol`,
+    until less than 1e-6 nats are left to gain (`jaxem.search.winners`). Ctrl-C returns
     the fits as they stand; unfinished ones have status RUNNING. Raises ValueError for data or
     arguments that cannot be fitted; a start that fails has a status.
 
@@ -147,10 +150,10 @@ def fit(
 
 
 def starts_of(
-    model: Model, init: Any, n_starts: int | None, d: int, sets: int | None, default: int
+    model: Model, init: Init, n_starts: int | None, d: int, sets: int | None, default: int
 ) -> int:
-    """The number of starts that was asked for or that `init` gives; ValueError where both say one
-    and they differ."""
+    """The number of starts, by the argument `n_starts` or by `init`; ValueError where the two
+    differ. `sets` is the number of data sets, None for one."""
     given = count_of(model, init, d, sets)
     if given is not None and n_starts is not None and n_starts != given:
         raise ValueError(f"init gives {given} starts, and n_starts={n_starts}: leave n_starts out.")

@@ -1,5 +1,6 @@
-"""The flat keywords of the doors, folded into records and judged once, on the host."""
+"""`Options`: the keywords of `fit` and `fit_many`, checked once, on the host."""
 
+from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxem.batch.problem import Resources
-from jaxem.core.capabilities import check, provides
+from jaxem.core.capabilities import check, offered
 from jaxem.core.model_protocol import (
     BLOCK_ROWS,
     CAPABILITIES,
@@ -19,6 +20,8 @@ from jaxem.core.model_protocol import (
     Proposing,
 )
 from jaxem.core.settings import Settings
+from jaxem.core.trees import replace
+from jaxem.core.types import Init, PyTree, Stats
 from jaxem.core.validation import integer
 from jaxem.data.data import Data
 from jaxem.devices.placement import Placement
@@ -26,23 +29,23 @@ from jaxem.engine.loop import check_control
 from jaxem.engine.steps import Control
 from jaxem.search.options import Search, search_of
 
-#: Starts of `fit`, where nobody says otherwise.
+#: Starts of `fit` by default.
 DEFAULT_STARTS = 32
 
 
 @dataclass(frozen=True)
 class Options:
-    """What a call of `fit` or `fit_many` asks for beside its model and data."""
+    """The arguments of `fit` or `fit_many` beside model and data."""
 
-    key: Any
+    key: jax.Array
     search: Search
     control: Control
     resources: Resources
     progress: bool | None = None
 
 
-#: Structures of models, and columns, whose statistics were seen to be sums.
-_SUMS: set[Any] = set()
+#: Models (their structure) and numbers of columns for which `check_statistics` has passed.
+_SUMS: set[tuple[Hashable, int]] = set()
 
 
 def check_model(model: Model) -> None:
@@ -52,7 +55,7 @@ def check_model(model: Model) -> None:
 
 
 def check_sums(model: Model, d: int) -> None:
-    """ValueError for a model whose statistics of d columns do not add up; judged once."""
+    """`check_statistics`, once for every structure of a model and number of columns d."""
     known = jax.tree.structure(model), d
     if d and known not in _SUMS:
         check_statistics(model, d)
@@ -60,15 +63,15 @@ def check_sums(model: Model, d: int) -> None:
 
 
 def check_statistics(model: Model, d: int) -> None:
-    """ValueError, naming the leaf, where the model's statistics are no sums over units: where their
-    shapes depend on how many there are. Nothing is compiled."""
+    """ValueError, naming the leaf, where the statistics of data of d columns are no sums over
+    units, which shows in shapes that depend on the number of units. Nothing is compiled."""
 
-    def shapes(n: int) -> Any:
-        rows: Any = jax.ShapeDtypeStruct((n, d), np.float32)
-        weight: Any = jax.ShapeDtypeStruct((n,), np.float32)
+    def shapes(n: int) -> list[tuple[tuple, jax.ShapeDtypeStruct]]:
+        rows: PyTree = jax.ShapeDtypeStruct((n, d), np.float32)
+        weight: PyTree = jax.ShapeDtypeStruct((n,), np.float32)
         data = Data(rows, weight)
 
-        def statistics(data: Data) -> Any:
+        def statistics(data: Data) -> Stats:
             prepared = model.prepare(data, BLOCK_ROWS, DEFAULT_COMPUTE)
             return model.expect(model.blank(d, np.float32), prepared, jnp.zeros((), np.float32))[0]
 
@@ -86,12 +89,14 @@ def check_statistics(model: Model, d: int) -> None:
 def options_of(
     model: Model, placement: Placement, asked: Settings, given: dict[str, Any], labels: bool
 ) -> Options:
-    """The options of a call from its keywords, which are read once, here."""
+    """The options of a call from its keywords `given`, which are read here and nowhere else.
+    `labels`: whether the data have labels."""
     init, split_merge = given["init"], given["split_merge"]
     bound = labels or bool(getattr(model, "frozen", ()))
-    can = provides(type(model), Proposing) and not bound
+    proposing = None if bound else offered(model, Proposing)
+    can = proposing is not None
     search = search_of(given["n_starts"], init, given["race"], split_merge, can)
-    if split_merge and not model.can_propose():
+    if split_merge and proposing is not None and not proposing.can_propose():
         search = Search(search.n_starts, init, search.race, 0)
     check_init(model, init)
     pad_to = given.get("pad_to")
@@ -107,32 +112,33 @@ def options_of(
 
 
 def control_of(model: Model, asked: Settings, given: dict[str, Any]) -> Control:
-    """The settings of all runs. accelerate="auto" means SQUAREM, which wins `python -m bench
-    accelerators`, but plain EM from a given start, whose path the caller may know, and for hard
-    assignments, which end after a few steps."""
+    """The settings of all runs. accelerate="auto" means SQUAREM, the quickest in `python -m bench
+    accelerators`. It means plain EM from a given start, whose path the caller may know, and for
+    hard assignments, which end after a few steps."""
     init, accelerate, max_iter = given["init"], given["accelerate"], given["max_iter"]
     assignment = asked.assignment or "soft"
     if accelerate == "auto":
         random = isinstance(init, str) or callable(init)
         accelerate = "squarem" if random and assignment == "soft" else None
     kept = int(max_iter) if given.get("trace") and max_iter > 0 else 0
-    ends = given["tol"], max_iter, True, given["stop"]
-    how = dict(assignment=assignment, exponent=asked.exponent)
-    return check_control(model, Control(*ends, accelerate, kept, **how))
+    control = Control(given["tol"], max_iter, True, given["stop"], accelerate, kept)
+    control = replace(control, assignment=assignment, exponent=asked.exponent)
+    return check_control(model, control)
 
 
-def check_init(model: Model, init: Any) -> None:
-    """ValueError for the name of an initialiser that does not exist, before data are looked at."""
-    named = init is None or isinstance(init, str)
-    if named and provides(type(model), Initialised):
-        model.read_init(init, 0)
+def check_init(model: Model, init: Init) -> None:
+    """ValueError for the name of an initialiser that does not exist, before any data are read."""
+    initialised = offered(model, Initialised)
+    if initialised is not None and (init is None or isinstance(init, str)):
+        initialised.read_init(init, 0)
 
 
-def check_pad(model: Model, init: Any, pad_to: int) -> None:
+def check_pad(model: Model, init: Init, pad_to: int) -> None:
     """ValueError unless the model can be padded to this size from such starts."""
-    if not provides(type(model), Paddable):
+    paddable = offered(model, Paddable)
+    if paddable is None:
         raise ValueError(f"pad_to needs a model with padded(): {type(model).__name__} has none.")
-    own = model.size()
-    integer("pad_to", pad_to, own)
-    if pad_to != own and (not isinstance(init, str) or init == "random"):
+    size = paddable.size()
+    integer("pad_to", pad_to, size)
+    if pad_to != size and (not isinstance(init, str) or init == "random"):
         raise ValueError(f"pad_to needs an initialiser that picks centres; got init={init!r}.")

@@ -1,10 +1,11 @@
-"""Old words of arguments, which go on working until the next release."""
+"""Old names of arguments, which go on working until the next release."""
 
 import warnings
 
 
 def renamed(split_merge: int, generations: int | None) -> int:
-    """`split_merge`, or `generations`, its old name, with a FutureWarning."""
+    """The value of `split_merge`; where the old name `generations` is given, its value, with a
+    FutureWarning."""
     if generations is None:
         return split_merge
     warnings.warn(

@@ -1,17 +1,22 @@
-"""From a problem to its fits: start, search, polish. `fit`, `fit_many` and `sweep` end up here."""
+"""From a problem to its fits: start, search, polish. All of `fit`, `fit_many` and
+`sweep` run through `solve`."""
 
 import time
 import warnings
 from dataclasses import dataclass
 from dataclasses import replace as with_fields
-from typing import Any
+
+from jax.sharding import Mesh
 
 from jaxem.api.options import Options
-from jaxem.batch.checkpoint import fingerprint
+from jaxem.batch.checkpoint import FilePath, fingerprint
 from jaxem.batch.problem import Problem, batch_of
 from jaxem.batch.state import Batch
+from jaxem.core.capabilities import offered
 from jaxem.core.compilation import Compilations
+from jaxem.core.model_protocol import Paddable
 from jaxem.core.trees import replace
+from jaxem.core.types import Devices
 from jaxem.devices import distributed
 from jaxem.devices.placement import Placement, placement_of
 from jaxem.devices.rows import over_processes
@@ -28,8 +33,8 @@ INTERRUPTED = (
 )
 
 
-def solve(problem: Problem, options: Options, path: Any = None) -> Outcome:
-    """The fits of all lanes of a problem, axis [lanes]; as they stand where Ctrl-C was pressed."""
+def solve(problem: Problem, options: Options, path: FilePath | None = None) -> Outcome:
+    """The fits of all lanes of a problem, axis [lanes]; where Ctrl-C was pressed, those it left."""
     search, control, resources = options.search, options.control, options.resources
     batch = batch_of(problem, search.n_starts, control, resources)
     watch = Watch(path, _agreed(problem, batch, options, path), options.progress)
@@ -51,15 +56,15 @@ def solve(problem: Problem, options: Options, path: Any = None) -> Outcome:
 
 
 def _unpadded(problem: Problem, batch: Batch, outcome: Outcome) -> Outcome:
-    """The outcome without latent values beyond the model's."""
-    if batch.active is None:
+    """The outcome without the latent values that padding added."""
+    padded = offered(batch.grid.model, Paddable)
+    if batch.active is None or padded is None:
         return outcome
-    computed: Any = batch.grid.model
-    params = computed.unpadded(outcome.fits.params, problem.model)
+    params = padded.unpadded(outcome.fits.params, problem.model)
     return with_fields(outcome, fits=replace(outcome.fits, params=params))
 
 
-def _agreed(problem: Problem, batch: Batch, options: Options, path: Any) -> str | None:
+def _agreed(problem: Problem, batch: Batch, options: Options, path: FilePath | None) -> str | None:
     """The fingerprint of a problem, where a checkpoint needs it. ValueError where processes that
     share its lanes were given different ones."""
     search = options.search
@@ -71,8 +76,9 @@ def _agreed(problem: Problem, batch: Batch, options: Options, path: Any) -> str 
     return None if path is None else fingerprint(what, batch.plan, batch.grid.compute)
 
 
-def whereabouts(devices: Any, mesh: Any, rows_mesh: Any) -> Placement:
-    """Where lanes run; ValueError for devices that are not there, or asked for twice over."""
+def whereabouts(devices: Devices, mesh: Mesh | None, rows_mesh: Mesh | None) -> Placement:
+    """The devices that lanes run on. ValueError for devices that do not exist, and for `devices` or
+    `mesh` where the rows are spread over `rows_mesh`."""
     placement = placement_of(devices, mesh)
     if rows_mesh is None:
         return placement
@@ -91,7 +97,7 @@ def tell_interrupted() -> None:
 
 @dataclass(frozen=True)
 class Timer:
-    """When a call began, and what has been compiled since."""
+    """The time when a call began, and the programs compiled since."""
 
     begun: float
     compiled: Compilations
@@ -111,6 +117,6 @@ class Timer:
 
 
 def timed(fits: Fit, reports: list[Report | None], timer: Timer, interrupted: bool) -> Fit:
-    """The fits with what all parts of the call cost together."""
+    """The fits with the report of the whole call, from the reports of its parts."""
     known = [report for report in reports if report is not None]
     return replace(fits, report=timer.report(known, interrupted))

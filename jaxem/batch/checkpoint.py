@@ -1,16 +1,18 @@
-"""Work that survives a kill: the state of a call written atomically while it runs, and read back.
+"""Checkpoints: the state of a call, written atomically while it runs, from which a killed call goes
+on.
 
-One file of `jaxem.core.npz`: a header (format, fingerprint of the problem, counters) and the leaves
-of one tree: the runs, the state of the search, the active bucket. The fingerprint covers data,
-model, settings and versions, so that a checkpoint never goes on with another problem.
+A checkpoint is one file of `jaxem.core.npz`: a header (format, fingerprint of the problem,
+counters), and the leaves of one tree (runs, search state, active bucket). The fingerprint covers
+data, model, settings and versions, so that a checkpoint is never used for another problem.
 """
 
 import hashlib
 import time
 import warnings
 from collections.abc import Callable
+from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -18,6 +20,7 @@ import numpy as np
 
 from jaxem.batch.state import Bucket, Runs
 from jaxem.core import npz
+from jaxem.core.types import JSON, PyTree
 from jaxem.core.version import __version__
 from jaxem.data.validate import own_part
 from jaxem.devices import distributed
@@ -28,8 +31,12 @@ FORMAT = 6
 #: Seconds between two writes.
 INTERVAL = 10.0
 
+FilePath = str | PathLike[str]
 
-def fingerprint(*parts: Any) -> str:
+State = TypeVar("State")
+
+
+def fingerprint(*parts: PyTree) -> str:
     """A digest of arrays, pytrees and plain values, and of the versions that computed with them."""
     digest = hashlib.sha256(f"{__version__} {jax.__version__} {jax.default_backend()}".encode())
     for part in parts:
@@ -44,19 +51,21 @@ def fingerprint(*parts: Any) -> str:
     return digest.hexdigest()
 
 
-def own_path(path: Any, placement: Placement) -> Any:
-    """The file of this process: `path` for process 0 and for one alone, else with its number."""
+def own_path(path: FilePath | None, placement: Placement) -> FilePath | None:
+    """The checkpoint file of this process: `path` for process 0 and for a single process, else
+    `path` with the process number added."""
     if path is None or not placement.several or jax.process_index() == 0:
         return path
     return f"{path}.process{jax.process_index()}"
 
 
-def writer(path: Any, mark: str) -> Callable[..., None]:
-    """A function of runs and search state that writes both every `INTERVAL` seconds, or at once
-    when told that this is the `last` time; a disk that is full or not there warns once."""
+def writer(path: FilePath, mark: str) -> Callable[..., None]:
+    """A function `look(runs, state, last=False)` that writes both to `path` if `INTERVAL` seconds
+    have passed since the last write, and in any case where `last`. The first failure of the disk
+    warns, later ones are silent. `mark` is the fingerprint of the problem."""
     written, warned = -np.inf, False
 
-    def look(runs: Runs, state: Any, last: bool = False) -> None:
+    def look(runs: Runs, state: PyTree, last: bool = False) -> None:
         nonlocal written, warned
         if not last and time.monotonic() - written < INTERVAL:
             return
@@ -76,12 +85,14 @@ def writer(path: Any, mark: str) -> Callable[..., None]:
     return look
 
 
-def save(path: Any, runs: Runs, state: Any, mark: str) -> None:
-    """Write runs and search state beside `path`, then put the file in place in one step."""
+def save(path: FilePath, runs: Runs, state: PyTree, mark: str) -> None:
+    """Write runs and search state to a temporary file, then rename it to `path`."""
     npz.write(path, *_contents(runs, state, mark))
 
 
-def _contents(runs: Runs, state: Any, mark: str) -> tuple[dict[str, Any], dict[str, Any]]:
+def _contents(
+    runs: Runs, state: PyTree, mark: str
+) -> tuple[dict[str, JSON], dict[str, np.ndarray]]:
     """Header and arrays of a checkpoint: the leaves of one tree in their order."""
     bucket = runs.active_bucket
     header = {
@@ -96,8 +107,9 @@ def _contents(runs: Runs, state: Any, mark: str) -> tuple[dict[str, Any], dict[s
     return header, {f"leaf{i}": np.asarray(leaf) for i, leaf in enumerate(leaves)}
 
 
-def load(path: Any, runs: Runs, state: Any, mark: str) -> Any:
-    """The search state of a checkpoint, with `runs` put where it stood; None when there is none.
+def load(path: FilePath, runs: Runs, state: State, mark: str) -> State | None:
+    """The search state of a checkpoint, with `runs` restored from it; None where there is no file.
+    `state` gives the structure.
 
     Raises ValueError when the file is no checkpoint, of another format, or of another problem.
     """
@@ -123,8 +135,8 @@ def load(path: Any, runs: Runs, state: Any, mark: str) -> Any:
     return _restore(runs, state, header, arrays)
 
 
-def _restore(runs: Runs, state: Any, header: dict, arrays: dict) -> Any:
-    """Put the runs where a checkpoint stood; returns the search state."""
+def _restore(runs: Runs, state: State, header: dict, arrays: dict) -> State:
+    """Restore `runs` from a checkpoint; returns its search state, of the structure of `state`."""
     structure = jax.tree.structure((runs.run, state, 0))
     leaves = [np.array(arrays[f"leaf{i}"]) for i in range(structure.num_leaves)]
     runs.run, state, tiles = jax.tree.unflatten(structure, leaves)
@@ -133,13 +145,14 @@ def _restore(runs: Runs, state: Any, header: dict, arrays: dict) -> Any:
     return state
 
 
-def resume(path: Any, runs: Runs, state: Any, mark: str) -> Any:
+def resume(path: FilePath, runs: Runs, state: State, mark: str) -> State:
     """The search state to go on from: that of the file, if there is one, else `state`. Several
     processes go on from one state, each having read its own file or none.
 
-    Where lanes are shared out, a process that has exchanged lanes less often takes over what the
-    first of the furthest knows; at the same number each goes on with its own lanes. Where processes
-    run in step, all take over what process 0 has.
+    Where lanes are shared out, processes are compared by the number of their exchanges of lanes.
+    Where all numbers are equal, each process keeps its own state. Else processes with a smaller
+    number take over the state of the first process with the largest. Where processes run in step,
+    all take over the state of process 0.
     """
     found = load(path, runs, state, mark)
     state = state if found is None else found
@@ -155,6 +168,6 @@ def resume(path: Any, runs: Runs, state: Any, mark: str) -> Any:
     if me != source and (placement.in_step or syncs[me] < syncs[source]):
         executed = runs.executed
         state = _restore(runs, state, *npz.from_bytes(told))
-        if placement.shared_out:  # the active bucket was the other's
+        if placement.shared_out:  # this process has no part of the other's active bucket
             runs.active_bucket, runs.executed = None, executed
     return state

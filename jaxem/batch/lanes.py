@@ -1,13 +1,13 @@
 """Compiled programs over lanes: start, draw, propose, advance, judge, conclude.
 
-A lane is one fit: a data set of the grid, a start. Inside one shared data set x has no lane axis,
-so the E-steps of all lanes are one matrix product and x is never copied; of several data sets, a
-tile is lanes that share one.
+A lane is one fit: one start on one data set of the grid. Where all lanes share one data set, x has
+no lane axis, so the E-steps of all lanes are one matrix product and x is never copied. With several
+data sets, a tile is the lanes in a bucket that share a data set.
 """
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -16,62 +16,71 @@ from jax.sharding import Mesh, PartitionSpec
 from jaxem.batch import planning
 from jaxem.core.capabilities import provides
 from jaxem.core.compiled import jitted, program
-from jaxem.core.model_protocol import Caching, Compute, Rescalable
+from jaxem.core.model_protocol import Caching, Compute, Model, Rescalable
 from jaxem.core.status import Status
 from jaxem.core.trees import pytree, replace, static
+from jaxem.core.types import Array, Params, PreparedData, PyTree
+from jaxem.data.data import Data
+from jaxem.data.scaling import Scaling
 from jaxem.devices.collectives import on_each, replicate
 from jaxem.devices.placement import LANES
 from jaxem.engine import steps
 from jaxem.engine.finish import finish
+from jaxem.results.fit import Fit
+
+T = TypeVar("T")
 
 
 @pytree
 class Grid:
-    """Data sets and the models that fit them, in standard units. `shared`: one data set for all
-    lanes, no leading axis; else every leaf leads with the data sets, padded to one length."""
+    """Data sets and the models that fit them, in standard units. Where `shared`, there is one data
+    set for all lanes, and leaves have no axis of data sets. Else the data sets are padded to one
+    length, and are the leading axis of every leaf."""
 
-    model: Any
-    data: Any
-    prepared: Any
-    scaling: Any
+    model: Model
+    data: Data
+    prepared: PreparedData
+    scaling: Scaling
     shared: bool = static()
     compute: Compute = static(default=Compute())
 
     def of(self, groups: jax.Array) -> "Grid":
-        """The rows of these data sets, one per lane; the grid as it is when shared."""
+        """The grid with the data sets `groups` i[lanes] along the leading axis, one per lane; where
+        shared, the grid as it is."""
         return self if self.shared else jax.tree.map(lambda leaf: leaf[groups], self)
 
-    def replicated(self, results: Any) -> Any:
+    def replicated(self, results: T) -> T:
         """Results of a program, on every device where the rows are spread over several."""
         return replicate(self.data.mesh, results)
 
 
 @pytree
 class LaneIds:
-    """What decides the random key of each lane, and its data set in the grid."""
+    """The numbers that decide the random key of each lane, and its data set in the grid."""
 
-    groups: Any  # i[lanes], data sets in the grid
-    names: Any  # i[lanes], their numbers in the call
-    starts: Any  # i[lanes], numbers among the data set's starts
+    groups: Array  # i[lanes], the data set's number in the grid
+    names: Array  # i[lanes], the data set's number in the call
+    starts: Array  # i[lanes], the lane's number among the data set's starts
 
     def key(self, key: jax.Array) -> jax.Array:
-        """The key of one lane."""
+        """The key of one lane, from the `key` of the call."""
         return jax.random.fold_in(jax.random.fold_in(key, self.names), self.starts)
 
 
 @pytree
 class Until:
-    """Where a bucket's loop ends; traced, so that no number compiles anew."""
+    """When the compiled loop over a bucket returns. All numbers are traced, so that a new one does
+    not compile a new program."""
 
-    limit: Any  # iterations of each lane, at most
-    stop_at: Any = 0  # busy tiles of a device
-    stride: Any = 64  # iterations of the loop
-    least: Any = 0  # a tile is busy while more than `least` of its lanes are live
+    limit: int | jax.Array  # iterations of each lane, at most
+    stop_at: int | jax.Array = 0  # the loop returns at this number of busy tiles or fewer
+    stride: int | jax.Array = 64  # iterations of the loop, at most
+    least: int | jax.Array = 0  # a tile is busy while more than `least` of its lanes are live
 
 
-def _over_lanes(grid: Grid, function: Callable, *lanes: Any) -> Any:
-    """`function(grid of the lane, *lane)` for every lane; lanes lead with tiles where there are
-    more of them than data sets in `grid`."""
+def _over_lanes(grid: Grid, function: Callable, *lanes: PyTree) -> PyTree:
+    """`function(grid of the lane, *lane)` for every lane. `grid` is shared, or has one data set for
+    every lane, or one for every tile of neighbouring lanes."""
     axes = (0,) * len(lanes)
     if grid.shared:
         return jax.vmap(function, in_axes=(None, *axes))(grid, *lanes)
@@ -83,18 +92,18 @@ def _over_lanes(grid: Grid, function: Callable, *lanes: Any) -> Any:
     return _reshaped(out, 2, (count,))
 
 
-def _length(tree: Any) -> int:
+def _length(tree: PyTree) -> int:
     return jax.tree.leaves(tree)[0].shape[0]
 
 
-def _reshaped(tree: Any, axes: int, lead: tuple[int, ...]) -> Any:
+def _reshaped(tree: T, axes: int, lead: tuple[int, ...]) -> T:
     """The tree with the first `axes` of every leaf made `lead`."""
     return jax.tree.map(lambda leaf: leaf.reshape(lead + leaf.shape[axes:]), tree)
 
 
-def _over_devices(mesh: Mesh | None, function: Callable, common: Any, lanes: Any) -> Any:
-    """`function(common, lanes)`, run by every device of the mesh on its part of `lanes`, whose
-    leaves lead with lanes as the results do. Nothing is exchanged, so no device waits."""
+def _over_devices(mesh: Mesh | None, function: Callable, common: PyTree, lanes: PyTree) -> PyTree:
+    """`function(common, lanes)`, run by every device of the mesh on its own lanes: the leading axis
+    of `lanes` and of the results. Nothing is exchanged, so no device waits for another."""
     if mesh is None:
         return function(common, lanes)
     everywhere, by_lane = PartitionSpec(), PartitionSpec(LANES)
@@ -102,8 +111,8 @@ def _over_devices(mesh: Mesh | None, function: Callable, common: Any, lanes: Any
 
 
 def prepare(grid: Grid, rows: int) -> Grid:
-    """The grid with its data cut into blocks of `rows` rows. MemoryError, with the budget, where
-    the data alone are too much for the device."""
+    """The grid with its data cut into blocks of `rows` rows. MemoryError, which says how much
+    memory there is, where the data alone are too much for the device."""
     try:
         prepared = _prepare(grid.model, grid.data, grid.shared, rows, grid.compute)
     except jax.errors.JaxRuntimeError as error:
@@ -113,8 +122,8 @@ def prepare(grid: Grid, rows: int) -> Grid:
     return replace(grid, prepared=scaled(grid.model, prepared, grid.scaling))
 
 
-def scaled(model: Any, prepared: Any, scaling: Any) -> Any:
-    """What `model.prepare` returned, with the scaling of its data where the model uses one."""
+def scaled(model: Model, prepared: PreparedData, scaling: Scaling | None) -> PreparedData:
+    """Prepared data with the scaling of the data set in them, where the model is `Rescalable`."""
     rescalable = provides(type(model), Rescalable)
     return replace(prepared, scaling=scaling) if rescalable else prepared
 
@@ -128,8 +137,8 @@ def _prepare(model, data, shared, rows, compute):
 
 
 @program(static_argnames="mesh")
-def start(grid: Grid, groups, params: Any, control: steps.Control, mesh=None) -> steps.Run:
-    """Runs that start at the given parameters, lane axis leading."""
+def start(grid: Grid, groups, params: Params, control: steps.Control, mesh=None) -> steps.Run:
+    """Runs that start at the given parameters f[lanes, ...]."""
 
     def of_lane(row, params, control):
         return steps.start(row.model, params, row.prepared, control)
@@ -146,11 +155,11 @@ def start(grid: Grid, groups, params: Any, control: steps.Control, mesh=None) ->
 def advance(
     grid: Grid, groups, control: steps.Control, until: Until, runs: steps.Run, mesh=None
 ) -> tuple[steps.Run, jax.Array]:
-    """Step the live lanes until `until` says; and, of each device, the iterations it made and its
-    tiles that are still busy i[devices, 2].
+    """The runs after steps of the live lanes until `until` is met; and i[devices, 2], for each
+    device the number of iterations and the number of tiles that are still busy.
 
-    `groups` i[tiles]: `runs` lead with the lanes of all tiles, as many each; shared data have tiles
-    of one lane.
+    `groups` i[tiles] are the data sets of the tiles. The leading axis of `runs` is all lanes, tile
+    after tile, every tile with the same number of lanes (one where the data are shared).
     """
     common = grid, control, until
     return grid.replicated(_over_devices(mesh, _advance, common, (groups, runs)))
@@ -182,7 +191,7 @@ def _advance(common, lanes):
     return runs, jnp.stack([count, busy(runs)])[None]
 
 
-def _each_run(grid: Grid, groups, runs: steps.Run, mesh: Mesh | None, of_lane: Callable) -> Any:
+def _each_run(grid: Grid, groups, runs: steps.Run, mesh: Mesh | None, of_lane: Callable) -> PyTree:
     """`of_lane(grid of the lane, its run)` of every lane."""
 
     def of_lanes(grid, lanes):
@@ -195,9 +204,9 @@ def _each_run(grid: Grid, groups, runs: steps.Run, mesh: Mesh | None, of_lane: C
 @program(static_argnames=("dtype", "mesh"))
 def conclude(
     grid: Grid, groups: jax.Array, runs: steps.Run, control: steps.Control, dtype=None, mesh=None
-) -> Any:
-    """The `Fit` of each lane, in the units of the data, its likelihood that of the parameters as
-    they are in `dtype` (None: that of the runs), and its condition f[lanes]."""
+) -> tuple[Fit, jax.Array]:
+    """The `Fit` of each lane in the units of the data, and its condition f[lanes]. The likelihood
+    is that of the parameters rounded to `dtype` (None: that of the runs)."""
 
     def of_lane(row, run):
         return finish(row.model, row.prepared, run, row.scaling, control, False, dtype)
@@ -217,10 +226,10 @@ def spurious(grid: Grid, groups: jax.Array, runs: steps.Run, mesh=None) -> jax.A
 
 
 @program(static_argnames=("init", "at_once", "mesh"))
-def draw_starts(grid: Grid, ids: LaneIds, key, active, init, at_once: int, mesh=None) -> Any:
-    """Starting parameters, components from `active` on switched off; (key, name of the data set,
-    number of the start) alone decide them. `at_once` lanes of a device together, so that
-    n × k × lanes responsibilities never exist."""
+def draw_starts(grid: Grid, ids: LaneIds, key, active, init, at_once: int, mesh=None) -> Params:
+    """Starting parameters, components from `active` on switched off. They depend on the key, the
+    number of the data set and the number of the start alone. Each device draws `at_once` lanes at
+    a time, which bounds the memory for responsibilities."""
 
     def of_lanes(common, ids):
         grid, key, active = common
@@ -236,9 +245,10 @@ def draw_starts(grid: Grid, ids: LaneIds, key, active, init, at_once: int, mesh=
 
 
 @program(static_argnames=("at_once", "mesh"))
-def propose(grid: Grid, ids: LaneIds, params, key, generation, at_once: int, mesh=None) -> Any:
-    """Starting parameters that a split and a merge make of given ones; (key, name of the data set,
-    number of the start, generation) alone decide which. `at_once` lanes together."""
+def propose(grid: Grid, ids: LaneIds, params, key, generation, at_once: int, mesh=None) -> Params:
+    """Starting parameters that a split and a merge make of `params`. The key, the number of the
+    data set, the number of the start and the generation decide which components. Each device makes
+    `at_once` lanes at a time."""
 
     def of_lanes(common, lanes):
         grid, key, generation = common
@@ -246,8 +256,8 @@ def propose(grid: Grid, ids: LaneIds, params, key, generation, at_once: int, mes
         def of_lane(lane):
             ids, params = lane
             row = grid.of(ids.groups)
-            own = jax.random.fold_in(ids.key(key), generation)
-            return row.model.propose(own, params, row.data)
+            lane_key = jax.random.fold_in(ids.key(key), generation)
+            return row.model.propose(lane_key, params, row.data)
 
         return jax.lax.map(of_lane, lanes, batch_size=at_once)
 
@@ -255,6 +265,6 @@ def propose(grid: Grid, ids: LaneIds, params, key, generation, at_once: int, mes
     return grid.replicated(_over_devices(mesh, of_lanes, common, (ids, params)))
 
 
-def is_live(run: steps.Run, limit: Any) -> Any:
-    """True for lanes that still have steps to make; host and device arrays alike."""
+def is_live(run: steps.Run, limit: int | jax.Array) -> jax.Array:
+    """True for lanes that still have steps to make."""
     return (run.status == Status.RUNNING) & (run.n_iter < limit)

@@ -1,8 +1,8 @@
 """Which lanes run side by side: tiles of lanes that share their data, packed into buckets.
 
-Where every data set has lanes of its own, those of one data set are a tile: its rows and features
-are in memory once, and the products of its lanes are one product. An empty slot is −1. Else every
-lane is a tile of its own.
+With several data sets, a tile is some lanes of one data set: its rows and features are in memory
+once, and the products of its lanes are one product. With one data set that all lanes share, a tile
+is one lane. An empty slot of a tile is −1.
 """
 
 from dataclasses import dataclass
@@ -20,8 +20,8 @@ from jaxem.engine.steps import Control, Run
 #: One bucket size is this many times the next: fewer compilations against tighter packing.
 RATIO = 4
 
-#: A full bucket is packed anew when one in this many of its tiles has ended: sooner where repacking
-#: is cheap, because the lanes share their data.
+#: While lanes wait, a bucket is packed anew when one in this many of its tiles has ended: sooner
+#: where all lanes share their data, because repacking is cheap there.
 REPACK_SHARED, REPACK_SEPARATE = 8, 3
 
 #: Iterations after which several devices exchange lanes at the latest: none idles for long.
@@ -30,7 +30,7 @@ ITERATIONS_BETWEEN_EXCHANGES = 4
 
 @dataclass(frozen=True)
 class Job:
-    """What one call of the scheduler asks of its lanes."""
+    """The request of one call of `scheduler.advance`: runs, settings and limit of their lanes."""
 
     runs: Runs
     control: Control
@@ -48,9 +48,9 @@ def tiles_of(groups: np.ndarray, chosen: np.ndarray, width: int) -> np.ndarray:
     if width == 1 or chosen.size == 0:
         return chosen.reshape(-1, width)
     order = chosen[np.argsort(groups[chosen], kind="stable")]
-    own = groups[order]
-    first = np.flatnonzero(np.diff(own, prepend=own[0] - 1))
-    within = np.arange(own.size) - np.repeat(first, np.diff(first, append=own.size))
+    sets = groups[order]
+    first = np.flatnonzero(np.diff(sets, prepend=sets[0] - 1))
+    within = np.arange(sets.size) - np.repeat(first, np.diff(first, append=sets.size))
     slot = within % width
     number = np.cumsum(slot == 0) - 1
     tiles = np.full((number[-1] + 1, width), -1)
@@ -59,10 +59,10 @@ def tiles_of(groups: np.ndarray, chosen: np.ndarray, width: int) -> np.ndarray:
 
 
 def deal(tiles: np.ndarray, size: int, devices: int) -> tuple[np.ndarray, np.ndarray]:
-    """The tiles dealt to devices in turn, each device filled up to `size` tiles.
+    """The tiles dealt to devices in turn, with padding to `size` tiles for each device.
 
-    Returns lanes i[devices · size, width], an empty slot filled with any lane of the same data set,
-    and which slots are taken b[devices · size, width].
+    Returns lanes i[devices · size, width], in which a lane of the same data set fills an empty slot
+    and a lane of the first tile an empty tile, and which slots are taken b[devices · size, width].
     """
     number = np.arange(len(tiles))
     bucket = np.full((devices * size, tiles.shape[1]), -1)
@@ -73,19 +73,19 @@ def deal(tiles: np.ndarray, size: int, devices: int) -> tuple[np.ndarray, np.nda
 
 
 def pack(job: Job, tiles: np.ndarray) -> None:
-    """Run the tiles i[t, width], refilling the bucket and making it smaller, until few lanes of
-    each are live."""
+    """Run the tiles i[t, width] in buckets until few lanes of each are live (`least_live`). Waiting
+    tiles refill the bucket; when none waits, the bucket becomes smaller."""
     runs, plan = job.runs, job.runs.batch.plan
     width, devices = tiles.shape[1], runs.batch.placement.devices
     size, least = size_of(plan, width), least_live(plan, width)
     smallest = size if width > 1 else plan.smallest
     running, waiting = tiles[:0], tiles[job.busy(tiles, least)]
     if runs.active_bucket is None:
-        # Full buckets of a smaller size beat a large one that is a quarter empty.
+        # Full buckets of a smaller size are quicker than a large one that is a quarter empty.
         while len(waiting) < 0.75 * size * devices and size // RATIO >= smallest:
             size //= RATIO
     else:
-        # Exactly the bucket that a checkpoint was taken in, ended lanes and all.
+        # Exactly the bucket in which a checkpoint was taken, including lanes that have ended.
         bucket, runs.active_bucket = runs.active_bucket, None
         running, size = bucket.tiles, bucket.size
         waiting = waiting[~np.isin(waiting[:, 0], running[:, 0])]
@@ -102,22 +102,22 @@ def pack(job: Job, tiles: np.ndarray) -> None:
 
 
 def size_of(plan: Plan, width: int) -> int:
-    """Tiles of a full bucket. The rest of dissolved tiles runs in the smallest bucket, which saves
-    a program."""
+    """Number of tiles in a full bucket. Lanes of dissolved tiles run one by one, in buckets of the
+    smallest size, which saves a program."""
     return -(-plan.bucket // width) if width == plan.tile else plan.smallest
 
 
 def least_live(plan: Plan, width: int) -> int:
-    """A tile with at most this many live lanes is dissolved. Calls too short for a second program
-    run tiles to the end."""
+    """A tile with this number of live lanes or fewer is dissolved. 0 where a call is too short for
+    a second program: its tiles run to the end."""
     if width == 1 or plan.smallest == plan.bucket:
         return 0
     return max(1, 2 * width // 5)
 
 
 def dissolve_at(plan: Plan, width: int, size: int, devices: int) -> int:
-    """Number of busy tiles at or below which the last bucket is dissolved and its lanes are packed
-    one by one: that is quicker than a bucket of tiles that is half empty."""
+    """Number of busy tiles at or below which the last bucket is dissolved: its lanes, packed one by
+    one, are quicker than a bucket of tiles that is half empty."""
     return size * devices // 2 if least_live(plan, width) else 0
 
 
@@ -134,7 +134,8 @@ def _stop_at(job: Job, tiles: np.ndarray, size: int, refill: bool) -> int:
 
 
 def _run_bucket(job: Job, tiles: np.ndarray, size: int, refill: bool) -> None:
-    """Run a bucket on each device until repacking pays, and write its lanes back."""
+    """Run a bucket on each device until repacking pays, and write its lanes back. `refill`: whether
+    other tiles wait for a place in it."""
     runs, batch, width = job.runs, job.runs.batch, tiles.shape[1]
     placement, devices = batch.placement, batch.placement.devices
     least, stop_at = least_live(batch.plan, width), _stop_at(job, tiles, size, refill)
@@ -144,7 +145,7 @@ def _run_bucket(job: Job, tiles: np.ndarray, size: int, refill: bool) -> None:
     at_start = take(runs.run, slots.ravel())
     at_start.status[~taken.ravel()] = Status.PRUNED  # padding: never stepped
     until = Until(job.limit, stop_at, batch.plan.stride, least)
-    if devices > 1:  # several devices go on with the lanes they have until the next exchange
+    if devices > 1:  # each device keeps its lanes until the next exchange
         until = Until(job.limit, 0, min(batch.plan.stride, ITERATIONS_BETWEEN_EXCHANGES), least)
     groups = placement.shard(batch.groups[slots[:, 0]])
 
@@ -180,8 +181,8 @@ def _count(runs: Runs, lane_iterations: int) -> None:
 def _look(
     runs: Runs, bucket: Bucket, back: tuple[np.ndarray, np.ndarray, Run], on_look: OnLook
 ) -> None:
-    """Show the runs to the watcher, the lanes of the bucket written back. Which bucket is active
-    is known only with one thread."""
+    """Write the lanes of the bucket back, `back` being (lanes, their entries in the run, run), and
+    call `on_look`. There is one active bucket only where one thread runs."""
     with runs.shared.lock:
         put(runs.run, *back)
         runs.active_bucket = bucket if runs.batch.plan.threads == 1 else None

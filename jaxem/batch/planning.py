@@ -1,20 +1,21 @@
-"""How much at once: lanes per bucket and rows per block, from the problem and a memory limit."""
+"""Sizes of a call: lanes per bucket and rows per block, from the problem and a memory limit."""
 
 import os
 from dataclasses import dataclass
-from typing import Any
 
 import jax
+import jax.numpy as jnp
 
 from jaxem.core.model_protocol import Cost
+from jaxem.core.types import Array
 
-#: Without `memory_limit`, this share of what the device has.
+#: Without `memory_limit`, a call may use this share of the device's memory.
 SHARE_OF_MEMORY = 0.25
 
-#: Lanes of one data set that run together, at most: beyond, their logits crowd the cache.
+#: Lanes of one data set that run together, at most: the logits of more do not fit in the cache.
 TILE = 10
 
-#: Logits of one block, in bytes, that stay in a CPU's cache between the two matrix products.
+#: Bytes of the logits of one block, which stay in a CPU's cache between the two matrix products.
 CACHE_BYTES = 1 << 22
 
 #: Bytes for the responsibilities of lanes that are initialised together, on a CPU.
@@ -24,22 +25,21 @@ SEEDING_BYTES = 1 << 27
 #: it runs at nine tenths of that.
 COLUMNS_FULL_SPEED, COLUMNS_NINE_TENTHS = 512, 128
 
-#: Buckets in work at once on a CPU, at most: what the host does for them is done one at a time.
+#: Threads on a CPU, at most, each with a bucket: the host's work for all buckets is sequential.
 MAX_THREADS = 8
 
-#: Lanes from which a second bucket size is compiled so that the last ones do not wait for the
-#: slowest of a full one.
+#: Lanes from which a second, smaller bucket size is compiled, for the last lanes of a call: in a
+#: full bucket they would wait for the slowest lane.
 LANES_WORTH_TWO_SIZES = 512
 
-#: Responsibilities of a step beside which dispatching it is small, on a CPU.
+#: Responsibilities of a step on a CPU from which the time to dispatch it is negligible.
 RESPONSIBILITIES_WORTH_A_DISPATCH = 1 << 19
 
-#: Starts × responsibilities × (features + SOFTMAX_COST) of a call on a CPU whose steps are worth a
-#: second program, for the full bucket beside the narrow one; 16 times that, a third for the last
-#: lanes.
+#: Work of a call on a CPU, as starts × responsibilities × (features + SOFTMAX_COST), from which a
+#: second bucket size is worth compiling; from 16 times that, a third, for the last lanes.
 WORK_WORTH_TWO_PROGRAMS = 1 << 30
 
-#: What a responsibility costs beside its two products, in features.
+#: Cost of a responsibility beyond its two products, in the cost of one feature.
 SOFTMAX_COST = 23
 
 #: Responsibilities per step that fill an accelerator, or amortise a CPU's dispatch.
@@ -55,16 +55,16 @@ class Plan:
     at_once: int  # lanes that are initialised together
     smallest: int  # smallest bucket worth having
     stride: int  # iterations between two looks of the host: about a second of work
-    threads: int = 1  # buckets in work at once
+    threads: int = 1  # threads of the host, each with a bucket
     tile: int = 1  # lanes of one data set among many that run together
 
 
 @dataclass(frozen=True)
 class Shape:
-    """What there is to plan for."""
+    """The sizes of a problem, from which a plan follows."""
 
     rows: int  # of each data set, or of one device's part
-    cost: Cost  # what the model holds per row
+    cost: Cost  # memory of an E-step per row
     starts: int  # lanes of each data set
     sets: int  # data sets
     itemsize: int
@@ -75,11 +75,12 @@ class Shape:
 def plan_batch(
     shape: Shape, limit: int | None = None, platform: str | None = None, devices: int = 1
 ) -> Plan:
-    """Sizes for the lanes of a call, per device where `devices` of a platform (None: JAX's default)
-    share the lanes.
+    """Sizes for the lanes of a call. Where several `devices` of a platform (None: JAX's default)
+    share the lanes, sizes are those of one device.
 
-    `limit` in bytes bounds blocks, lane states and, for separate data sets, the copies of their
-    rows. ValueError, with the minimum, when not even one lane with one row per block fits.
+    `limit` (bytes) bounds the memory of blocks, lane states and, for separate data sets, the copies
+    of their rows. ValueError, which names the minimum, where one lane with one row per block does
+    not fit.
     """
     n, k, width, itemsize = shape.rows, shape.cost.per_unit, shape.cost.features, shape.itemsize
     shared, starts, lanes = shape.shared, shape.starts, shape.starts * shape.sets
@@ -89,8 +90,8 @@ def plan_batch(
     full = RESPONSIBILITIES_THAT_FILL.get(kind, RESPONSIBILITIES_THAT_FILL["gpu"])
     # Parameters, statistics, an accelerator's memory; and partial sums.
     state = (16 + 4 * shape.chunks) * k * width * itemsize
-    own = 0 if shared else 3 * n * (width + 1) * itemsize
-    least = state + own + (width + 4 * k) * itemsize
+    copies = 0 if shared else 3 * n * (width + 1) * itemsize
+    least = state + copies + (width + 4 * k) * itemsize
     tile = 1 if shared else -(-starts // -(-starts // TILE))
     if least > limit:
         raise ValueError(
@@ -111,7 +112,7 @@ def plan_batch(
         bucket = min(max(wish, 1), _power_of_two(lanes))
         smallest = bucket // 4 if lanes >= LANES_WORTH_TWO_SIZES else bucket
     threads = 1 if shared else _threads(kind, devices, -(-lanes // bucket))
-    while bucket > 1 and threads * bucket * (state + own) > limit // 2:
+    while bucket > 1 and threads * bucket * (state + copies) > limit // 2:
         bucket //= 2
     block = min(limit // 4, CACHE_BYTES if kind == "cpu" else limit // 4)
     per_row = threads * (width + 3 * bucket * k) * itemsize
@@ -124,8 +125,8 @@ def plan_batch(
 
 
 def _threads(kind: str, devices: int, buckets: int) -> int:
-    """Buckets in work at once, for separate data: one a core, of a CPU that is one device. XLA
-    spreads large products over the cores by itself, but not many small ones."""
+    """Threads for separate data sets, each with a bucket: one for each core of a CPU that is one
+    device. XLA spreads large products over the cores by itself, but not many small ones."""
     if kind != "cpu" or devices > 1:
         return 1
     known = hasattr(os, "sched_getaffinity")  # not on macOS and Windows
@@ -140,8 +141,8 @@ def _on_accelerator(wish: int, lanes: int, size: int, full: int) -> tuple[int, i
 
 
 def _shared_on_cpu(lanes: int, n: int, k: int, width: int) -> tuple[int, int]:
-    """The bucket, and the smallest one. Each size is a program to compile, which takes as long as
-    most fits do: a short call has one, narrow enough that few lanes wait for the slowest."""
+    """The bucket, and the smallest one. Each size is a program, and compiling it takes as long as
+    most fits. So a short call has one size, narrow enough that few lanes wait for the slowest."""
     wide, narrow = (
         _power_of_two(-(-COLUMNS_FULL_SPEED // k)),
         _power_of_two(-(-COLUMNS_NINE_TENTHS // k)),
@@ -157,7 +158,7 @@ def _shared_on_cpu(lanes: int, n: int, k: int, width: int) -> tuple[int, int]:
 
 
 def memory(platform: str | None = None, devices: int = 1) -> int:
-    """Bytes a call may use on each device: a share of what it has. Devices of a CPU share one
+    """Bytes that a call may use on each device, a share of its memory. Devices of a CPU share one
     memory."""
     stats = jax.local_devices(backend=platform)[0].memory_stats()
     if stats and "bytes_limit" in stats:
@@ -168,13 +169,13 @@ def memory(platform: str | None = None, devices: int = 1) -> int:
 
 
 def exhausted(error: Exception) -> bool:
-    """Whether JAX's runtime says that a device's memory is full."""
+    """Whether an error of JAX's runtime says that a device's memory is full."""
     return "RESOURCE_EXHAUSTED" in str(error) or "out of memory" in str(error).lower()
 
 
-def too_small(x: Any, error: Exception) -> str:
-    """What to say where even one fit, a few rows at a time, is too much for a device."""
-    device = next(iter(x.devices()))
+def too_small(x: Array, error: Exception) -> str:
+    """The message for a device on which one fit, a few rows at a time, is too much."""
+    device = next(iter(jnp.asarray(x).devices()))
     stats = device.memory_stats() or {}
     has = f"{stats['bytes_limit']:,} bytes" if "bytes_limit" in stats else "unknown memory"
     return (

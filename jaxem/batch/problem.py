@@ -1,12 +1,11 @@
-"""A problem posed: one model and data sets, judged, in standard units, on the devices.
+"""`Problem`: one model and its data sets, judged, in standard units, on the devices.
 
 `fit` poses one data set, whose rows all lanes share; `fit_many` poses several of one length, each
-with lanes of its own. From a `Problem` on, all doors go one way.
+with lanes of its own. From a `Problem` on, all doors run the same code.
 """
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -16,10 +15,11 @@ from jaxem.batch import planning, scheduler
 from jaxem.batch.lanes import Grid, scaled
 from jaxem.batch.planning import Plan, Shape
 from jaxem.batch.state import Batch
-from jaxem.core.capabilities import provides
+from jaxem.core.capabilities import offered
 from jaxem.core.compiled import jitted
-from jaxem.core.model_protocol import Compute, Model, Rescalable
+from jaxem.core.model_protocol import Compute, Model, Paddable, Rescalable
 from jaxem.core.settings import DEFAULT_SETTINGS, Settings
+from jaxem.core.types import DType, Total
 from jaxem.data import ragged
 from jaxem.data.data import Data
 from jaxem.data.scaling import Scaling, standardize
@@ -34,13 +34,13 @@ from jaxem.kernels import row_layout
 
 @dataclass(frozen=True)
 class Resources:
-    """What a call may use: memory in bytes (None: a share of what there is), devices, and how it
-    was asked to compute."""
+    """What a call may use: memory in bytes (None: a share of the device's), devices, and the kernel
+    and precision that were asked for."""
 
     memory_limit: int | None = None
     placement: Placement = DEFAULT
     asked: Settings = DEFAULT_SETTINGS
-    pad_to: int | None = None  # latent values that are computed; None: those of the model
+    pad_to: int | None = None  # number of latent values to compute; None: that of the model
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Problem:
     scaling: Scaling  # f[d], or f[s, d]
     names: np.ndarray  # i[s], numbers of the data sets in the call, for the random keys
     shared: bool  # one data set, whose rows all lanes share
-    of_many: bool = False  # whether the call has more data sets
+    of_many: bool = False  # whether the call is of several data sets
 
     def alone(self, i: int) -> "Problem":
         """The i-th data set by itself, its rows shared by all its lanes."""
@@ -62,8 +62,9 @@ class Problem:
         return Problem(self.model, host, data, scaling, names, shared=True, of_many=True)
 
 
-def pose(model: Model, data: Data, dtype: Any, name: int = 0) -> Problem:
-    """The problem of one data set, in float64 or float32 (`dtype`)."""
+def pose(model: Model, data: Data, dtype: DType, name: int = 0) -> Problem:
+    """The problem of one data set, in float64 or float32 (`dtype`); `name` is the number of the
+    data set in the call."""
     x = np.asarray(data.x, dtype)
     weight = np.asarray(data.weight, dtype)
     total = distributed.total if over_processes(data.mesh) else None
@@ -79,7 +80,7 @@ def pose(model: Model, data: Data, dtype: Any, name: int = 0) -> Problem:
 
 
 def pose_many(
-    model: Model, sets: list[Data], names: np.ndarray, length: int, dtype: Any
+    model: Model, sets: list[Data], names: np.ndarray, length: int, dtype: DType
 ) -> Problem:
     """The problem of several data sets, padded to one length by rows of weight 0."""
     x, weight, label = ragged.pad(sets, length, dtype)
@@ -90,10 +91,12 @@ def pose_many(
     return Problem(model, sets, data, scaling, names, shared=False, of_many=True)
 
 
-def _scalings(model: Model, x: np.ndarray, weight: np.ndarray, total: Any) -> Scaling:
-    """The scalings f[s, d] of x f[s, n, d]; 0 and 1 for models that have no use for one."""
-    if provides(type(model), Rescalable):
-        return model.host_scaling(x, weight, total)
+def _scalings(model: Model, x: np.ndarray, weight: np.ndarray, total: Total | None) -> Scaling:
+    """The scalings f[s, d] of x f[s, n, d]; shift 0 and scale 1 for models that are not
+    `Rescalable`. `total` adds arrays up over processes."""
+    rescalable = offered(model, Rescalable)
+    if rescalable is not None:
+        return rescalable.host_scaling(x, weight, total)
     shape = len(x), x.shape[-1]
     return Scaling(np.zeros(shape, x.dtype), np.ones(shape, x.dtype))
 
@@ -105,8 +108,8 @@ def batch_of(
     resources: Resources,
     room: int | None = None,
 ) -> Batch:
-    """The batch of `n_starts` lanes of every data set, in sizes for `room` lanes (None: as many),
-    so that calls with fewer run the same programs."""
+    """The batch of `n_starts` lanes for every data set. Sizes are those for `room` lanes (None:
+    `n_starts`), so that calls with fewer lanes run the same programs."""
     sets, placement = len(problem.names), resources.placement
     model, active = _padded(problem.model, resources.pad_to)
     room = n_starts if room is None else room
@@ -123,17 +126,19 @@ def batch_of(
 
 
 def _padded(model: Model, size: int | None) -> tuple[Model, int | None]:
-    """The model with latent values to be switched off, and how many stay on; None for all."""
-    if size is None:
+    """The model with `size` latent values (None: its own number), and the number of them that are
+    on (None for all)."""
+    paddable = offered(model, Paddable)
+    if size is None or paddable is None:
         return model, None
-    own = model.size()
-    return (model if size == own else model.padded(size)), own
+    active = paddable.size()
+    return (model if size == active else paddable.padded(size)), active
 
 
 def plan_of(
     problem: Problem, model: Model, compute: Compute, n_starts: int, resources: Resources
 ) -> Plan:
-    """Sizes for lanes that share one data set, or for lanes with data of their own."""
+    """The plan for `n_starts` lanes of every data set."""
     data, placement = problem.data, resources.placement
     n = data.x.shape[0] if problem.shared else data.x.shape[1]
     n = n if data.mesh is None else -(-n // data.mesh.size)

@@ -1,16 +1,16 @@
-"""A line on a terminal while long work runs: fits done, best so far, time left."""
+"""The progress line on a terminal while a long call runs: fits ended, best so far, time left."""
 
 import sys
 import time
 from collections.abc import Callable
-from typing import Any, TextIO
+from typing import TextIO
 
 import numpy as np
 
 from jaxem.batch.state import Runs
 from jaxem.core.status import SOUND, Status
 
-#: Work shorter than this shows nothing; then the line is renewed this often.
+#: The line appears after this time and is renewed at this interval.
 SECONDS = 1.0
 
 
@@ -36,8 +36,8 @@ def reporter(progress: bool | None, stream: TextIO | None = None) -> Callable[[R
     return look
 
 
-def clear(look: Any, stream: TextIO | None = None) -> None:
-    """Remove the line."""
+def clear(look: Callable[[Runs], None] | None, stream: TextIO | None = None) -> None:
+    """Remove the line that `look`, a `reporter`, has written."""
     out = sys.stderr if stream is None else stream
     if look is not None and out is not None and out.isatty():
         out.write("\r\x1b[K")
@@ -45,7 +45,7 @@ def clear(look: Any, stream: TextIO | None = None) -> None:
 
 
 def line(runs: Runs, seconds: float) -> str:
-    """Fits done and in all, the best mean objective of a sound one, seconds gone and left."""
+    """The text: fits ended, fits in all, best mean objective of a sound fit, time gone and left."""
     status = runs.run.status
     done, total = int(np.sum(status != Status.RUNNING)), status.size
     text = f"jaxem: {done}/{total} fits ended, {seconds:.0f} s"

@@ -1,21 +1,21 @@
-"""Many lanes at the machine's own speed: buckets, packing, refill.
+"""The scheduler: all lanes of a call, run in buckets on threads, devices and processes.
 
-Lanes wait on the host; a bucket of them runs on the device in one compiled loop, which returns as
-soon as repacking pays: finished lanes leave, waiting ones take their slots, and when none waits the
-survivors move to a smaller bucket. Lanes of one data set among many run as a tile until few of them
-are left, then one by one. A lane's numbers depend on its own start and data alone; the other lanes
-of its bucket change nothing but roundings.
+Lanes wait on the host. A bucket of them runs on the device in one compiled loop, which returns as
+soon as repacking pays: finished lanes leave, waiting lanes take their slots, and when none waits
+the live lanes move to a smaller bucket. With several data sets, lanes of one data set run as a tile
+until few of them are live, then one by one. The results of a lane depend on its own start and data
+alone; the other lanes of its bucket change nothing but roundings.
 
-Several devices each run a bucket of their own in one program, in which nothing is exchanged;
-whenever they meet, the live lanes are spread over them anew. Several processes each advance their
-share of the lanes, and then exchange the results.
+Several devices each run a bucket of their own in one program, in which nothing is exchanged; when
+the program returns, the live lanes are dealt to the devices anew. Several processes each advance
+their share of the lanes, and then exchange the results.
 """
 
 import warnings
 from collections.abc import Callable
 from dataclasses import replace as with_fields
 from functools import partial
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import jax
 import numpy as np
@@ -25,11 +25,13 @@ from jaxem.batch.lanes import Grid, LaneIds
 from jaxem.batch.state import Batch, OnLook, Runs, put, take, unfinished
 from jaxem.batch.threads import run_in_threads, split_among
 from jaxem.core.trees import replace
+from jaxem.core.types import Array, DType, Init, Params, PyTree
 from jaxem.devices import distributed
 from jaxem.devices.placement import Placement
-from jaxem.engine.steps import Control
+from jaxem.engine.steps import Control, Run
+from jaxem.results.fit import Fit
 
-#: Smallest block of rows that is tried after out-of-memory.
+#: Smallest block of rows that is tried after a device has run out of memory.
 SMALLEST_BLOCK = 64
 
 Result = TypeVar("Result")
@@ -40,11 +42,11 @@ def on_devices(grid: Grid, placement: Placement, block: int) -> Grid:
     return placement.replicate(lanes.prepare(grid, block))
 
 
-def start_at(batch: Batch, params: Any) -> Runs:
-    """Runs of every lane from given parameters, lane axis leading."""
+def start_at(batch: Batch, params: Params) -> Runs:
+    """Runs of every lane from given parameters f[lanes, ...]."""
     runs = Runs(batch)
 
-    def start(part: np.ndarray, groups: Any) -> Any:
+    def start(part: np.ndarray, groups: Array) -> Run:
         given = batch.placement.shard(take(params, part))
         mesh = batch.placement.mesh
         return lanes.start(runs.batch.grid, groups, given, batch.control, mesh=mesh)
@@ -53,39 +55,41 @@ def start_at(batch: Batch, params: Any) -> Runs:
     return runs
 
 
-def start_random(batch: Batch, key: Any, init: Any) -> Runs:
+def start_random(batch: Batch, key: jax.Array, init: Init) -> Runs:
     """Runs of every lane from its own start by the initialiser."""
     runs, mesh = Runs(batch), batch.placement.mesh
 
-    def start(part: np.ndarray, groups: Any) -> Any:
-        own = runs.batch  # with smaller sizes once memory has run out
-        at_once = min(own.plan.at_once, own.plan.bucket)
-        ids = _ids(own, part, groups)
-        drawn = lanes.draw_starts(own.grid, ids, key, own.active, init, at_once, mesh=mesh)
-        return lanes.start(own.grid, groups, drawn, own.control, mesh=mesh)
+    def start(part: np.ndarray, groups: Array) -> Run:
+        now = runs.batch  # with smaller sizes once memory has run out
+        at_once = min(now.plan.at_once, now.plan.bucket)
+        ids = _ids(now, part, groups)
+        drawn = lanes.draw_starts(now.grid, ids, key, now.active, init, at_once, mesh=mesh)
+        return lanes.start(now.grid, groups, drawn, now.control, mesh=mesh)
 
     runs.run = _by_bucket(runs, start)
     return runs
 
 
-def propose(runs: Runs, chosen: np.ndarray, parents: np.ndarray, key: Any, generation: int) -> Any:
-    """Runs of the chosen lanes that start where a split and a merge lead from their parents,
-    i[lanes] of all lanes."""
+def propose(
+    runs: Runs, chosen: np.ndarray, parents: np.ndarray, key: jax.Array, generation: int
+) -> Run:
+    """Runs of the chosen lanes, each from a split and a merge of the components of its parent;
+    `parents` i[lanes] are lanes."""
     mesh = runs.batch.placement.mesh
 
-    def start(part: np.ndarray, groups: Any) -> Any:
-        own = runs.batch
-        # A proposal weighs each component with as many numbers as its responsibilities.
-        at_once = max(1, min(own.plan.at_once // 2, own.plan.bucket))
-        begun = own.placement.shard(take(runs.run.point.params, parents[part]))
-        ids = _ids(own, part, groups)
-        drawn = lanes.propose(own.grid, ids, begun, key, generation, at_once, mesh=mesh)
-        return lanes.start(own.grid, groups, drawn, own.control, mesh=mesh)
+    def start(part: np.ndarray, groups: Array) -> Run:
+        now = runs.batch
+        # A proposal needs twice the memory of a start: an array beside the responsibilities.
+        at_once = max(1, min(now.plan.at_once // 2, now.plan.bucket))
+        begun = now.placement.shard(take(runs.run.point.params, parents[part]))
+        ids = _ids(now, part, groups)
+        drawn = lanes.propose(now.grid, ids, begun, key, generation, at_once, mesh=mesh)
+        return lanes.start(now.grid, groups, drawn, now.control, mesh=mesh)
 
     return _by_bucket(runs, start, chosen)
 
 
-def _ids(batch: Batch, part: np.ndarray, groups: Any) -> LaneIds:
+def _ids(batch: Batch, part: np.ndarray, groups: Array) -> LaneIds:
     shard = batch.placement.shard
     return LaneIds(groups, shard(batch.names[part]), shard(batch.starts[part]))
 
@@ -97,14 +101,16 @@ def spurious(runs: Runs) -> np.ndarray:
     return _by_bucket(runs, partial(_of_runs, lanes.spurious, runs))
 
 
-def conclude(runs: Runs, dtype: Any = None, chosen: np.ndarray | None = None) -> Any:
-    """The `Fit` of the chosen lanes (None: all), NumPy leaves, lane axis leading, and their
-    condition f[lanes]; as fits whose parameters are to be reported in `dtype`."""
+def conclude(
+    runs: Runs, dtype: DType | None = None, chosen: np.ndarray | None = None
+) -> tuple[Fit, np.ndarray]:
+    """The `Fit` of the chosen lanes (None: all), of NumPy leaves f[lanes, ...], and their condition
+    f[lanes]. Likelihoods are those of the parameters rounded to `dtype` (None: not rounded)."""
     program = partial(lanes.conclude, control=runs.batch.control, dtype=dtype)
     return _by_bucket(runs, partial(_of_runs, program, runs), chosen)
 
 
-def _of_runs(program: Callable, runs: Runs, part: np.ndarray, groups: Any) -> Any:
+def _of_runs(program: Callable, runs: Runs, part: np.ndarray, groups: Array) -> PyTree:
     placement = runs.batch.placement
     at = placement.shard(take(runs.run, part))
     return program(runs.batch.grid, groups, at, mesh=placement.mesh)
@@ -119,8 +125,8 @@ def advance(
 ) -> None:
     """Run the chosen lanes until each has ended or made `limit` iterations.
 
-    `remaining`: nats that a run may have left to gain where it ends (None: as `tol` alone says).
-    Several processes run their share each.
+    `remaining`: a run ends only where it has at most this number of nats left to gain, beside
+    satisfying the stopping rule (None: no such limit). Of several processes, each runs its share.
     """
     if chosen.size == 0:
         return
@@ -145,10 +151,10 @@ def advance(
 
 
 def within_memory(runs: Runs, work: Callable[[], Result]) -> Result:
-    """`work()`; again with fewer lanes and rows at once while the device's memory does not do.
+    """`work()`, repeated with fewer lanes and rows at once while the device runs out of memory.
 
-    Raises MemoryError, with the budget, when one lane is too many, and RuntimeError where a process
-    that runs in step with this one is gone.
+    Raises MemoryError, which says how much memory there is, where one lane is too much, and
+    RuntimeError where a process that runs in step with this one has ended.
     """
     in_step = runs.batch.placement.in_step
     while True:
@@ -189,7 +195,7 @@ def _smaller(batch: Batch, error: Exception) -> Batch:
 def _advance(
     runs: Runs, tiles: np.ndarray, control: Control, limit: int, on_look: OnLook | None
 ) -> None:
-    """Run tiles while many of a tile's lanes live, then the rest of them lane by lane."""
+    """Run tiles while many lanes of a tile are live, then the remaining lanes one by one."""
     width, active = runs.batch.plan.tile, runs.active_bucket
     job = packing.Job(runs, control, limit, on_look)
     if active is None or active.tiles.shape[1] == width:
@@ -198,12 +204,12 @@ def _advance(
         packing.pack(job, tiles[tiles >= 0].reshape(-1, 1))
 
 
-def _by_bucket(runs: Runs, program: Callable, chosen: np.ndarray | None = None) -> Any:
-    """`program(lanes, their groups)` over parts of one size of the chosen lanes (None: all); the
-    results joined, on the host."""
+def _by_bucket(runs: Runs, program: Callable, chosen: np.ndarray | None = None) -> PyTree:
+    """`program(lanes, their groups)` of the chosen lanes (None: all), in parts of one size; the
+    results concatenated on the host."""
     everyone = np.arange(len(runs.batch.groups)) if chosen is None else chosen
     own = runs.batch.placement.own_share(everyone)
-    # A process without lanes of its own still has to know what results look like.
+    # A process without lanes runs one all the same, for the structure of the results.
     mine = own if own.size else everyone[:1]
     out = within_memory(runs, lambda: _parts(runs, mine, program, chosen is None))
     if not runs.batch.placement.shared_out:
@@ -211,14 +217,16 @@ def _by_bucket(runs: Runs, program: Callable, chosen: np.ndarray | None = None) 
     return distributed.join(everyone.size, take(out, np.arange(own.size)))
 
 
-def _parts(runs: Runs, own: np.ndarray, program: Callable, even: bool) -> Any:
+def _parts(runs: Runs, own: np.ndarray, program: Callable, even: bool) -> PyTree:
+    """`program` of the lanes `own` in parts of a bucket's size, or, where `even` and data sets are
+    separate, in parts of equal size; padded to one size, so that one program runs all."""
     batch = runs.batch
     size = batch.plan.bucket * batch.placement.devices
     if even and not batch.shares_data:  # other data sets are another program anyway
         size = -(-own.size // -(-own.size // size))
         size += -size % batch.placement.devices
 
-    def result(i: int) -> Any:
+    def result(i: int) -> PyTree:
         part = own[i : i + size]
         padded = np.concatenate([part, np.repeat(part[:1], size - part.size)])
         out = jax.device_get(program(padded, batch.placement.shard(batch.groups[padded])))

@@ -1,12 +1,12 @@
 """All lanes of a call on the host: `Batch`, which does not change, and `Runs`, which do.
 
-`Runs` has five fields that change while lanes run, and this is all that threads share. What a
-search strategy knows beside them (who left the race, whose child a lane is) is its own.
+The fields of `Runs` that change while lanes run are all that threads share. The state of the search
+(which lanes left the race, from which parent a proposal came) is in `search.strategy.SearchState`.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TypeVar
 
 import jax
 import numpy as np
@@ -18,10 +18,12 @@ from jaxem.core.status import Status
 from jaxem.devices.placement import DEFAULT, Placement
 from jaxem.engine.steps import Control, Run
 
+T = TypeVar("T")
+
 
 @dataclass(frozen=True)
 class Batch:
-    """What the lanes of a call have in common: data, settings, sizes, devices."""
+    """The common part of all lanes of a call: data, settings, sizes, devices."""
 
     grid: Grid
     control: Control
@@ -30,7 +32,7 @@ class Batch:
     starts: np.ndarray  # i[lanes], the lane's number among the data set's starts
     names: np.ndarray  # i[lanes], the data set's number in the call, for the random keys
     placement: Placement = DEFAULT
-    active: int | None = None  # components that are on, of those computed; None for all
+    active: int | None = None  # number of latent values that are on; None for all
 
     @property
     def shares_data(self) -> bool:
@@ -44,42 +46,42 @@ class Batch:
 
 @dataclass(frozen=True)
 class Bucket:
-    """Tiles of lanes i[t, width] that run at once on a device, and how many it was made for."""
+    """Lanes that run at once on a device."""
 
-    tiles: np.ndarray
-    size: int
+    tiles: np.ndarray  # i[t, width]
+    size: int  # number of tiles that the compiled program takes
 
 
 @dataclass
 class Runs:
-    """Where all lanes stand. The scheduler writes lanes back as they return from the device."""
+    """The state of all lanes. The scheduler writes lanes back as they return from the device."""
 
     batch: Batch  # with smaller sizes once memory has run out
-    run: Any = None  # engine Run, NumPy leaves f[lanes, ...]
+    run: Run = field(init=False)  # NumPy leaves f[lanes, ...]; set where lanes are started
     executed: int = 0  # lane-iterations that the machine ran
-    active_bucket: Bucket | None = None  # in which a checkpoint was taken
-    syncs_done: int = 0  # how often the processes have told one another of their lanes
+    active_bucket: Bucket | None = None  # the bucket in which a checkpoint was taken
+    syncs_done: int = 0  # number of exchanges of lanes between processes
     shared: Shared = field(default_factory=Shared)
 
 
-#: Called between looks with the runs, lanes of the active bucket written back.
+#: Called between two strides of a bucket, with the lanes of the bucket written back to the runs.
 OnLook = Callable[[Runs], None]
 
 
 def unfinished(run: Run, tiles: np.ndarray, limit: int) -> np.ndarray:
-    """b[t, width]: lanes of the tiles that still have steps to make. Other lanes are not looked at:
-    there may be a million."""
+    """b[t, width]: lanes of the tiles that still have steps to make. Only these lanes are read,
+    since a call may have a million."""
     status, n_iter = run.status[tiles], run.n_iter[tiles]
     return (tiles >= 0) & (status == Status.RUNNING) & (n_iter < limit)
 
 
-def take(tree: Any, lanes: np.ndarray) -> Any:
+def take(tree: T, lanes: np.ndarray) -> T:
     """The chosen lanes of a tree, on the host."""
     return jax.tree.map(lambda leaf: np.asarray(leaf)[lanes], tree)
 
 
-def put(run: Run, lanes: np.ndarray, source: np.ndarray, new: Any) -> None:
-    """Entries `source` of `new` become the given lanes of `run`, in place."""
+def put(run: Run, lanes: np.ndarray, source: np.ndarray, new: Run) -> None:
+    """Write the entries `source` of `new` into the given lanes of `run`, in place."""
 
     def write(kept: np.ndarray, leaf: np.ndarray) -> None:
         kept[lanes] = leaf[source]

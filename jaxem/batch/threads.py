@@ -1,9 +1,9 @@
-"""Run buckets in parallel threads on a CPU.
+"""Buckets in parallel threads on a CPU.
 
 XLA spreads large matrix products over the cores, but not the hundred small operations of a step,
-and it runs one after another what one thread dispatches. So the lanes of a call are split among as
-many threads as there are cores, each with its own buckets; a lane's numbers depend on its own start
-and data alone. JAX compiles a program once, whichever other threads ask for it meanwhile.
+and programs that one thread dispatches run one after another. So the lanes of a call are split
+among threads, one for each core, and each thread has its own buckets. The results of a lane depend
+on its own start and data alone. JAX compiles a program once, even where several threads ask for it.
 """
 
 import threading
@@ -31,8 +31,8 @@ class Shared:
 
 
 def split_among(chosen: np.ndarray, size: int, threads: int) -> list[np.ndarray]:
-    """The chosen lanes or tiles in at most `threads` parts of at least one bucket of `size`;
-    neighbours stay together."""
+    """The chosen lanes or tiles in at most `threads` parts; neighbours stay together. There is no
+    more than one part for each bucket of `size`."""
     return np.array_split(chosen, max(1, min(threads, -(-len(chosen) // size))))
 
 
@@ -41,8 +41,8 @@ def run_in_threads(
 ) -> list[Result]:
     """`work` of all parts at once, with this thread's JAX settings; returns all results.
 
-    Where one part fails, or Ctrl-C is pressed, the others end at their next look and the error is
-    raised.
+    Where one part fails or Ctrl-C is pressed, the other threads stop at their next look and the
+    error is raised.
     """
     shared.stop.clear()
     if len(parts) == 1:

@@ -1,12 +1,12 @@
-"""Fewer EM steps: propose parameters further along the path, know no model.
+"""Accelerators: rules that propose parameters further along the path of EM, for fewer steps.
 
-EM is a fixed-point map θ → F(θ) on the parameters: E-step, then M-step. What is extrapolated is
-every array of the parameters as it stands: weights keep their sum, means and covariances need no
-map. Where components overlapped, SQUAREM on the parameters needed 0.08 to 0.36 of plain EM's steps
-(`python -m bench accelerators`), on the sufficient statistics 0.17 to 0.37. A proposal that lowers
-the objective or is no mixture is refused by the engine, which then takes the plain step from where
-it stood. One E-step per proposal, accepted or not. Proposals are bounded in length by what the lane
-has found to hold: unbounded ones are mostly refused far from an optimum.
+EM is a fixed-point map θ → F(θ) on the parameters: E-step, then M-step. Every array of the
+parameters is extrapolated as it stands, whatever the model: weights keep their sum, means and
+covariances need no map. Where components overlapped, SQUAREM on the parameters needed 0.08 to 0.36
+of plain EM's steps (`python -m bench accelerators`), on the sufficient statistics 0.17 to 0.37. The
+engine refuses a proposal that lowers the objective or is no mixture, and takes the plain step from
+the same point instead. Every proposal costs one E-step, accepted or refused. The length of a
+proposal is bounded (`Memory.reach`): far from an optimum, most unbounded proposals are refused.
 
 Anderson mixing: Walker and Ni (2011, SIAM J. Numer. Anal. 49, 1715), eq. 2.2; for EM, Henderson
 and Varadhan (2019, J. Comput. Graph. Stat. 28, 834). SQUAREM: Varadhan and Roland (2008, Scand. J.
@@ -17,16 +17,18 @@ import jax
 import jax.numpy as jnp
 
 from jaxem.core.trees import pytree, replace
+from jaxem.core.types import DType
 from jaxem.numerics import einsum, inverse_factor
 
 #: Differences that Anderson mixing remembers.
 DEPTH = 4
 
-#: Plain steps more than a restart needs, before the first proposal: early steps choose the basin.
+#: Plain steps before a new lane's memory begins to fill: early steps decide which optimum the lane
+#: reaches.
 WARM_UP = 3
 
-#: Steps in a row that must satisfy the stopping rule, so that bold and plain ones are among them:
-#: a small gain after a long proposal says little.
+#: Number of consecutive steps that must satisfy the stopping rule, enough to include extrapolated
+#: and plain steps: a small gain after a long proposal says little.
 CALM = 3
 
 #: A lane's first bound on the length of a proposal, in plain steps.
@@ -35,19 +37,19 @@ FIRST_REACH = 8.0
 
 @pytree
 class Memory:
-    """What a lane remembers of its path, parameters flattened to f[q]."""
+    """The memory of a lane: recent steps of its path, parameters flattened to f[q]."""
 
     last_input: jax.Array  # f[q], the parameters that the last step began at
     last_output: jax.Array  # f[q], where plain EM led from there
     last_residual: jax.Array  # f[q]
     d_output: jax.Array  # f[m, q]
     d_residual: jax.Array  # f[m, q]
-    age: jax.Array  # i[], steps since a refusal; from 1 the residual is known, from 2 its change
+    age: jax.Array  # i[], steps since a refusal; last_residual is valid from 1, differences from 2
     reach: jax.Array  # f[], bound on the length of a proposal
-    bound: jax.Array  # b[], the last proposal was as long as that
+    bound: jax.Array  # b[], whether the last proposal was as long as `reach` allows
 
 
-def blank(size: int, dtype, depth: int = DEPTH) -> Memory:
+def blank(size: int, dtype: DType, depth: int = DEPTH) -> Memory:
     """An empty memory for parameters of `size` numbers."""
     zero = jnp.zeros((size,), dtype)
     table = jnp.zeros((depth, size), dtype)
@@ -57,7 +59,8 @@ def blank(size: int, dtype, depth: int = DEPTH) -> Memory:
 
 
 def forget(memory: Memory) -> Memory:
-    """Start again, after a refusal: the next two proposals are plain, the next bold one shorter."""
+    """The memory after a refusal: the next two proposals are plain steps, and the bound on the
+    length of the next extrapolation is halved."""
     return replace(
         memory,
         d_output=jnp.zeros_like(memory.d_output),
@@ -69,7 +72,8 @@ def forget(memory: Memory) -> Memory:
 
 
 def anderson(memory: Memory, output: jax.Array) -> tuple[jax.Array, jax.Array, Memory]:
-    """The proposal f[q] from plain EM's parameters, whether it is more than plain EM, memory.
+    """Anderson mixing: the proposal f[q] from the parameters `output` that plain EM led to, whether
+    the proposal is an extrapolation b[], and the new memory.
 
     Every other proposal is plain: mixing at every step is refused twice as often.
     """
@@ -97,7 +101,7 @@ def anderson(memory: Memory, output: jax.Array) -> tuple[jax.Array, jax.Array, M
 
 
 def squarem(memory: Memory, output: jax.Array) -> tuple[jax.Array, jax.Array, Memory]:
-    """Two plain steps, then one along the parabola through them."""
+    """SQUAREM: two plain steps, then one along the parabola through them; returns as `anderson`."""
     residual = output - memory.last_input
     bend = residual - memory.last_residual
     before = memory.last_input - memory.last_residual
@@ -115,12 +119,14 @@ def _ratio(a: jax.Array, b: jax.Array) -> jax.Array:
 
 
 def _reach(memory: Memory) -> jax.Array:
-    """The bound on the next proposal: longer after one that went as far as it might."""
+    """The bound on the length of the next proposal: four times longer after an accepted proposal of
+    full length."""
     return jnp.where(memory.bound, 4 * memory.reach, memory.reach)
 
 
 def _conclude(memory, output, proposal, turn, length, reach):
-    """The proposal where it is its turn and can be trusted, else plain EM's; and the memory."""
+    """The extrapolation `proposal` at its `turn` where it is finite, else the plain step `output`;
+    whether it is the extrapolation b[]; and the memory."""
     trusted = turn & jnp.all(jnp.isfinite(proposal))
     proposal = jnp.where(trusted, proposal, output)
     memory = replace(

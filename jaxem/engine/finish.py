@@ -1,14 +1,15 @@
 """From a run in standard units to a `Fit` in the units of the data."""
 
-from typing import Any
+from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
 
-from jaxem.core.capabilities import provides
+from jaxem.core.capabilities import offered
 from jaxem.core.model_protocol import Exact, Model, Rescalable
 from jaxem.core.status import SOUND, Status
 from jaxem.core.trees import replace
+from jaxem.core.types import DType, Params, PreparedData
 from jaxem.data.scaling import Scaling
 from jaxem.engine import steps
 from jaxem.results.fit import Fit
@@ -16,44 +17,49 @@ from jaxem.results.fit import Fit
 #: Error of a log density (nats) from which a converged run is STALLED: flat to this precision.
 BLURRED = 1e-3
 
+T = TypeVar("T")
 
-def cast(tree: Any, dtype: Any) -> Any:
-    """Every leaf as an array of the data's dtype: a float64 prior must not widen float32 fits."""
+
+def cast(tree: T, dtype: DType) -> T:
+    """The tree, its leaves arrays of `dtype`: float64 priors must not widen float32 fits."""
     return jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), tree)
 
 
-def in_standard_units(model: Model, scaling: Scaling, dtype: Any) -> Model:
-    """The model as it fits data in standard units, its leaves in their dtype."""
-    if provides(type(model), Rescalable):
-        model = model.rescaled(scaling)
-    return cast(model, dtype)
+def in_standard_units(model: Model, scaling: Scaling, dtype: DType) -> Model:
+    """The model of data in standard units, its leaves in `dtype`."""
+    rescalable = offered(model, Rescalable)
+    return cast(model if rescalable is None else rescalable.rescaled(scaling), dtype)
 
 
-def to_scaled(model: Model, params: Any, scaling: Scaling) -> Any:
-    """Parameters of x as parameters of z, where the model tells the two apart."""
-    return model.to_scaled(params, scaling) if provides(type(model), Rescalable) else params
+def to_scaled(model: Model, params: Params, scaling: Scaling) -> Params:
+    """Parameters in the units of the data as parameters in standard units; unchanged where the
+    model is not `Rescalable`."""
+    rescalable = offered(model, Rescalable)
+    return params if rescalable is None else rescalable.to_scaled(params, scaling)
 
 
-def from_scaled(model: Model, params: Any, scaling: Scaling) -> Any:
-    """Parameters of z as parameters of x, where the model tells the two apart."""
-    return model.from_scaled(params, scaling) if provides(type(model), Rescalable) else params
+def from_scaled(model: Model, params: Params, scaling: Scaling) -> Params:
+    """Parameters in standard units as parameters in the units of the data; unchanged where the
+    model is not `Rescalable`."""
+    rescalable = offered(model, Rescalable)
+    return params if rescalable is None else rescalable.from_scaled(params, scaling)
 
 
 def finish(
     model: Model,
-    prepared: Any,
+    prepared: PreparedData,
     run: steps.Run,
     scaling: Scaling,
     control: steps.Control,
     exact: bool,
-    dtype: Any = None,
+    dtype: DType | None = None,
 ) -> tuple[Fit, jax.Array]:
-    """The `Fit` of a run in the units of the data, judged, totals instead of means; and how many
-    roundings its log densities can lose f[].
+    """The `Fit` of a run in the units of the data, with totals in place of means, its status
+    judged; and the number of roundings that its log densities can lose f[].
 
-    `model` is the one in standard units. The likelihood is taken from log densities, of the
-    parameters as they are reported (in `dtype`, None: that of the run), where the model has them
-    and they cost little more than a step, or where it is to be `exact`.
+    `model` is in standard units. Where the model is `Exact`, and its `log_likelihood` is cheap or
+    `exact` asks for it, the likelihood is that function of the parameters as they are reported, in
+    `dtype` (None: that of the run). Elsewhere it is the sum from the run's last E-step.
     """
     point, status = run.point, run.status
     health = model.health(point.params, point.stats, prepared)
@@ -67,7 +73,7 @@ def finish(
     status = jnp.where(usable & spurious, Status.DEGENERATE, status).astype(jnp.int32)
     likelihood, goal = _totals(model, prepared, run, scaling, control, exact, dtype)
     trace = None if run.record is None else run.record * prepared.weight + prepared.base
-    if trace is not None and control.soft:  # it ends with what is reported
+    if trace is not None and control.soft:  # the trace ends with the reported objective
         trace = trace.at[jnp.maximum(run.n_iter, 0)].set(goal)
     fit = Fit(point.params, likelihood, goal, status, run.n_iter, trace)
     return restore(model, fit, scaling, prepared.weight), condition
@@ -79,11 +85,12 @@ def _totals(model, prepared, run, scaling, control, exact, dtype) -> tuple[jax.A
     weight, base = prepared.weight, prepared.base
     likelihood = (point.ll_reference + point.ll_offset) * weight + base
     goal = steps.objective(point) * weight + base
-    if provides(type(model), Exact) and (exact or not control.soft or model.exact_is_cheap()):
+    form = offered(model, Exact)
+    if form is not None and (exact or not control.soft or form.exact_is_cheap()):
         reported = from_scaled(model, point.params, scaling)
         reported = cast(reported, dtype or point.ll_offset.dtype)
         params = to_scaled(model, cast(reported, point.ll_offset.dtype), scaling)
-        likelihood = model.log_likelihood(params, prepared)
+        likelihood = form.log_likelihood(params, prepared)
         goal = likelihood + model.log_prior(params) if control.soft else goal
     elif not control.soft:
         zero = jnp.zeros((), point.ll_offset.dtype)
@@ -92,14 +99,16 @@ def _totals(model, prepared, run, scaling, control, exact, dtype) -> tuple[jax.A
 
 
 def restore(model: Model, fit: Fit, scaling: Scaling, weight: jax.Array) -> Fit:
-    """A fit of z as a fit of x: parameters mapped, the Jacobian paid by the likelihood, and by the
-    prior density of the parameters."""
-    if not provides(type(model), Rescalable):
+    """A fit in standard units as a fit in the units of the data: the parameters are mapped back,
+    the likelihood loses the log Jacobian of the data, and the objective also gains the change in
+    the log prior density of the parameters. `weight` f[] is the total weight."""
+    rescalable = offered(model, Rescalable)
+    if rescalable is None:
         return fit
-    params = model.from_scaled(fit.params, scaling)
-    jacobian = weight * model.log_jacobian(scaling).astype(fit.log_likelihood.dtype)
+    params = rescalable.from_scaled(fit.params, scaling)
+    jacobian = weight * rescalable.log_jacobian(scaling).astype(fit.log_likelihood.dtype)
     back = Scaling(-scaling.shift / scaling.scale, 1 / scaling.scale)
-    prior = model.rescaled(back).log_prior(params) - model.log_prior(fit.params)
+    prior = rescalable.rescaled(back).log_prior(params) - model.log_prior(fit.params)
     return replace(
         fit,
         params=params,

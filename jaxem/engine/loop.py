@@ -1,12 +1,12 @@
-"""`em`: the pure loop, one fit, for the caller's `jit`, `vmap` and `grad`."""
+"""`em`: one fit as a pure function, for the caller's `jit`, `vmap` and `grad`."""
 
 from functools import partial
-from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.core import Tracer
 
-from jaxem.core.capabilities import provides
+from jaxem.core.capabilities import offered, provides
 from jaxem.core.compiled import jitted
 from jaxem.core.model_protocol import (
     BLOCK_ROWS,
@@ -22,6 +22,7 @@ from jaxem.core.program_memory import make_room
 from jaxem.core.settings import Settings, settings_of
 from jaxem.core.status import Status
 from jaxem.core.trees import replace
+from jaxem.core.types import Params, Rows
 from jaxem.core.validation import positive
 from jaxem.data.data import Data, as_data
 from jaxem.data.scaling import Scaling
@@ -35,18 +36,18 @@ from jaxem.results.fit import Fit
 
 def em(
     model: Model,
-    params: Any,
-    x: Any,
+    params: Params,
+    x: Rows,
     *,
-    sample_weight: Any = None,
-    labels: Any = None,
-    tol: Any = 1e-6,
-    max_iter: Any = 500,
+    sample_weight: Rows = None,
+    labels: Rows = None,
+    tol: float | jax.Array = 1e-6,
+    max_iter: int | jax.Array = 500,
     stop: str = "log_likelihood",
     accelerate: str | None = None,
-    guard: Any = True,
+    guard: bool | jax.Array = True,
     assignment: str | None = None,
-    exponent: Any = None,
+    exponent: float | jax.Array | None = None,
     trace: int = 0,
     kernel: str | None = None,
     precision: str | None = None,
@@ -54,9 +55,9 @@ def em(
     """Fit one model by EM from given parameters: pure, for your `jit` and `vmap`.
 
     The fit is computed in standard units and mapped back, so data far from the origin keep their
-    digits; one whose components are too narrow for float32, or its counts too large and far apart,
-    ends as STALLED. Raises ValueError for an unknown name or a wrong shape, never on values: look
-    at `.status`.
+    digits. A fit whose components are too narrow for float32, or whose counts are too large and far
+    apart, ends as STALLED. Raises ValueError for an unknown name or a wrong shape, never on values:
+    look at `.status`.
 
     - `model`: a `Mixture`, or any `jaxem.Model`; `params`: its parameters, where the fit starts.
     - `x` f[n, d] or `Data`; `sample_weight` f[n]; `labels` i[n], -1 where unknown.
@@ -80,8 +81,8 @@ def em(
     data = as_data(x, sample_weight, labels)
     asked, given = Settings(kernel, precision, assignment, exponent), model
     model, asked, data = settings_of(model, asked, data)
-    how = dict(assignment=asked.assignment or "soft", exponent=asked.exponent)
-    control = steps.Control(tol, max_iter, guard, stop, accelerate, trace, **how)
+    control = steps.Control(tol, max_iter, guard, stop, accelerate, trace)
+    control = replace(control, assignment=asked.assignment or "soft", exponent=asked.exponent)
     check_control(model, control)
     model, params = cast(model, data.x.dtype), cast(params, data.x.dtype)
     compute = compute_for(model, data, 1, asked)
@@ -94,19 +95,21 @@ def em(
 def compute_for(
     model: Model, data: Data, lanes: int, asked: Settings, platform: str | None = None
 ) -> Compute:
-    """How to compute `lanes` fits: the kernel and precision that were asked for, or those that suit
-    the platform (None: JAX's default) and the problem, if the model has a choice."""
-    if not provides(type(model), Kernelled):
+    """How to compute `lanes` fits: with the kernel and precision that were `asked` for, else with
+    the model's choice for the platform (None: JAX's default) and the data. `Compute()` for models
+    that are not `Kernelled`."""
+    kernelled = offered(model, Kernelled)
+    if kernelled is None:
         return Compute()
     platform = platform or jax.default_backend()
-    return model.compute_for(data, lanes, asked.kernel, asked.precision, platform)
+    return kernelled.compute_for(data, lanes, asked.kernel, asked.precision, platform)
 
 
 def check_control(model: Model, control: steps.Control) -> steps.Control:
-    """ValueError for a stopping rule or accelerator that does not exist or that the model does not
-    know, and for numbers (where they are numbers already, not tracers) that make no sense."""
+    """The control as given. ValueError for a stopping rule, accelerator or assignment that does not
+    exist or that the model cannot do, and for numbers out of range (tracers are not looked at)."""
     for name, value in (("tol", control.tol), ("max_iter", control.max_iter)):
-        if not isinstance(value, jax.core.Tracer):
+        if not isinstance(value, Tracer):
             positive(name, value, zero=True)
     if control.stop not in RULES:
         raise ValueError(f"stop must be one of {', '.join(RULES)}; got {control.stop!r}.")
@@ -115,7 +118,7 @@ def check_control(model: Model, control: steps.Control) -> steps.Control:
         raise ValueError(f"accelerate must be None or one of {known}; got {control.accelerate!r}.")
     if control.assignment not in ("soft", "hard"):
         raise ValueError(f"assignment must be 'soft' or 'hard'; got {control.assignment!r}.")
-    if control.exponent is not None and not isinstance(control.exponent, jax.core.Tracer):
+    if control.exponent is not None and not isinstance(control.exponent, Tracer):
         positive("exponent", control.exponent)
     kind = type(model)
     if not control.soft and not provides(kind, Assignable):
@@ -129,10 +132,11 @@ def check_control(model: Model, control: steps.Control) -> steps.Control:
 
 def in_standard_data(model: Model, data: Data) -> tuple[Scaling, Data]:
     """The scaling of the data, traced, and the data in standard units."""
-    if not provides(type(model), Rescalable):
+    rescalable = offered(model, Rescalable)
+    if rescalable is None:
         d = data.x.shape[-1]
         return Scaling(jnp.zeros(d, data.x.dtype), jnp.ones(d, data.x.dtype)), data
-    scaling = model.scaling(data.x, data.weight)
+    scaling = rescalable.scaling(data.x, data.weight)
     z = (data.x - scaling.shift[None, :]) / scaling.scale[None, :]
     return scaling, replace(data, x=z)
 
@@ -150,7 +154,7 @@ def _em(model, params, data, control, compute):
         lambda run: run.status == Status.RUNNING, partial(steps.step, inner, prepared, control), run
     )
     fit, _ = finish(inner, prepared, run, scaling, control, exact=True)
-    # What never moved is as it was given, to the bit.
+    # Parameters that no step moved are returned as they were given, to the bit.
     moves = jax.tree.map(lambda a, b: jnp.any(a != b), run.point.params, start)
     moved = jnp.any(jnp.stack(jax.tree.leaves(moves)))
     reported = fit.params

@@ -1,41 +1,47 @@
-"""One run of EM, no batch: the point, the controls, one guarded step. It owns status and stopping.
+"""One run of EM, without a batch: the point, the controls, one guarded step, status and stopping.
 
-A point carries parameters, their statistics and their objective, all three belonging to the same
-parameters: a step is M first, then E. So the reported likelihood is that of the reported
-parameters, and refusing a step costs nothing but that step.
+A `Point` carries parameters, their statistics and their objective. All three belong to the same
+parameters, because a step is an M-step, then an E-step. So the reported likelihood is that of the
+reported parameters, and after a refused step the run still stands at a complete point.
 """
 
-from typing import Any
+from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
+from jax.typing import ArrayLike
 
 from jaxem.core.status import Status
 from jaxem.core.trees import pytree, replace, static
+from jaxem.core.types import Array, DType, Params, PyTree, Stats
 from jaxem.engine import accelerators
 from jaxem.engine.stopping import RULES, left_to_gain
 
 #: Steps without progress beyond rounding that make a run STALLED.
 PATIENCE = 20
 
-#: Decrease, in units of rounding, that counts as DECREASED; a smaller one ends STALLED.
+#: Decrease of the objective, in units of rounding, from which a run ends DECREASED; a smaller one
+#: ends STALLED.
 DECREASE_THRESHOLD = 64
+
+T = TypeVar("T")
 
 
 @pytree
 class Control:
-    """All but the static three are traced: a new tolerance compiles nothing."""
+    """Settings of a run. The static fields are part of the program. All others are traced: a new
+    tolerance compiles nothing."""
 
-    tol: Any = 1e-6
-    max_iter: Any = 500
-    guard: Any = True  # refuse a step that lowers the objective
+    tol: float | jax.Array = 1e-6
+    max_iter: int | jax.Array = 500
+    guard: bool | jax.Array = True  # refuse a step that lowers the objective
     stop: str = static(default="log_likelihood")
     accelerate: str | None = static(default=None)
     trace: int = static(default=0)  # iterations whose objective is kept
-    remaining: Any = jnp.inf  # nats that Aitken's prediction of what is left must be below, too
+    remaining: float | jax.Array = jnp.inf  # nats left to gain, by Aitken, at which a run may end
     assignment: str = static(default="soft")  # "hard": classification EM
-    exponent: Any = None  # of tempered responsibilities, below 1 for annealing; None for 1
+    exponent: float | jax.Array | None = None  # of tempered responsibilities; None for 1
 
     @property
     def soft(self) -> bool:
@@ -48,8 +54,8 @@ class Point:
     """Where a run stands. The mean log-likelihood is ll_reference + ll_offset: two floats, so that
     small differences survive in float32."""
 
-    params: Any
-    stats: Any
+    params: Params
+    stats: Stats
     ll_reference: jax.Array  # f[]
     ll_offset: jax.Array  # f[]
     log_prior: jax.Array  # f[], per unit weight
@@ -58,7 +64,7 @@ class Point:
 
 @pytree
 class Run:
-    """The carry of the loop."""
+    """A run of EM between two steps: the carry of the compiled loop."""
 
     point: Point
     status: jax.Array  # i[]
@@ -68,8 +74,8 @@ class Run:
     gain_since_progress: jax.Array  # f[], gain since it last exceeded rounding
     steps_without_progress: jax.Array  # i[], steps since then
     steps_below_tol: jax.Array  # i[], steps in a row that satisfied the stopping rule
-    memory: Any  # accelerators.Memory, or None
-    record: Any = None  # f[trace + 1], the objective after each iteration, or None
+    memory: accelerators.Memory | None  # None for plain EM
+    record: jax.Array | None = None  # f[trace + 1], the objective after each iteration, or None
 
 
 def expect(model, control: Control, params, prepared, reference):
@@ -82,18 +88,18 @@ def expect(model, control: Control, params, prepared, reference):
     return narrowed(found, reference.dtype)
 
 
-def narrowed(tree: Any, dtype: Any) -> Any:
-    """Floats of another width in this dtype: a constant of a model must not widen a fit."""
+def narrowed(tree: T, dtype: DType) -> T:
+    """The tree with its floats in `dtype`: a float64 constant of a model must not widen a fit."""
 
-    def one(leaf: Any) -> jax.Array:
-        leaf = jnp.asarray(leaf)
-        return leaf.astype(dtype) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf
+    def narrow(leaf: ArrayLike) -> jax.Array:
+        array = jnp.asarray(leaf)
+        return array.astype(dtype) if jnp.issubdtype(array.dtype, jnp.floating) else array
 
-    return jax.tree.map(one, tree)
+    return jax.tree.map(narrow, tree)
 
 
 def evaluate(model, control: Control, params, prepared, reference) -> Point:
-    """E-step at params: the complete point."""
+    """The point of these parameters, by one E-step."""
     stats, total, magnitude = expect(model, control, params, prepared, reference)
     w = prepared.weight
     prior = jnp.asarray(model.log_prior(params), total.dtype)
@@ -106,10 +112,10 @@ def objective(point: Point) -> jax.Array:
 
 
 def difference(new: Point, old: Point) -> jax.Array:
-    """Gain in objective per unit weight, without subtracting two large sums.
+    """Gain in objective per unit weight, from differences of parts, not of two large sums.
 
-    In float32 it errs by 1e-7 to 1e-6 per row. A float64 mean of what each row gains errs by 6e-8
-    to 3e-7, hardly less, because all rows share the rounding of the coefficients.
+    Its error is 1e-7 to 1e-6 in float32. The float64 mean of the gains of single rows would have
+    an error of 6e-8 to 3e-7, hardly less: all rows share the rounding of the coefficients.
     """
     reference = new.ll_reference - old.ll_reference
     return reference + (new.ll_offset - old.ll_offset) + (new.log_prior - old.log_prior)
@@ -133,10 +139,11 @@ def start(model, params, prepared, control: Control) -> Run:
 
 
 def step(model, prepared, control: Control, run: Run) -> Run:
-    """One EM iteration, refused (with a status) when it fails, falls or leaves the numbers.
+    """One EM iteration. A step that fails, lowers the objective or is not finite is refused, and
+    the run ends there with a status.
 
-    The very first step evaluates the starting parameters as they are. A refused proposal of an
-    accelerator is no failure: the next step is the plain one from the same point.
+    The first step of a run evaluates the starting parameters as they are. A refused extrapolation
+    of an accelerator ends nothing: the next step is the plain one from the same point.
     """
     old, fresh = run.point, run.n_iter < 0
     moved = narrowed(model.m_step(old.stats, old.params), old.ll_offset.dtype)
@@ -152,7 +159,7 @@ def step(model, prepared, control: Control, run: Run) -> Run:
     small = accepted & ~fresh & _small(model, control, run, new, gain, prepared)
     gain_since, idle = _progress(control, run, gain, old, accepted, monotone)
     n_iter = run.n_iter + 1
-    # A refused proposal says nothing about the point it leaves us at.
+    # A refused proposal says nothing about the point at which the run stays.
     before = run.steps_below_tol
     below_tol = jnp.where(small, before + 1, jnp.where(accepted, 0, before))
     enough = 1 if control.accelerate is None else accelerators.CALM
@@ -173,29 +180,30 @@ def step(model, prepared, control: Control, run: Run) -> Run:
     return Run(point, verdict, n_iter, last, before, *progress, memory, record)
 
 
-def select(keep: jax.Array, new: Any, old: Any) -> Any:
-    """Leaf by leaf, new where keep, else old."""
+def select(keep: Array, new: T, old: T) -> T:
+    """Leaf by leaf, `new` where `keep`, else `old`."""
     return jax.tree.map(lambda a, b: jnp.where(keep, a, b), new, old)
 
 
 def _propose(model, control, run, plain):
-    """The next parameters, whether they are bolder than plain EM's, and the new memory."""
+    """The next parameters, whether they are an extrapolation b[], and the new memory."""
     if control.accelerate is None:
         return plain, jnp.zeros((), bool), None
     propose = accelerators.ACCELERATORS[control.accelerate]
     output, unravel = ravel_pytree(plain)
     proposal, bold, memory = propose(run.memory, output)
-    # The path begins at the parameters that were given.
+    # The first step does not move: the memory begins at the given parameters.
     begun = replace(run.memory, last_input=output)
     params = select(bold, model.retract(unravel(proposal)), plain)
     return params, bold, select(run.n_iter < 0, begun, memory)
 
 
 def _refusal(control, new, old, gain, sick, fresh, monotone):
-    """RUNNING for an acceptable step, else what is wrong with it, worst first. A fall is a reason
-    to refuse only where no step should fall (`monotone`)."""
+    """RUNNING for an acceptable step, else the status that says why it is refused, worst first;
+    `sick` is the status by the model's `health`. A lower objective is a reason only where a step
+    should never lower it (`monotone`)."""
     finite = jnp.isfinite(objective(new)) & _finite(new.params)
-    poisoned = fresh & ~_finite(new.stats)  # by the data: no parameters can be blamed yet
+    poisoned = fresh & ~_finite(new.stats)  # by the data, since no step has moved parameters yet
     guarded, noise = ~fresh & jnp.asarray(control.guard) & monotone, _noise(old)
     fell, slipped = guarded & (gain < -DECREASE_THRESHOLD * noise), guarded & (gain < -noise)
     return jnp.select(
@@ -206,8 +214,8 @@ def _refusal(control, new, old, gain, sick, fresh, monotone):
 
 
 def _progress(control, run, gain, old, accepted, monotone):
-    """Gain since it last exceeded rounding, and the steps that took; rules that watch the
-    parameters are not ended by a flat likelihood."""
+    """The gain since it last exceeded rounding f[], and the number of steps since then i[]. A flat
+    objective counts as progress under the stopping rule "parameters", which does not watch it."""
     gain = jnp.where(monotone, gain, jnp.abs(gain))
     since = run.gain_since_progress + jnp.where(accepted & jnp.isfinite(gain), gain, 0)
     moved = (since > _noise(old)) | (run.n_iter <= 0) | (control.stop == "parameters")
@@ -215,6 +223,7 @@ def _progress(control, run, gain, old, accepted, monotone):
 
 
 def _small(model, control, run, new, gain, prepared):
+    """Whether the step satisfies the stopping rule, and little enough remains to gain b[]."""
     old = run.point
     q_gain = gain
     if control.stop == "q":
@@ -228,7 +237,7 @@ def _small(model, control, run, new, gain, prepared):
 
 
 def _in_data_units(model, params, prepared):
-    """Parameters in the units of the data, but about the origin of the standard units."""
+    """Parameters in the units of the data, but with the origin of the standard units."""
     scaling = getattr(prepared, "scaling", None)
     if scaling is None:
         return params
@@ -236,10 +245,10 @@ def _in_data_units(model, params, prepared):
 
 
 def _noise(point: Point) -> jax.Array:
-    """What rounding can do to the mean objective: a unit in the last place of what is summed."""
+    """The rounding error of the mean objective f[]: a unit in the last place of its terms."""
     eps = jnp.finfo(point.ll_offset.dtype).eps
     return eps * (1 + jnp.abs(objective(point)) + point.logit_magnitude)
 
 
-def _finite(tree: Any) -> jax.Array:
+def _finite(tree: PyTree) -> jax.Array:
     return jnp.all(jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(tree)]))

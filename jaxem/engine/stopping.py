@@ -1,7 +1,7 @@
 """Stopping rules, one small function each: True when a step was small enough.
 
-Each sees the gains in objective per unit weight of this step and the last, the objective itself,
-the old and new parameters, and the change of Q(θ′, θ) − Q(θ, θ) per unit weight.
+Arguments, all per unit weight: `gain` and `last_gain`, the gains in objective of this step and the
+last; `level`, the objective; `old` and `new` parameters; `q_gain` = Q(θ′, θ) − Q(θ, θ); `tol`.
 """
 
 from collections.abc import Callable
@@ -40,8 +40,8 @@ def q_change(gain, last_gain, level, old, new, q_gain, tol):
 
 
 def left_to_gain(gain, last_gain):
-    """Aitken's prediction of what is left f[]: g·a/(1−a), a = g_t/g_{t−1}; a step that gained as
-    much as the one before, such as an accelerator's, says little and counts as a = 0.99."""
+    """Aitken's prediction g·a/(1−a) of the gain that is left f[], a = g_t/g_{t−1}. Where a step,
+    such as an accelerator's, gained no less than the one before, a is taken as 0.99."""
     ratio = jnp.abs(gain) / jnp.where(last_gain == 0, jnp.abs(gain), jnp.abs(last_gain))
     ratio = jnp.where(ratio < 1, ratio, 0.99)
     return jnp.where(gain == 0, 0, jnp.abs(gain) * ratio / (1 - ratio))

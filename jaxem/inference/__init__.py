@@ -1,4 +1,4 @@
-"""How far fitted parameters can be trusted: standard errors.
+"""Standard errors of fitted parameters.
 
 May import: every room up to api. Look first at `uncertainty`.
 """

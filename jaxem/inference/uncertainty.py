@@ -6,7 +6,6 @@ Hinkley 1978, Biometrika 65, 457; for mixtures Louis 1982, J. R. Stat. Soc. B 44
 """
 
 import warnings
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -19,27 +18,29 @@ from jaxem.core.model_protocol import Labelled, Model
 from jaxem.core.precision import precision_of
 from jaxem.core.program_memory import make_room
 from jaxem.core.settings import Settings, settings_of
+from jaxem.core.types import Params, Rows
 from jaxem.data.validate import host_data
 from jaxem.inference.parameter_space import FIXED, FREE, directions
 from jaxem.numerics import einsum
 
-#: Entries of one array of derivatives: how many rows are differentiated at once follows from it.
+#: Entries of one array of derivatives, which bounds the number of rows differentiated at once.
 ENTRIES = 1 << 22
 
-#: Eigenvalues of the information, scaled to a unit diagonal, below which it says nothing.
+#: Eigenvalue of the information, scaled to a unit diagonal, below which its direction is unknown.
 SINGULAR = 1e-8
 
 
 def standard_errors(
-    model: Model, params: Any, x: Any, sample_weight: Any = None, labels: Any = None
-) -> Any:
+    model: Model, params: Params, x: Rows, sample_weight: Rows = None, labels: Rows = None
+) -> Params:
     """The standard error of every parameter, in the shape of the parameters (host, float64).
 
     `params` are those of one fit that has converged on x f[n, d]; weights count as repeated rows.
-    With a prior they are standard deviations of the posterior, by its curvature. What is frozen or
-    given has error 0. Where the information is singular, and for shares and rates at the end of
-    their range, which are held when the others are judged, the error is NaN, and a RuntimeWarning
-    says of how many. Any family. Raises ValueError for data or settings that cannot be judged.
+    With a prior, errors are standard deviations of the posterior, by its curvature. Frozen and
+    given parameters have error 0. Weights and rates at the end of their range are held fixed, and
+    their error is NaN. The error is also NaN for parameters that the data do not determine, where
+    the information is singular. A RuntimeWarning says how many errors are NaN. Any family.
+    Raises ValueError for data or settings that cannot be judged.
 
     >>> x = datasets.load("old_faithful")
     >>> model = jaxem.Mixture(jaxem.Gaussian("full"), n_components=2)
@@ -81,7 +82,7 @@ def standard_errors(
         return jax.device_get(ravel_pytree(wide)[1](jnp.asarray(flat)))
 
 
-def _information_of(model, params, basis: np.ndarray, rows: tuple) -> np.ndarray:
+def _information_of(model: Model, params: Params, basis: np.ndarray, rows: tuple) -> np.ndarray:
     """Minus the second derivatives of log-likelihood and log prior f[p, p], by blocks of rows."""
     x, weight, label = rows
     width = len(basis) * model.cost(x.shape[1], float).per_unit * x.shape[1]
@@ -125,7 +126,7 @@ def _curvature(model, params, basis, blocks):
 
 
 def _errors(information: np.ndarray, basis: np.ndarray) -> np.ndarray:
-    """Standard errors f[m] of all entries; NaN for those that move along what is not known."""
+    """Standard errors f[m] of all entries; NaN for entries that move along an unknown direction."""
     size = np.sqrt(np.abs(np.diag(information)))
     size = np.where(np.isfinite(size) & (size > 0), size, 1.0)
     scaled = information / np.outer(size, size)
@@ -140,6 +141,7 @@ def _errors(information: np.ndarray, basis: np.ndarray) -> np.ndarray:
 
 
 def _tell(flat: np.ndarray) -> None:
+    """Warn of parameters without a standard error."""
     lost = int(np.isnan(flat).sum())
     if lost:
         warnings.warn(

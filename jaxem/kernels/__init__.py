@@ -1,4 +1,4 @@
-"""The softmax between two matrix products that is a mixture's EM step, in several implementations.
+"""Kernels: the E-step of a mixture, a softmax between two matrix products, in several versions.
 
 May import: core, numerics, devices. Look first at `reference` (what is computed), then `dispatch`
 (which implementation runs), `blocked` (CPU and general) and `fused` (GPU).

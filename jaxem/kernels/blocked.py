@@ -1,8 +1,8 @@
-"""The step over blocks of rows: rows minor, sums in the carry, n × k never in memory.
+"""The blocked kernel: the E-step over blocks of rows, so that n × k numbers are never in memory.
 
-The block of logits stays in cache between the two products, and the softmax runs over a major
-axis, which vectorises. Under `vmap` over restarts x has no lane axis, so both contractions become
-one matrix product over all restarts at once.
+Rows are the last axis of every array. The logits of a block stay in cache between the two products,
+and the softmax runs over a leading axis, which vectorises. Under `vmap` over lanes x has no lane
+axis, so each contraction becomes one matrix product over all lanes at once.
 """
 
 from collections.abc import Callable
@@ -15,18 +15,18 @@ from jaxem.core.trees import pytree, replace
 from jaxem.kernels import small_products
 from jaxem.numerics import device_einsum, einsum, exp_nonpositive
 
-#: Components up to which the sum of a float32 softmax is written out.
+#: Components up to which the maximum and the sum of a float32 softmax are unrolled.
 UNROLLED = 32
 
 
 @pytree
 class Blocks:
-    """Rows cut into b blocks of m, rows minor; the last is filled with copies of row 0 at
-    weight 0."""
+    """Rows cut into b blocks of m, rows on the last axis. Copies of row 0 with weight 0 fill up the
+    last block."""
 
     columns: jax.Array  # f[b, d, m]
     weight: jax.Array  # f[b, m]
-    phi: jax.Array | None = None  # f[b, p, m], their features where they are kept
+    phi: jax.Array | None = None  # f[b, p, m], features of the rows; None: computed in every step
     known: tuple | None = None  # weight f[b, m] and component i[b, m] of the rows with a label
 
 
@@ -38,7 +38,7 @@ def as_blocks(x: jax.Array, weight: jax.Array, rows: int) -> Blocks:
 
 
 def as_one_block(x: jax.Array, weight: jax.Array, length: int) -> Blocks:
-    """All rows in one block of `length`: for a kernel that cuts them itself."""
+    """All rows in one block, padded to `length`: for a kernel that cuts the rows itself."""
     return _cut(x, weight, 1, length)
 
 
@@ -53,14 +53,16 @@ def _cut(x, weight, count: int, length: int) -> Blocks:
 
 
 def with_known(blocks: Blocks, weight: jax.Array, label: jax.Array) -> Blocks:
-    """The blocks with weight f[n] and component i[n] of the rows with a label (weight 0: none)."""
+    """The blocks with the weight f[n] and component i[n] of rows with a label; weight 0 for a row
+    without one."""
     spare = blocks.weight.size - weight.shape[0]
     known = jnp.pad(weight, (0, spare)), jnp.pad(label, (0, spare))
     return replace(blocks, known=tuple(leaf.reshape(blocks.weight.shape) for leaf in known))
 
 
 def recut(blocks: Blocks, rows: int) -> Blocks:
-    """Blocks of at most `rows` rows, without kept features: the same ones where that holds."""
+    """Blocks of at most `rows` rows, without kept features; the given blocks where they are short
+    enough."""
     _, d, length = blocks.columns.shape
     if length <= rows:
         return replace(blocks, phi=None)
@@ -72,8 +74,8 @@ def recut(blocks: Blocks, rows: int) -> Blocks:
 
 
 def with_features(features: Callable[[jax.Array], jax.Array], blocks: Blocks) -> Blocks:
-    """The blocks with their features kept: for rows that few columns of coefficients share, where
-    computing φ again in every iteration costs more than the step itself."""
+    """The blocks with the features of their rows kept. For rows that few columns of coefficients
+    share: there, computing φ anew in every iteration would cost more than the step itself."""
     if blocks.columns.shape[0] == 1:
         phi = features(blocks.columns[0].T)[None]
     else:
@@ -112,7 +114,7 @@ def blocked_moments(
 ) -> tuple[jax.Array, jax.Array]:
     """Moments f[k, p] and Σ w (logsumexp_k − reference) f[], as `softmax_moments_reference`.
 
-    `reference` is a level near the mean log-sum-exp: the sum of small differences keeps digits
+    `reference` is a number near the mean log-sum-exp: the sum of small differences keeps digits
     that a float32 sum of the values themselves would lose.
     """
 
@@ -123,8 +125,8 @@ def blocked_moments(
     def block(carry, piece):
         rows, w = piece
         phi = rows if kept else features(rows.T)
-        one, value = _step(phi, beta, w, reference, exponent, hard, products)
-        return (carry[0] + one, carry[1] + value), None
+        moments, value = _step(phi, beta, w, reference, exponent, hard, products)
+        return (carry[0] + moments, carry[1] + value), None
 
     start = jnp.zeros(beta.shape, beta.dtype), jnp.zeros((), beta.dtype)
     if rows.shape[0] == 1:
@@ -133,14 +135,15 @@ def blocked_moments(
 
 
 def _step(phi, beta, w, reference, exponent, hard, products):
+    """Moments f[k, p] and Σ w (logsumexp − reference) f[] of one block."""
     to_logits, to_moments = products
     r, level = softmax_step(to_logits(beta, phi), w, exponent, hard)
     return to_moments(r, phi), jnp.sum(w * (level - reference))
 
 
 def softmax_step(logits, w, exponent=None, hard: bool = False) -> tuple[jax.Array, jax.Array]:
-    """w · responsibilities f[k, m] of logits f[k, m], and what they add to the objective f[m]:
-    logsumexp; tempered by `exponent`; of the largest logit alone when `hard`."""
+    """w · responsibilities f[k, m] of logits f[k, m], and the objective of each row f[m]:
+    logsumexp, tempered by `exponent`, or the largest logit where `hard`."""
     if hard:
         best = jnp.argmax(logits, axis=0)
         r = jnp.where(jnp.arange(logits.shape[0])[:, None] == best[None, :], w[None, :], 0)
@@ -152,8 +155,8 @@ def softmax_step(logits, w, exponent=None, hard: bool = False) -> tuple[jax.Arra
 
 
 def _products(kept: bool, precision: str) -> tuple[Callable, Callable]:
-    """For logits and for moments. Lanes with rows of their own, whose features are kept, have a
-    small product each; rows that all lanes share, one long one."""
+    """The product for logits and that for moments. Lanes with rows of their own (`kept` features)
+    have a small product each; lanes that share rows have one large product."""
     dot = partial(device_einsum, precision=precision)
     if kept:
         return partial(small_products.logits, dot=dot), partial(small_products.moments, dot=dot)
@@ -168,14 +171,14 @@ def _softmax(logits: jax.Array, w: jax.Array) -> tuple[jax.Array, jax.Array]:
         e = exp_nonpositive(logits - top[None, :])
         s = jnp.sum(e, axis=0)
         return e * (w / s)[None, :], top + jnp.log(s)
-    # Two cheap exponentials each cost less than writing and reading the first again; maximum and
-    # sum are spelt out, because XLA's loop over a fused reduction does not vectorise.
+    # Computing each exponential twice costs less than writing and reading it once. Maximum and sum
+    # are unrolled, because XLA's loop over a fused reduction does not vectorise.
     top = jax.lax.stop_gradient(reduce(_larger, logits))
-    s = sum(exp_nonpositive(one - top) for one in logits)
+    s = sum(exp_nonpositive(logit - top) for logit in logits)
     return exp_nonpositive(logits - top[None, :]) * (w / s)[None, :], top + jnp.log(s)
 
 
 def _larger(a: jax.Array, b: jax.Array) -> jax.Array:
-    """The larger of two, in one instruction where `maximum`, which keeps every NaN, takes five; a
-    NaN shows in the exponentials."""
+    """The larger of two, in one instruction. `maximum` takes five, because it keeps every NaN; here
+    a NaN shows in the exponentials."""
     return jnp.where(a > b, a, b)

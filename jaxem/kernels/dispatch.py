@@ -1,4 +1,4 @@
-"""Which kernel runs the step, and the one door to all of them.
+"""`choose`, the kernel for a problem; `softmax_moments`, the E-step by any of the kernels.
 
 | where                                   | kernel  | why                                          |
 |-----------------------------------------|---------|----------------------------------------------|
@@ -24,17 +24,18 @@
 | GPU older than compute capability 7.5,  | blocked | Pallas' compiler does not know it; the fused |
 | a JAX without Pallas for Triton         |         | kernel is written for it                     |
 
-The number of lanes enters no line: with one lane of 50,000 rows the two kernels take as long. It is
-asked for because measurements may say otherwise. "reference" is the textbook's n × k: for tests.
+No line depends on the number of lanes: with one lane of 50,000 rows the two kernels take equally
+long. `choose` asks for it because later measurements may differ. "reference" holds n × k numbers in
+memory, as in a textbook: for tests.
 """
 
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxem.core.types import DType
 from jaxem.kernels.blocked import Blocks, blocked_moments
 from jaxem.kernels.fused.body import Pairs
 from jaxem.kernels.fused.launch import fused_moments
@@ -45,13 +46,13 @@ from jaxem.numerics import check_precision
 
 KERNELS = ("reference", "blocked", "fused")
 
-#: Names of platforms, as `jax.default_backend()` and as a lowering give them.
+#: Names of GPU platforms, by `jax.default_backend()` and in lowering rules.
 GPUS = ("gpu", "cuda", "rocm")
 
 #: Features up to which fusion pays, by itemsize.
 FUSED_FEATURES = {4: PLAIN_FEATURES, 8: 16}
 
-#: The oldest NVIDIA architecture that Pallas' compiler knows.
+#: The oldest compute capability that Pallas' compiler knows.
 OLDEST = 7.5
 
 
@@ -60,7 +61,7 @@ def choose(
     n_components: int,
     n_features: int,
     lanes: int,
-    dtype: Any,
+    dtype: DType,
     kernel: str | None = None,
 ) -> str:
     """The kernel for `lanes` fits of K components with P features; `kernel` overrules the table."""
@@ -76,9 +77,10 @@ def choose(
 
 
 def _too_old() -> bool:
-    """Whether a GPU of this process is older than `OLDEST`. AMD's say "gfx90a", CPUs nothing."""
-    told = (str(getattr(one, "compute_capability", None)) for one in jax.local_devices())
-    return any(float(one) < OLDEST for one in told if one.replace(".", "", 1).isdigit())
+    """Whether a GPU of this process is older than `OLDEST`. The capability of an AMD GPU is a name
+    such as "gfx90a", and a CPU has none: these are not too old."""
+    told = (str(getattr(device, "compute_capability", None)) for device in jax.local_devices())
+    return any(float(text) < OLDEST for text in told if text.replace(".", "", 1).isdigit())
 
 
 def softmax_moments(
@@ -96,8 +98,8 @@ def softmax_moments(
     """Moments f[k, p] and Σ w (logsumexp_k − reference) f[] by the named kernel.
 
     `precision` of float32 products: "float32", or where the device has them "tf32x3" or "bf16x3";
-    ValueError for another. `products`: the features as pairs of the atoms [1, x], for the fused
-    kernel; else it reads the features.
+    ValueError for another. `products`: the features as pairs of the atoms [1, x], which the fused
+    kernel multiplies on chip; without them it reads features that are computed before.
     """
     check_precision(precision)
     if kernel == "blocked":
@@ -116,7 +118,8 @@ def softmax_moments(
 
 
 def _atoms(features, blocks: Blocks, products: Pairs | None) -> tuple[jax.Array, Pairs]:
-    """What the fused kernel reads, f[a, n], and its pairs: x, or the features as they are."""
+    """The atoms f[a, n] that the fused kernel reads, and their pairs: atoms are the columns of x
+    where there are `products`, else the features."""
     if products is not None:
         return _side_by_side(blocks.columns), products
     rows = _side_by_side(_features(features, blocks))

@@ -1,6 +1,4 @@
-"""The step as it stands in the textbook: what every faster kernel must equal."""
-
-from typing import Any
+"""The reference kernel: the E-step as in a textbook, which every faster kernel must equal."""
 
 import jax
 import jax.numpy as jnp
@@ -8,7 +6,13 @@ import jax.numpy as jnp
 from jaxem.numerics import einsum
 
 
-def softmax_moments_reference(phi, beta, weight, exponent: Any = 1.0, hard=False):
+def softmax_moments_reference(
+    phi: jax.Array,
+    beta: jax.Array,
+    weight: jax.Array,
+    exponent: float | jax.Array = 1.0,
+    hard: bool = False,
+) -> tuple[jax.Array, jax.Array]:
     """Moments f[k, p] and weighted log-sum-exp f[] of features f[p, n], coefficients f[k, p].
 
     logits = βΦ, r = softmax_k(exponent · logits), moments = (w∘r)Φᵀ,

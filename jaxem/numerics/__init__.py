@@ -1,4 +1,4 @@
-"""Precision and small linear algebra: the only room where a product or a factor is written.
+"""Numerics: precision of products, small linear algebra, special functions.
 
 May import: nothing of jaxem. Look first at `contraction` (`einsum`), then `elimination`.
 """

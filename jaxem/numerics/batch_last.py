@@ -1,4 +1,4 @@
-"""Batches of small arrays as long vectors: whatever is vmapped joins a last axis."""
+"""Batches of small arrays as long vectors: all axes of a `vmap` are one last axis."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,11 +9,11 @@ from jax.custom_batching import custom_vmap
 
 
 def batch_minor(function: Callable) -> Callable:
-    """`function` of arrays f[..., b] as one of arrays f[b, ...]; under `vmap`, f[lanes, b, ...].
+    """A function of arrays f[..., b] as one of arrays f[b, ...]; under `vmap`, f[lanes, b, ...].
 
-    Operations on the last axis of small matrices use a few entries of a vector register; with the
-    batch last, and lanes and components one batch, they fill it. Without derivatives: callers say
-    what these are, and so keep them in the layout that suits them.
+    Operations along the last axis of a small matrix use a few entries of a vector register. With
+    lanes and components as one batch on the last axis, they fill it. The result has no derivatives:
+    callers define them, in the layout that is best for them.
     """
 
     @custom_vmap
@@ -24,8 +24,8 @@ def batch_minor(function: Callable) -> Callable:
     @call.def_vmap
     def _(size: int, batched: list[bool], *args: jax.Array) -> tuple[Any, Any]:
         lanes = [
-            arg if own else jnp.broadcast_to(arg, (size, *arg.shape))
-            for arg, own in zip(args, batched, strict=True)
+            arg if has_lanes else jnp.broadcast_to(arg, (size, *arg.shape))
+            for arg, has_lanes in zip(args, batched, strict=True)
         ]
         out = call(*(arg.reshape((-1, *arg.shape[2:])) for arg in lanes))
         out = jax.tree.map(lambda leaf: leaf.reshape((size, -1, *leaf.shape[1:])), out)

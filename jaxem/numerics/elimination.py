@@ -1,9 +1,10 @@
-"""Small symmetric factorisations in plain array operations, the batch minor, never raising.
+"""Small symmetric factorisations in plain array operations, the batch on the last axis.
 
-LAPACK stays out of compiled loops: on the CPU its threaded calls, one per matrix, may stall one
+LAPACK is not used in compiled loops: on the CPU its threaded calls, one per matrix, may stall one
 another. (Where they did not, 512 inverses took 0.6 of the time of these operations at d = 32, and
-2.4 times as long at d = 64.) Here small matrices are eliminated with the batch minor, so that every
-operation runs over the whole batch at once, and larger ones are halved until they are small.
+2.4 times as long at d = 64.) Here small matrices are eliminated with the batch on the last axis, so
+that every operation runs over the whole batch at once, and larger matrices are halved until they
+are small. Nothing raises: a flag tells where a matrix is singular.
 """
 
 import jax
@@ -13,9 +14,9 @@ import numpy as np
 from jaxem.numerics.batch_last import batch_minor
 from jaxem.numerics.contraction import einsum
 
-#: Matrices up to this size are eliminated step by step in the program; on a CPU, a loop makes the
-#: same steps up to the larger size, in a fraction of the time to compile, and beyond, halves are
-#: quicker. An accelerator starts several kernels in every turn of such a loop, and has none.
+#: Elimination is unrolled up to the first size. Up to the second, a CPU runs the same steps in a
+#: loop, which compiles in a fraction of the time; an accelerator, which would start several GPU
+#: kernels in every turn of a loop, runs them unrolled. Larger matrices are halved.
 UNROLLED, LOOPED = 4, 16
 
 
@@ -49,7 +50,7 @@ def cholesky(matrix: jax.Array) -> jax.Array:
 
 
 def eliminate(matrix: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """`inverse_factor` of f[d, d, b], batch minor, without its derivatives: W f[d, d, b], log det
+    """`inverse_factor` of f[d, d, b], batch last, without derivatives: W f[d, d, b], log det
     f[b] and ok b[b]."""
     d = matrix.shape[0]
     floor = 8 * d * jnp.finfo(matrix.dtype).eps * matrix[np.arange(d), np.arange(d)]
@@ -77,7 +78,7 @@ def _small(a, floor):
 def _halved(a, floor):
     """[[A, Bᵀ], [B, C]]: L⁻¹ from those of A and of the Schur complement C − X Xᵀ, X = B L_A⁻ᵀ.
 
-    a f[b, d, d]; down to `LOOPED`, so that large matrices are a handful of batched products.
+    a f[b, d, d]. Halving ends at size `LOOPED`, so that a large matrix is a few batched products.
     """
     d = a.shape[-1]
     if d <= LOOPED:
@@ -95,7 +96,7 @@ def _halved(a, floor):
 
 
 def _unrolled(a, floor):
-    """Gauss elimination on [Σ | I], batch minor f[d, d, b]: row j of w becomes row j of L⁻¹."""
+    """Gauss elimination on [Σ | I], batch last f[d, d, b]: row j of w becomes row j of L⁻¹."""
     d, _, b = a.shape
     log_det, ok = jnp.zeros((b,), a.dtype), jnp.ones((b,), bool)
     w = jnp.broadcast_to(jnp.eye(d, dtype=a.dtype)[:, :, None], (d, d, b))
@@ -112,12 +113,12 @@ def _unrolled(a, floor):
 
 def _looped(a, floor):
     """The same in one table f[d, d, b]: after step j its columns up to j belong to w, the others
-    to what is left of Σ.
+    to the part of Σ that is not eliminated yet.
 
-    Pivots are kept and judged afterwards: the loop is then the same whether its caller asks for W,
-    the determinant or the health, and a program that asks in several places has it once. To that
-    end masks and indices are constants too: XLA moves an iota out of the caller's loop, one for
-    each place that asks, and the loops would differ.
+    Pivots are kept, and judged after the loop. So the loop is the same whether its caller uses W,
+    the determinant or the flag, and a program with several callers has the loop once. Masks and
+    indices are constants for the same reason: XLA would move an iota out of each caller's loop, and
+    the loops would differ.
     """
     d, _, b = a.shape
     number = np.arange(d)
@@ -142,6 +143,6 @@ def _looped(a, floor):
 
 
 def _pivot(pivot, floor):
-    """One over its root, and whether it is more than rounding; 1 where it is not."""
+    """1 / √pivot, and whether the pivot is above the rounding error `floor`; 1 where it is not."""
     good = pivot > floor
     return jax.lax.rsqrt(jnp.where(good, pivot, 1)), good

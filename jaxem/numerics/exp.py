@@ -35,8 +35,8 @@ def _by_polynomial(x):
     """2^(n + f) = 2^n · p(f), n the nearest whole number to x log₂e.
 
     A comparison keeps NaN in one instruction, where `maximum` takes four. 2^n is made of its bits,
-    which a sum too large for a fraction has in its last places: a conversion to integers would
-    first have to ask whether n is one.
+    the last bits of n + 1.5 · 2²³ + 127: this sum is too large to have a fraction. A conversion
+    to integers would first have to test n.
     """
     y = x * np.float32(1.442695041)
     y = jnp.where(y < np.float32(-127), np.float32(-127), y)

@@ -1,7 +1,7 @@
 """Logarithms and quotients that stay finite.
 
-The logarithm of zero is the finite number `NEGLIGIBLE`: an infinity times a zero moment would be
-NaN, this is 0.
+The logarithm of zero is the finite number `NEGLIGIBLE`: times a moment of zero it is 0, where an
+infinity would give NaN.
 """
 
 import jax

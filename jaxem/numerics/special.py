@@ -1,5 +1,6 @@
 """Logarithms of large counts without cancellation (Loader 2000, Fast and Accurate Computation of
-Binomial Probabilities): what x log λ − λ − log x! loses, its saddle-point form keeps."""
+Binomial Probabilities): the saddle-point form of x log λ − λ − log x! keeps digits that the sum
+loses."""
 
 import jax
 import jax.numpy as jnp
@@ -53,14 +54,14 @@ def stirling_error(n: jax.Array) -> jax.Array:
     )
     index = jnp.clip(n, 0, TABLED - 1).astype(jnp.int32)
     table = jnp.asarray(_ERRORS, n.dtype)[index]
-    middle = jnp.where(large | (n <= 0), 1, n)  # between whole numbers, where only the user goes
+    middle = jnp.where(large | (n <= 0), 1, n)  # n between whole numbers, which no count is
     other = gammaln(middle + 1) - (middle + 0.5) * jnp.log(middle) + middle - _HALF_LOG_2PI
     return jnp.where(large, series, jnp.where(index == n, table, other))
 
 
 def deviance(x: jax.Array, gap: jax.Array) -> jax.Array:
-    """x log(x/m) + m − x, with m = x + gap: what a count x pays for its mean m. m at x = 0, and
-    −`NEGLIGIBLE` where m vanishes under a count."""
+    """x log(x/m) + m − x with m = x + gap: half the deviance of a count x of mean m. It is m at
+    x = 0, and −`NEGLIGIBLE` where m is 0 and x is not."""
     positive = x > 0
     ratio = gap / jnp.where(positive, x, 1)
     return jnp.where(positive, jnp.minimum(-x * log1p_minus(ratio), -NEGLIGIBLE), gap)

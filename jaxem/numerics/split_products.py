@@ -1,13 +1,12 @@
 """float32 products as three products of TF32 halves, on matrix units."""
 
 from functools import partial
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-_TF32: Any = jax.lax.DotAlgorithmPreset.TF32_TF32_F32
+_TF32 = jax.lax.DotAlgorithmPreset.TF32_TF32_F32
 
 #: Terms that a matrix unit adds up before float32 takes over.
 _PIECE = 1024
@@ -15,9 +14,9 @@ _PIECE = 1024
 
 @partial(jax.custom_jvp, nondiff_argnums=(0,))
 def by_parts(spec: str, a: jax.Array, b: jax.Array) -> jax.Array:
-    """a b as high·high + high·low + low·high, each a TF32 product of the library's, where XLA's
-    own three products take as long as one in float32. Along a short sum the parts stand one after
-    the other, so that a wide result is written once; a long one is `_long_sum`.
+    """a b as high·high + high·low + low·high, each a TF32 product of the library. (XLA's own three
+    products take as long as one in float32.) For a short sum the parts are concatenated along it,
+    so that the result, which is large, is written once; a long sum is `_long_sum`.
     """
     left, right, out = spec.replace(",", "->").split("->")
     (common,) = (axis for axis in left if axis in right and axis not in out)
@@ -38,8 +37,8 @@ def _(spec, primals, tangents):
 
 
 def _long_sum(left, right, out, common, a, b):
-    """The product whose sum is long, piece by piece: matrix units cut off what they add up instead
-    of rounding it, which over 50,000 terms amounts to 3e-4."""
+    """The product for a long sum, piece by piece: matrix units truncate their sums instead of
+    rounding them, which is an error of 3e-4 over 50,000 terms."""
     axis, other = left.index(common), right.index(common)
     width, keep = b.shape[1 - other], right[1 - other]
     (high, low), (b_high, b_low) = _halves(a), _halves(_aligned(b, 1 - other))
@@ -55,7 +54,7 @@ def _long_sum(left, right, out, common, a, b):
 
 
 def _aligned(x: jax.Array, axis: int) -> jax.Array:
-    """x with zeros along the axis to a multiple of 16: the library's fast kernels want that."""
+    """x with zeros along the axis to a multiple of 16, which the library's fast kernels need."""
     return _padded(x, axis, 16)
 
 

@@ -1,4 +1,4 @@
-"""Rows stacked into one matrix, the way each platform does it best."""
+"""Rows stacked into one matrix, by the quickest operation of each platform."""
 
 from collections.abc import Sequence
 

@@ -1,17 +1,21 @@
 """`Fit`: finished fits, each with its parameters, likelihood and status."""
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
 
 from jaxem.core.status import MESSAGES, SOUND, Status
 from jaxem.core.trees import note, pytree, replace, static
+from jaxem.core.types import Array, Params, Rows
 from jaxem.results import text
 from jaxem.results.known_model import KnownModel, ask, draw, model_of
 from jaxem.results.optima import Optima, last_leaders, rounding
 from jaxem.results.report import Report
+
+if TYPE_CHECKING:
+    from jaxem.results.information_criteria import Criteria
 
 
 @pytree
@@ -28,28 +32,32 @@ class Fit:
     >>> axis = fits.plot.starts()
     """
 
-    params: Any
-    log_likelihood: Any  #: f[...], total, of exactly these parameters
-    objective: Any  #: f[...], log-likelihood (classification likelihood if hard) + log prior
-    status: Any  #: i[...], see `jaxem.Status`
-    n_iter: Any  #: i[...], E-steps after the first
-    trace: Any = None  #: f[..., max_iter + 1], objective after each iteration, NaN after the end
-    follows: Any = None  #: i[...], for a PRUNED start: the start whose path it had joined, or -1
+    params: Params
+    log_likelihood: Array  #: f[...], total, of exactly these parameters
+    objective: Array  #: f[...], log-likelihood (classification likelihood if hard) + log prior
+    status: Array  #: i[...], see `jaxem.Status`
+    n_iter: Array  #: i[...], E-steps after the first
+    trace: Array | None = (
+        None  #: f[..., max_iter + 1], objective after each iteration, NaN after the end
+    )
+    follows: Array | None = (
+        None  #: i[...], for a PRUNED start: the start whose path it had joined, or -1
+    )
     #: i[...], for a fit made by split and merge: the index of its parent at that time, else -1.
-    #: Such a child takes the index of a pruned start; a later child may have replaced the parent.
-    parent: Any = None
+    #: A proposal takes the index of a pruned start; a later one may have replaced the parent.
+    parent: Array | None = None
     report: Report | None = note(default=None)
     known: KnownModel | None = static(default=None)  # see `model`
 
-    def __getitem__(self, index: Any) -> "Fit":
+    def __getitem__(self, index: Rows) -> "Fit":
         return jax.tree.map(lambda leaf: leaf[index], self)
 
-    def put(self, lanes: Any, other: "Fit") -> "Fit":
-        """These fits with the m fits of `other` in the lanes i[m] or b[lanes] of the leading axis:
-        host arrays in the dtypes of these fits. `follows`, `parent` and report stay, and the
-        trace where `other` has none."""
+    def put(self, lanes: np.ndarray | list[int], other: "Fit") -> "Fit":
+        """These fits with the m fits of `other` at `lanes` i[m] or b[lanes] of the first axis. The
+        results are NumPy arrays in the dtypes of these fits. `follows`, `parent` and `report` are
+        kept, and the trace where `other` has none."""
 
-        def merged(old: Any, new: Any) -> np.ndarray:
+        def merged(old: Array, new: Array) -> np.ndarray:
             out = np.array(old)
             out[lanes] = np.asarray(new)
             return out
@@ -69,28 +77,28 @@ class Fit:
         or were hard or tempered."""
         return replace(self, known=KnownModel(model, soft))
 
-    def predict(self, x: Any) -> jax.Array:
+    def predict(self, x: Rows) -> jax.Array:
         """The most probable component of each row i[n], of one fit."""
         return ask(self, "predict", x)
 
-    def predict_proba(self, x: Any) -> jax.Array:
+    def predict_proba(self, x: Rows) -> jax.Array:
         """Posterior probability of each component f[n, k], of one fit."""
         return ask(self, "predict_proba", x)
 
-    def log_prob(self, x: Any) -> jax.Array:
+    def log_prob(self, x: Rows) -> jax.Array:
         """Log density of each row f[n], of one fit."""
         return ask(self, "log_prob", x)
 
-    def sample(self, key: Any, n: int) -> tuple[jax.Array, jax.Array]:
+    def sample(self, key: jax.Array | int, n: int) -> tuple[jax.Array, jax.Array]:
         """n rows f[n, d] drawn from one fit, and the component of each i[n]."""
         return draw(self, key, n)
 
-    def criteria(self, x: Any, sample_weight: Any = None) -> Any:
+    def criteria(self, x: Rows, sample_weight: Rows = None) -> "Criteria":
         """BIC, AIC and ICL of one fit: see `jaxem.criteria`."""
         module = import_module("jaxem.results.information_criteria")
         return module.criteria(model_of(self, "criteria"), self, x, sample_weight)
 
-    def standard_errors(self, x: Any, sample_weight: Any = None, labels: Any = None) -> Any:
+    def standard_errors(self, x: Rows, sample_weight: Rows = None, labels: Rows = None) -> Params:
         """The standard error of every parameter of one fit: see `jaxem.standard_errors`."""
         module = import_module("jaxem.inference")
         model = model_of(self, "standard_errors")
@@ -102,7 +110,7 @@ class Fit:
         return module.standard_errors(model, self.params, x, sample_weight, labels)
 
     @property
-    def converged(self) -> Any:
+    def converged(self) -> Array:
         """True where the stopping rule was met."""
         return self.status == Status.CONVERGED
 
@@ -156,13 +164,13 @@ class Fit:
 
         Objectives within `gap` nats count as one optimum. None: the largest of 1e-3, ten times the
         gain (tol × total weight) at which a run stops, and the rounding error of the objective. A
-        start that the race stopped because it had joined the path of another counts at the optimum
-        of that one. Optima of children (see `parent`) are listed, but only starts are counted.
+        start that the race stopped because it had joined the path of another start counts at the
+        optimum of the other. Optima of proposals (see `parent`) are listed, only starts count.
         """
         if np.ndim(self.status) != 1:
             raise ValueError(f"optima() needs one axis of starts; got {np.shape(self.status)}.")
         ends, sound = np.asarray(self.objective, float), self.sound
-        children = np.zeros(0) if self.parent is None else ends[sound & (self.parent >= 0)]
+        proposed = np.zeros(0) if self.parent is None else ends[sound & (self.parent >= 0)]
         if self.follows is not None:
             last = last_leaders(np.asarray(self.follows))
             ends, sound = ends[last], sound[last]
@@ -171,7 +179,7 @@ class Fit:
         if gap is None:
             stopping = 10 * self.report.stopping_gain if self.report else 0.0
             gap = max(1e-3, stopping, rounding(self.objective))
-        return Optima.of(ends[sound], gap, ends.size, children)
+        return Optima.of(ends[sound], gap, ends.size, proposed)
 
     @property
     def plot(self):

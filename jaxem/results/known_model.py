@@ -1,15 +1,20 @@
-"""The model that a fit carries, and questions about new data that it answers with it."""
+"""The model that a fit carries, and its methods on new data."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from jaxem.core.keys import as_key
 from jaxem.core.precision import precision_of
 from jaxem.core.program_memory import make_room
+from jaxem.core.types import Rows
+
+if TYPE_CHECKING:
+    from jaxem.results.fit import Fit
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,8 +33,9 @@ class KnownModel:
         return id(self.model)
 
 
-def model_of(fit: Any, what: str) -> Any:
-    """The model of one fit; ValueError where it has none, or where these are several fits."""
+def model_of(fit: "Fit", what: str) -> Any:
+    """The model of one fit. ValueError, for the method named `what`, where the fit does not know
+    its model or `fit` is several fits."""
     if fit.known is None:
         raise ValueError(
             f"this fit does not know its model (it was made under jit or vmap): call {what} of the "
@@ -43,17 +49,17 @@ def model_of(fit: Any, what: str) -> Any:
     return fit.known.model
 
 
-def ask(fit: Any, method: str, x: Any) -> Any:
-    """What the model's method says of x f[n, d], in the precision of the fit."""
+def ask(fit: "Fit", method: str, x: Rows) -> jax.Array:
+    """The result of a method of the model at x f[n, d], in the precision of the fit."""
     model = model_of(fit, method)
     dtype = np.asarray(fit.log_likelihood).dtype
     make_room()
     with precision_of(dtype):
-        x = x if isinstance(x, jax.core.Tracer) else np.asarray(x)
+        x = x if isinstance(x, Tracer) else np.asarray(x)
         return getattr(model, method)(fit.params, jnp.asarray(x, dtype))
 
 
-def draw(fit: Any, key: Any, n: int) -> Any:
+def draw(fit: "Fit", key: jax.Array | int, n: int) -> tuple[jax.Array, jax.Array]:
     """n draws from the model, in the precision of the fit."""
     model = model_of(fit, "sample")
     make_room()

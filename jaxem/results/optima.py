@@ -9,8 +9,8 @@ from jaxem.core.repr import constructor
 
 
 def rounding(objective: ArrayLike) -> float:
-    """Eight units in the last place of the largest finite objective: twice the largest difference
-    that was seen between float32 runs that end at one optimum."""
+    """Rounding error of objectives: eight units in the last place of the largest finite one, twice
+    the largest difference seen between float32 runs that end at one optimum."""
     values = np.asarray(objective)
     size = np.abs(values[np.isfinite(values)]).max(initial=0.0)
     return float(8 * np.finfo(values.dtype).eps * size)
@@ -29,7 +29,7 @@ class Optima:
     """Distinct optima: objectives within `gap` nats of their neighbours count as one optimum."""
 
     values: np.ndarray  #: f[m], objectives of the distinct optima, best first
-    counts: np.ndarray  #: i[m], number of starts at each; 0 where only children ended there
+    counts: np.ndarray  #: i[m], number of starts at each; 0 where only proposals ended there
 
     starts: int  #: all starts, including pruned ones and those without a sound fit
 
@@ -38,11 +38,11 @@ class Optima:
 
     @classmethod
     def of(
-        cls, objectives: np.ndarray, gap: float, starts: int, children: ArrayLike = ()
+        cls, objectives: np.ndarray, gap: float, starts: int, proposed: ArrayLike = ()
     ) -> "Optima":
-        """Group sorted objectives of starts and children: neighbours further apart than `gap`
+        """Group the objectives of starts and of proposals: neighbours further apart than `gap`
         belong to different optima. Only starts are counted."""
-        values = np.r_[np.asarray(objectives, float), np.asarray(children, float)]
+        values = np.r_[np.asarray(objectives, float), np.asarray(proposed, float)]
         order = np.argsort(-values, kind="stable")
         counted, values = order < np.size(objectives), values[order]
         if values.size == 0:

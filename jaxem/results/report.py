@@ -1,4 +1,4 @@
-"""`Report`: how the work of a call went."""
+"""`Report`: work, time and compilations of a call."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from jaxem.core.repr import constructor
 
 @dataclass(frozen=True)
 class Report:
-    """How the work of a call went. Fits are compared without it (`jaxem.core.trees.note`).
+    """Work, time, compilations of a call. Fits are compared without it (`jaxem.core.trees.note`).
 
     >>> x = datasets.load("old_faithful")
     >>> model = jaxem.Mixture(jaxem.Gaussian("full"), n_components=2)
@@ -22,7 +22,7 @@ class Report:
     compile_seconds: float = 0.0
     run_seconds: float = 0.0
     kernel: str = ""
-    stopping_gain: float = 0.0  #: tol × total weight, in nats; closer optima are not told apart
+    stopping_gain: float = 0.0  #: tol × total weight, in nats; optima closer than this count as one
     resumed: bool = False  #: whether the call went on from a checkpoint
     interrupted: bool = False  #: whether Ctrl-C ended the call before all fits had ended
 

@@ -26,13 +26,13 @@ class Row:
 
     @property
     def best_count(self) -> int:
-        """How many starts reached the best optimum."""
+        """The number of starts that reached the best optimum."""
         return self.fits.optima().best_count
 
 
 @dataclass(frozen=True)
 class Sweep:
-    """All models of a sweep; `criterion` decides `best`.
+    """All models of a sweep; `best` is by `criterion`.
 
     >>> x = datasets.load("old_faithful")
     >>> table = jaxem.sweep(x, range(1, 3), key=jax.random.key(0), n_starts=8)

@@ -1,5 +1,4 @@
-"""Fits and sweeps in words and as tables: how the starts ended, at which optima, which model is
-best."""
+"""Fits and sweeps as text and as tables: statuses, optima, scores of models."""
 
 from typing import TYPE_CHECKING
 
@@ -120,9 +119,9 @@ def sweep_html(sweep: "Sweep") -> str:
 
 
 def sweep_table(sweep: "Sweep") -> Table:
-    """The rows of `Sweep.table()` as text. Some columns are there only where needed: ICL by entropy
-    where it is the criterion, the held-out likelihood where it was computed, covariance types
-    where there are any."""
+    """The rows of `Sweep.table()` as text. Columns that say nothing are left out: ICL by entropy
+    is shown where it is the criterion, the held-out likelihood where it was computed, covariance
+    types where there are any."""
     lines = sweep.table()
     optional = ("held_out", "covariance_type")
     empty = {key for key in optional if all(line[key] in (None, "") for line in lines)}

@@ -1,4 +1,4 @@
-"""The only loop on the host: strategies choose lanes, the scheduler runs them, watchers look."""
+"""`run_search`, the loop of a search: strategies choose lanes, the scheduler runs them."""
 
 from dataclasses import dataclass
 
@@ -10,6 +10,7 @@ from jaxem.batch.progress import clear, reporter
 from jaxem.batch.state import Runs
 from jaxem.core.status import Status
 from jaxem.core.trees import replace
+from jaxem.core.types import Size
 from jaxem.devices import distributed
 from jaxem.results.fit import Fit
 from jaxem.results.report import Report
@@ -22,15 +23,15 @@ from jaxem.search.winners import Winners, concluded, with_winners
 
 @dataclass(frozen=True)
 class Outcome:
-    """All lanes of a call as they ended."""
+    """All lanes of a call at the end of the search."""
 
     fits: Fit  # axis [lanes]
     condition: np.ndarray  # f[lanes], roundings of a log density that can be lost
     interrupted: bool = False
 
 
-def strategies_of(search: Search, max_iter: int, key: object, winners: bool) -> list[Strategy]:
-    """The strategies of a search, in their order. `winners`: whether the best run on past `tol`."""
+def strategies_of(search: Search, max_iter: Size, key: jax.Array, winners: bool) -> list[Strategy]:
+    """The strategies of a search in order. With `winners`, the best fits run on past `tol`."""
     generations = search.split_merge if search.race else 0
     strategies: list[Strategy] = [
         Race(search.race, max_iter, generations > 0),
@@ -40,8 +41,9 @@ def strategies_of(search: Search, max_iter: int, key: object, winners: bool) -> 
 
 
 def run_search(runs: Runs, strategies: list[Strategy], watch: Watch) -> Outcome:
-    """All lanes to their ends, watched by a checkpoint and a progress line. Ctrl-C ends the search
-    with lanes as they stand (of one process; several are waiting for one another)."""
+    """Run all lanes to their ends, with a checkpoint and a progress line as `watch` says. Ctrl-C
+    ends the search of a single process with the lanes as they are; with several processes it
+    raises, because each waits for the lanes of the others."""
     state, before, interrupted = initial_state(runs.batch), None, False
     placement = runs.batch.placement
     path = checkpoint.own_path(watch.path, placement)
@@ -86,7 +88,7 @@ def run_search(runs: Runs, strategies: list[Strategy], watch: Watch) -> Outcome:
 
 
 def _next(strategies: list[Strategy], runs: Runs, state: SearchState) -> Move | None:
-    """The next move of the first strategy that has one, from the one at work on."""
+    """The next move: of the strategy at work, or of the first one after it that has a move."""
     for number in range(int(state.strategy), len(strategies)):
         move = strategies[number].next(runs, state)
         if move is not None:
@@ -94,7 +96,9 @@ def _next(strategies: list[Strategy], runs: Runs, state: SearchState) -> Move | 
     return None
 
 
-def _outcome(runs: Runs, state: SearchState, before) -> tuple[Fit, np.ndarray]:
+def _outcome(
+    runs: Runs, state: SearchState, before: tuple[Fit, np.ndarray] | None
+) -> tuple[Fit, np.ndarray]:
     """Fits and conditions at the end of the search."""
     if before is None:  # also where a checkpoint was taken while the winners ran on
         before = concluded(runs, state)
@@ -102,13 +106,14 @@ def _outcome(runs: Runs, state: SearchState, before) -> tuple[Fit, np.ndarray]:
 
 
 def _parents(strategies: list[Strategy], state: SearchState) -> np.ndarray | None:
-    """i[lanes]: whose child each lane is; None where no split and merge was asked for."""
-    asked = any(isinstance(one, SplitMerge) and one.generations for one in strategies)
+    """i[lanes]: the parent from which each lane was proposed, or -1; None where no split and merge
+    was asked for."""
+    asked = any(isinstance(s, SplitMerge) and s.generations for s in strategies)
     return state.split_merge.parent if asked else None
 
 
 def _followers(runs: Runs, state: SearchState) -> np.ndarray:
-    """i[lanes]: whose path each pruned lane had joined; -1 for lanes that ended by themselves."""
+    """i[lanes]: the lane whose path each pruned lane had joined, or -1; -1 for all other lanes."""
     pruned = runs.run.status == Status.PRUNED
     return np.where(pruned, state.race.follows, -1).astype(np.int32)
 

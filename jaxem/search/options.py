@@ -1,8 +1,9 @@
-"""What a call asks of the search, and who watches it."""
+"""Options of the search, and of the checkpoint and progress line that follow it."""
 
 from dataclasses import dataclass
-from typing import Any
+from os import PathLike
 
+from jaxem.core.types import Init
 from jaxem.core.validation import integer
 
 #: Starts from which the default is a race.
@@ -11,10 +12,10 @@ RACE_FROM = 64
 
 @dataclass(frozen=True)
 class Search:
-    """Which starts there are and which of them run on."""
+    """Number and kind of the starts, and the strategies that choose among them."""
 
     n_starts: int
-    init: Any
+    init: Init
     race: bool
     split_merge: int = 0  # generations of split-and-merge proposals after the race
 
@@ -25,7 +26,7 @@ class Search:
 
     @property
     def given(self) -> bool:
-        """Whether `init` is a start, not a way to draw starts."""
+        """Whether `init` is a start itself, not a rule that draws starts."""
         return not (isinstance(self.init, str) or callable(self.init))
 
 
@@ -33,16 +34,16 @@ class Search:
 class Watch:
     """A checkpoint (path and fingerprint of the problem) and a progress line."""
 
-    path: Any = None
+    path: str | PathLike[str] | None = None
     fingerprint: str | None = None
     progress: bool | None = None
 
 
 def search_of(
-    n_starts: int, init: Any, race: bool | None, split_merge: int, can_propose: bool
+    n_starts: int, init: Init, race: bool | None, split_merge: int, can_propose: bool
 ) -> Search:
-    """The options judged: ValueError for numbers that are none, and for split and merge where
-    nothing can be exchanged."""
+    """The options of a call, checked. ValueError for counts that are no whole numbers in range, and
+    for split and merge where proposals are impossible."""
     integer("n_starts", n_starts, 1)
     integer("split_merge", split_merge, 0)
     search = Search(int(n_starts), init, bool(race), int(split_merge))

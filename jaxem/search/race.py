@@ -1,10 +1,11 @@
 """The race: short runs of every start, then the best distinct ones to the end.
 
 Successive halving over starts (Jamieson and Talwalkar 2016, AISTATS), as tclust ships it for one
-rung (500 starts × 3 steps, then the best 5). Half of the slots go to the highest objectives, half
-to the highest predicted ones. A start that is not promoted keeps its parameters and likelihood,
-with status PRUNED. No ranking finds an optimum that one start in hundreds reaches after a long
-plateau: on heavily overlapping components run all starts (`race=False`).
+rung (500 starts × 3 steps, then the best 5). Half of the promoted starts have
+the highest objectives, half the highest predicted ones. A start that is not promoted keeps its
+parameters and likelihood, with status PRUNED. No ranking finds an optimum that one start in
+hundreds reaches after a long plateau: on heavily overlapping components run all starts
+(`race=False`).
 """
 
 from dataclasses import dataclass
@@ -16,65 +17,70 @@ from jaxem.batch import scheduler
 from jaxem.batch.state import Runs
 from jaxem.core.status import SOUND, Status
 from jaxem.core.trees import replace
+from jaxem.core.types import Size
+from jaxem.engine.steps import Run
 from jaxem.search.strategy import NONE, Advance, Move, SearchState, Verdicts, signature
 
 #: (iterations, fraction promoted) of each rung.
 RUNGS = ((10, 1 / 2), (20, 1 / 4))
 
-#: Starts of each data set that either ranking promotes whatever the fraction.
+#: Starts of each data set that each of the two rankings promotes at least.
 LEAST_PROMOTED = 16
 
-#: The same where split and merge follow, whose proposals need the slots.
+#: The same before split and merge, whose proposals take the slots of pruned starts.
 LEAST_PROMOTED_BEFORE_PROPOSALS = 4
 
 #: Penalty on the score of near-spurious lanes, in mean objective.
 NEAR_SPURIOUS_PENALTY = 1e6
 
-#: Objectives this close (relative, per unit weight) belong to one path: one lane runs it for all.
+#: Lanes of objectives this close (relative, per unit weight) are on one path, and one of them runs
+#: on for all, if their signatures are as close as `SAME_SIGNATURE`.
 SAME_OBJECTIVE = 1e-5
 
-#: Signatures this close belong to one path.
+#: Largest difference of signatures between lanes on one path.
 SAME_SIGNATURE = 1e-3
 
 
 @dataclass(frozen=True)
 class Race:
-    """Every start to its end, or (`enabled`) rung by rung."""
+    """Runs every start to its end or, where `enabled`, rung by rung with fewer starts each time."""
 
     enabled: bool
-    max_iter: int
+    max_iter: Size
     before_proposals: bool = False
 
-    def limits(self) -> list[int]:
+    def limits(self) -> list[Size]:
         """Iterations at which lanes stop: of each rung that comes before the end, and the end."""
-        rungs = [limit for limit, _ in RUNGS if limit < self.max_iter] if self.enabled else []
+        rungs: list[Size] = (
+            [limit for limit, _ in RUNGS if limit < self.max_iter] if self.enabled else []
+        )
         return [*rungs, self.max_iter]
 
     def next(self, runs: Runs, state: SearchState) -> Move | None:
-        """The next rung; after the last, starts of data sets that were left without a winner."""
-        own, limits = state.race, self.limits()
-        done = int(own.rungs_done) + 1
+        """The next rung. After the last, the pruned starts of data sets that have no sound fit."""
+        race, limits = state.race, self.limits()
+        done = int(race.rungs_done) + 1
         verdicts = None
         if done == 0:
-            own = replace(own, racing=np.arange(len(runs.batch.groups)))
+            race = replace(race, racing=np.arange(len(runs.batch.groups)))
         elif done < len(limits):
-            promotion = promote(runs, own.racing, own.follows, self._quotas(runs, done - 1))
-            own = replace(own, racing=promotion.lanes, follows=promotion.follows)
+            promotion = promote(runs, race.racing, race.follows, self._quotas(runs, done - 1))
+            race = replace(race, racing=promotion.lanes, follows=promotion.follows)
             verdicts = Verdicts(promotion.pruned, Status.PRUNED)
         elif done == len(limits):
             again = _without_winner(runs) if self.enabled else NONE
             if again.size == 0:
                 return None
-            own = replace(own, racing=np.union1d(own.racing, again), rungs_done=done)
+            race = replace(race, racing=np.union1d(race.racing, again), rungs_done=done)
             advance = Advance(again, self.max_iter)
-            return Move(replace(state, race=own, advance=advance), Verdicts(again, Status.RUNNING))
+            return Move(replace(state, race=race, advance=advance), Verdicts(again, Status.RUNNING))
         else:
             return None
-        own, advance = replace(own, rungs_done=done), Advance(own.racing, limits[done])
-        return Move(replace(state, race=own, advance=advance), verdicts)
+        race, advance = replace(race, rungs_done=done), Advance(race.racing, limits[done])
+        return Move(replace(state, race=race, advance=advance), verdicts)
 
     def _quotas(self, runs: Runs, rung: int) -> np.ndarray:
-        """i[data sets]: how many lanes either ranking promotes."""
+        """i[data sets]: the number of lanes that each of the two rankings promotes."""
         least = LEAST_PROMOTED_BEFORE_PROPOSALS if self.before_proposals else LEAST_PROMOTED
         starts = np.bincount(runs.batch.groups)
         return np.maximum(least, np.ceil(RUNGS[rung][1] * starts / 2)).astype(int)
@@ -89,18 +95,18 @@ def _without_winner(runs: Runs) -> np.ndarray:
 
 
 class Promotion(NamedTuple):
-    """Which lanes of a race run on."""
+    """The decision of a rung."""
 
-    lanes: np.ndarray  # i[p], they run on
-    pruned: np.ndarray  # i[q], they do not
-    follows: np.ndarray  # i[lanes], whose path a lane has joined, or -1
+    lanes: np.ndarray  # i[p], the lanes that run on
+    pruned: np.ndarray  # i[q], the lanes that stop
+    follows: np.ndarray  # i[lanes], the lane whose path a lane has joined, or -1
 
 
 class Standing(NamedTuple):
-    """Where all lanes stand."""
+    """Objectives and scores of all lanes."""
 
     objective: np.ndarray  # f[lanes], the mean one, −∞ at a spurious maximum
-    score: np.ndarray  # f[lanes], by which lanes are ranked
+    score: np.ndarray  # f[lanes], the number that lanes are ranked by
 
     @classmethod
     def of(cls, runs: Runs, strict: bool = False) -> "Standing":
@@ -121,17 +127,18 @@ def promote(
     quotas: np.ndarray,
     standing: Standing | None = None,
 ) -> Promotion:
-    """Promote, of each data set g, the quotas[g] best racing lanes by score and as many by Aitken's
-    predicted score; the others are pruned unless they have ended by themselves."""
+    """Promote, of each data set g, the quotas[g] best racing lanes by score, and the quotas[g] best
+    by Aitken's predicted score; the others are pruned unless they have ended by themselves."""
     run, groups, follows = runs.run, runs.batch.groups, follows.copy()
     standing = Standing.of(runs) if standing is None else standing
     marks = signature(runs.batch.grid.model, run.point.params)
     able = racing[np.isin(run.status[racing], (Status.RUNNING, *SOUND))]
     promoted = [NONE]
-    for own in by_group(groups, able):
+    for members in by_group(groups, able):
         for score in (standing.score, standing.score + still_to_gain(run)):
             ranked = Standing(standing.objective, score)
-            promoted.append(distinct(own, ranked, marks, int(quotas[groups[own[0]]]), follows))
+            quota = int(quotas[groups[members[0]]])
+            promoted.append(distinct(members, ranked, marks, quota, follows))
     chosen = np.unique(np.concatenate(promoted))
     follows[chosen] = -1
     left = np.setdiff1d(racing, chosen)
@@ -139,15 +146,15 @@ def promote(
 
 
 def by_group(groups: np.ndarray, lanes: np.ndarray) -> list[np.ndarray]:
-    """Lanes in ascending order, by data set."""
+    """The lanes, ascending, split by data set."""
     if lanes.size == 0:
         return []
     return np.split(lanes, np.flatnonzero(np.diff(groups[lanes])) + 1)
 
 
-def still_to_gain(run) -> np.ndarray:
-    """Aitken's prediction g·a/(1−a) f[lanes], a = g_t/g_{t−1}: slow climbers that will pass the
-    others."""
+def still_to_gain(run: Run) -> np.ndarray:
+    """Aitken's prediction g·a/(1−a) of the gain that is left f[lanes], a = g_t/g_{t−1}; it is
+    large for lanes that climb slowly but far."""
     gain, before = run.gain, run.gain_before
     known = np.isfinite(gain) & np.isfinite(before) & (gain > 0) & (before > 0)
     ratio = np.divide(gain, before, out=np.zeros_like(gain), where=known)
@@ -156,13 +163,13 @@ def still_to_gain(run) -> np.ndarray:
 
 
 def distinct(
-    own: np.ndarray, standing: Standing, marks: np.ndarray, quota: int, follows: np.ndarray
+    lanes: np.ndarray, standing: Standing, marks: np.ndarray, quota: int, follows: np.ndarray
 ) -> np.ndarray:
-    """Up to `quota` of the lanes i[c], best score first, without those that repeat another one's
-    path; whose path these follow is written into `follows` i[lanes]. `marks` f[lanes, s] are
+    """Up to `quota` of the given lanes i[c], best score first, without lanes on the path of a
+    better one. The better one is written into `follows` i[lanes]. `marks` f[lanes, s] are the
     signatures."""
-    score = standing.score[own]
-    order = own[np.argsort(-np.where(np.isfinite(score), score, -np.inf), kind="stable")]
+    score = standing.score[lanes]
+    order = lanes[np.argsort(-np.where(np.isfinite(score), score, -np.inf), kind="stable")]
     value, marks = standing.objective[order], marks[order]
     leader, chosen = np.full(len(order), -1), []
     for i in range(len(order)):
@@ -170,7 +177,7 @@ def distinct(
             if len(chosen) == quota:
                 break
             chosen.append(i)
-            # A lane that is like several of the chosen follows the last of them.
+            # A lane that is like several chosen lanes follows the last of them.
             leader[_like(i, value, marks)] = i
     found = leader >= 0
     follows[order[found]] = order[leader[found]]

@@ -1,46 +1,49 @@
-"""float32 fits that need more digits: narrow components, large counts, and winners.
+"""Which float32 fits go on in float64: narrow components, large counts, and winners.
 
 The quadratic form loses digits where a component is narrow and far from the centre of the data:
-its error is the unit roundoff times max_k μ_kᵀ Λ_k μ_k in standard units. Lanes beyond a
-limit, and those that float32 ended as SINGULAR or DECREASED, go on in float64 from where they
-stood; so do the lanes that may be the best of their data set, whose last gains float32 cannot see.
+its error is the unit roundoff times max_k μ_kᵀ Λ_k μ_k in standard units. Three kinds of lanes go
+on in float64 from their last parameters: lanes with an error beyond a limit, lanes that ended
+SINGULAR or DECREASED in float32, and lanes that may be the best of their data set, because float32
+cannot resolve their last gains.
 """
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
 from jaxem.core.status import SOUND, Status
 from jaxem.core.trees import replace
+from jaxem.core.types import Array
 from jaxem.results.fit import Fit
 
-#: Loss of digits (in log density, nats) from which a lane goes on in float64.
+#: Rounding error of a log density (nats) from which a lane goes on in float64.
 LIMIT = 1e-3
 
-#: Starts of a data set that may be the best: so many at most go on.
+#: Number of lanes of a data set, at most, that go on because they may be the best.
 CONTENDERS = 4
 
 #: Responsibilities of a lane up to which its float64 steps take less than a millisecond.
 CHEAP = 1 << 17
 
-#: Objectives within this (relative) are one to float32.
+#: Relative difference of objectives below which float32 cannot tell one from the other.
 TIE = 4e-6
 
 #: Largest difference of signatures between fits of one optimum.
 ALIKE = 1e-3
 
 
-def contenders(value: np.ndarray, groups: np.ndarray, slack: Any, marks: np.ndarray) -> np.ndarray:
+def contenders(
+    value: np.ndarray, groups: np.ndarray, slack: np.ndarray, marks: np.ndarray
+) -> np.ndarray:
     """Numbers of the lanes that may be the best of their data set: the first by `value` f[lanes],
-    and up to `CONTENDERS` − 1 others no more than their slack f[lanes] below it, which are not at
-    its optimum: a lane there can only tie. `groups` i[lanes] are the data sets, `marks` f[lanes, s]
-    the signatures of the fits; lanes of value −∞ are not in question."""
+    and up to `CONTENDERS` − 1 others whose value is no more than their `slack` f[lanes] below it.
+    Lanes at the optimum of the first are left out, since they can only tie. `groups` i[lanes] are
+    the data sets, `marks` f[lanes, s] the signatures; lanes of value −∞ are never chosen."""
     order = np.lexsort((-value, groups))
     first = np.searchsorted(groups[order], groups[order])
     leader = order[first]
     best, slack = value[leader], np.broadcast_to(slack, value.shape)[order]
-    with np.errstate(invalid="ignore"):  # −∞ − −∞ of a data set without any
+    with np.errstate(invalid="ignore"):  # −∞ − −∞, of a data set without a sound fit
         behind = best - value[order]
     apart = np.abs(marks[order] - marks[leader]).max(axis=1, initial=0) > ALIKE
     apart |= behind > TIE * (1 + np.abs(best))
@@ -53,14 +56,14 @@ def contenders(value: np.ndarray, groups: np.ndarray, slack: Any, marks: np.ndar
 def worthwhile(
     fits: Fit, condition: np.ndarray, groups: np.ndarray, marks: np.ndarray
 ) -> np.ndarray:
-    """Numbers of the lanes to refine: the ill-conditioned ones, and contenders for the best of each
-    data set, i[lanes]."""
+    """Numbers i[c] of the lanes to refine: the ill-conditioned ones, and contenders for the best of
+    each data set."""
     status, value = fits.status, np.asarray(fits.objective, np.float64)
     sound = np.isin(status, SOUND)
     eps = float(np.finfo(fits.objective.dtype).eps)
     lost = np.isin(status, (Status.DECREASED, Status.SINGULAR))
     if fits.parent is not None:
-        lost &= fits.parent < 0  # a child that fails is one of many, and judged more strictly
+        lost &= fits.parent < 0  # failed proposals are many, and judged more strictly
     narrow = lost | (sound & (eps * condition > LIMIT))
     value = np.where(sound, value, -np.inf)
     best = np.maximum.reduceat(value, np.searchsorted(groups, np.unique(groups)))
@@ -69,35 +72,39 @@ def worthwhile(
 
 
 def room_for(lanes: int, size: int) -> int:
-    """Lanes to compute for those that go on: a full number of contenders, so that a call with fewer
-    runs the same programs, where lanes of `size` responsibilities are cheaper than compiling."""
+    """Number of lanes to compute where `lanes` go on. It is at least `CONTENDERS`, so that calls
+    with fewer run the same programs, if lanes of `size` responsibilities are cheaper than
+    compiling."""
     return max(lanes, CONTENDERS) if size <= CHEAP else lanes
 
 
 def merge(fits: Fit, refined: Fit, lanes: np.ndarray) -> Fit:
-    """`fits` with the refined lanes in their place, in the dtype of `fits`; a lane that float64
-    could not go on with keeps what it had."""
+    """`fits` with the sound ones of `refined` in their lanes, in the dtype of `fits`; other lanes
+    keep their float32 fit."""
     good = np.isin(refined.status, SOUND)
     keep, further = lanes[good], refined[good]
     begun = np.asarray(fits.n_iter)[keep]
     merged = fits.put(keep, replace(further, n_iter=begun + further.n_iter))
-    if fits.trace is None:
+    if fits.trace is None or further.trace is None:
         return merged
     return replace(merged, trace=_joined(fits.trace, keep, begun, further.trace, further.n_iter))
 
 
-def _joined(trace, lanes, begun, further, more) -> np.ndarray:
-    """Traces f[starts, m + 1] with those of the continuations from where each began."""
+def _joined(
+    trace: Array, lanes: np.ndarray, begun: np.ndarray, further: Array, more: Array
+) -> np.ndarray:
+    """Traces f[starts, m + 1] in which those of continuations, `further` f[c, m + 1], stand from
+    the iteration `begun` i[c] on, for `more` i[c] iterations."""
     trace = np.array(trace)
-    for lane, at, own, steps in zip(lanes, begun, further, more, strict=True):
+    for lane, at, continuation, steps in zip(lanes, begun, further, more, strict=True):
         length = min(steps + 1, trace.shape[1] - at)
-        trace[lane, at : at + length] = own[:length]
+        trace[lane, at : at + length] = continuation[:length]
     return trace
 
 
 def below(fits: Fit, groups: np.ndarray, lanes: np.ndarray) -> Fit:
-    """`fits` in which no lane is above a refined one by what rounding alone explains: it stands a
-    unit in the last place below, so that the refined one is the best."""
+    """`fits` in which no lane is above a refined lane by rounding alone: such a lane is put a unit
+    in the last place below, so that the refined lane is the best."""
     value = np.where(np.isin(fits.status, SOUND), fits.objective, -np.inf)
     top = np.full(groups.max() + 1, -np.inf, value.dtype)
     np.maximum.at(top, groups[lanes], value[lanes])

@@ -1,6 +1,4 @@
-"""Where lanes start: given parameters, labels or responsibilities, or an initialiser's choice."""
-
-from typing import Any
+"""The starts of lanes: given parameters, labels or responsibilities, or an initialiser's draws."""
 
 import jax
 import numpy as np
@@ -8,16 +6,17 @@ import numpy as np
 from jaxem.batch import scheduler
 from jaxem.batch.problem import Problem
 from jaxem.batch.state import Batch, Runs
-from jaxem.core.capabilities import provides
+from jaxem.core.capabilities import offered
 from jaxem.core.compiled import jitted
 from jaxem.core.constraints import complaint
 from jaxem.core.model_protocol import Initialised, Model, Switchable
+from jaxem.core.types import Init, Params
 from jaxem.data.scaling import Scaling
 from jaxem.devices.rows import spread
 from jaxem.engine.finish import to_scaled
 
 
-def start_all(batch: Batch, problem: Problem, key: Any, init: Any) -> Runs:
+def start_all(batch: Batch, problem: Problem, key: jax.Array, init: Init) -> Runs:
     """Runs of all lanes at their starts.
 
     `init` is a name or callable that draws a start for each lane, an array as the model reads it,
@@ -27,8 +26,9 @@ def start_all(batch: Batch, problem: Problem, key: Any, init: Any) -> Runs:
     if is_params(problem.model, init, problem.data.x.shape[-1]):
         return scheduler.start_at(batch, _given(batch, problem, init))
     rows = problem.host[0]
-    if provides(type(problem.model), Initialised):
-        init = problem.model.read_init(init, len(rows.x))
+    initialised = offered(problem.model, Initialised)
+    if initialised is not None:
+        init = initialised.read_init(init, len(rows.x))
     if isinstance(init, str) or callable(init):
         return scheduler.start_random(batch, key, init)
     if not problem.shared:
@@ -42,14 +42,15 @@ def start_all(batch: Batch, problem: Problem, key: Any, init: Any) -> Runs:
     )
 
 
-def is_params(model: Model, init: Any, d: int) -> bool:
+def is_params(model: Model, init: Init, d: int) -> bool:
     """Whether `init` has the type of the model's parameters of d columns."""
     return type(init) is type(jax.eval_shape(lambda: model.blank(d, np.float32)))
 
 
-def count_of(model: Model, init: Any, d: int, sets: int | None) -> int | None:
-    """How many starts `init` gives each data set, or None where it does not say. ValueError where
-    it has parameters of the wrong shapes; `sets` is None for one data set."""
+def count_of(model: Model, init: Init, d: int, sets: int | None) -> int | None:
+    """The number of starts that `init` gives each data set; None where `init` is not
+    parameters with an axis of starts. ValueError for parameters of the wrong shapes. `sets` is the
+    number of data sets, None for one."""
     if not is_params(model, init, d):
         return None
     lead = _leading(model, init, d)
@@ -65,8 +66,8 @@ def count_of(model: Model, init: Any, d: int, sets: int | None) -> int | None:
     return lead[-1] if "n" in fits[0] else None
 
 
-def _leading(model: Model, params: Any, d: int) -> tuple[int, ...]:
-    """The leading axes that all leaves of the parameters have beyond the model's own shapes."""
+def _leading(model: Model, params: Params, d: int) -> tuple[int, ...]:
+    """The leading axes that all leaves of the parameters have before the shapes of the model."""
     blank = jax.eval_shape(lambda: model.blank(d, np.float32))
     if jax.tree.structure(blank) != jax.tree.structure(params):
         raise ValueError(_wrong_shapes(model, params, d))
@@ -82,13 +83,13 @@ def _leading(model: Model, params: Any, d: int) -> tuple[int, ...]:
     return leads.pop()
 
 
-def _wrong_shapes(model: Model, params: Any, d: int) -> str:
+def _wrong_shapes(model: Model, params: Params, d: int) -> str:
     blank = jax.eval_shape(lambda: model.blank(d, np.float32))
     want, got = jax.tree.map(lambda leaf: leaf.shape, blank), jax.tree.map(np.shape, params)
     return f"init has parameters of shapes {got}; this model and x need {want}."
 
 
-def _given(batch: Batch, problem: Problem, init: Any) -> Any:
+def _given(batch: Batch, problem: Problem, init: Params) -> Params:
     """Given parameters of every lane, f[lanes, ...], in standard units."""
     dtype = problem.data.x.dtype
     lead = _leading(problem.model, init, problem.data.x.shape[-1])
@@ -104,11 +105,11 @@ def _given(batch: Batch, problem: Problem, init: Any) -> Any:
     else:
         init = jax.tree.map(lambda leaf: leaf[None, None], init)
 
-    def filled(leaf: np.ndarray, own: tuple[int, ...]) -> np.ndarray:
-        return np.broadcast_to(leaf, (sets, starts, *own))
+    def filled(leaf: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+        return np.broadcast_to(leaf, (sets, starts, *shape))
 
     blank = jax.eval_shape(lambda: problem.model.blank(problem.data.x.shape[-1], dtype))
-    init = jax.tree.map(lambda leaf, own: filled(leaf, own.shape), init, blank)
+    init = jax.tree.map(lambda leaf, like: filled(leaf, like.shape), init, blank)
     scaling = problem.scaling
     if problem.shared:
         scaling = jax.tree.map(lambda leaf: leaf[None], scaling)
@@ -117,20 +118,21 @@ def _given(batch: Batch, problem: Problem, init: Any) -> Any:
 
 
 @jitted
-def _to_scaled_each(model: Model, params: Any, scaling: Scaling) -> Any:
-    """Parameters f[sets, starts, ...] in the standard units of their data set."""
+def _to_scaled_each(model: Model, params: Params, scaling: Scaling) -> Params:
+    """Parameters f[sets, starts, ...] as parameters in the standard units of their data sets."""
 
-    def of_set(params: Any, scaling: Scaling) -> Any:
-        return jax.vmap(lambda one: to_scaled(model, one, scaling))(params)
+    def of_set(params: Params, scaling: Scaling) -> Params:
+        return jax.vmap(lambda start: to_scaled(model, start, scaling))(params)
 
     return jax.vmap(of_set)(params, scaling)
 
 
-def check_params(model: Model, params: Any) -> None:
+def check_params(model: Model, params: Params) -> None:
     """ValueError, naming the field, for parameters (any leading axes) that break the model's
     constraints."""
-    if provides(type(model), Switchable):
-        wrong = model.complaints(params)
+    switchable = offered(model, Switchable)
+    if switchable is not None:
+        wrong = switchable.complaints(params)
     else:
         found = {
             name: complaint(constraint, np.asarray(getattr(params, name)))

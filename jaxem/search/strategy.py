@@ -1,76 +1,82 @@
-"""A search strategy says which lanes run on, and to where; the driver runs them.
+"""`Strategy`: a rule that says which lanes run on, and for how many iterations.
 
-A strategy is asked after each advance of the lanes. It reads where they stand and answers with a
-`Move`: its new state, the lanes to advance, and what changes about lanes before. It changes nothing
-itself, so that a call which is interrupted while it thinks stands where it stood. All state of all
-strategies is one tree, `SearchState`, which a checkpoint writes as it is.
+The driver asks a strategy after each advance of the lanes. The strategy reads the runs and answers
+with a `Move`: the new state of the search, with the lanes to advance, and the statuses and runs
+that lanes are given before. Only the driver changes runs (`commit`), so that a call which is
+interrupted inside a strategy is in a known state. The state of all strategies is one tree,
+`SearchState`, which a checkpoint writes as it is.
 """
 
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 import jax
 import numpy as np
 
 from jaxem.batch.state import Batch, Runs, put
-from jaxem.core.capabilities import provides
-from jaxem.core.model_protocol import Identified
+from jaxem.core.capabilities import offered
+from jaxem.core.model_protocol import Identified, Model
 from jaxem.core.trees import pytree
+from jaxem.core.types import Array, Params, Size
+from jaxem.engine.steps import Run
 from jaxem.results.fit import Fit
 
 #: No lane.
 NONE = np.zeros(0, int)
 
+#: A whole number; an array i[] where it was read from a checkpoint.
+Count = Size | np.ndarray
+
 
 @pytree
 class Advance:
-    """Which lanes run, and to where."""
+    """Which lanes run next, and until when."""
 
-    lanes: Any  # i[c]
-    limit: Any  # iterations of each, at most
-    remaining: Any = np.inf  # nats that a run may have left to gain where it ends
+    lanes: np.ndarray  # i[c]
+    limit: Count  # iterations of each lane, at most
+    remaining: float | np.ndarray = np.inf  # nats left to gain, at most, where a run converges
 
 
 @pytree
 class RaceState:
-    """Who is in the race."""
+    """State of the race."""
 
-    rungs_done: Any  # -1 before the first
-    racing: Any  # i[c], lanes that the race has not left behind
-    follows: Any  # i[lanes], whose path a pruned lane had joined, or -1
+    rungs_done: Count  # -1 before the first
+    racing: np.ndarray  # i[c], lanes that are still in the race
+    follows: np.ndarray  # i[lanes], the lane whose path a pruned lane had joined, or -1
 
 
 @pytree
 class SplitMergeState:
-    """Generations of split-and-merge proposals."""
+    """State of split and merge."""
 
-    generation: Any  # generations that are over
-    candidates: Any  # i[c], proposals whose race is not over
-    parent: Any  # i[lanes], whose child a lane holds by now, or -1
-    discarded_iterations: Any  # of runs whose slot a proposal took
+    generation: Count  # number of generations that are over
+    candidates: np.ndarray  # i[c], proposals whose race is not over
+    parent: np.ndarray  # i[lanes], the parent of the proposal that a lane holds, or -1
+    discarded_iterations: Count  # of runs whose slot a proposal took
 
 
 @pytree
 class WinnersState:
-    """Lanes that run on because they may be the best."""
+    """State of the winners: lanes that run on because they may be the best."""
 
-    begun: Any  # b[]
-    lanes: Any  # i[c]
-    verdicts: Any  # i[c], how these had ended before
+    begun: bool | np.ndarray  # whether they were chosen
+    lanes: np.ndarray  # i[c]
+    verdicts: Array  # i[c], statuses of the lanes when they were chosen
 
 
 @pytree
 class SearchState:
-    """All that a search knows beside the runs."""
+    """The state of a search beside the runs."""
 
-    strategy: Any  # index of the one at work
-    advance: Advance  # what its last move asked for
+    strategy: Count  # index of the strategy at work
+    advance: Advance  # the lanes that its last move asked for
     race: RaceState
     split_merge: SplitMergeState
     winners: WinnersState
 
 
 def initial_state(batch: Batch) -> SearchState:
-    """Before the first move."""
+    """The state before the first move."""
     nobody = np.full(len(batch.groups), -1)
     return SearchState(
         0,
@@ -85,14 +91,14 @@ class Placed(NamedTuple):
     """Runs that take the slots of lanes."""
 
     lanes: np.ndarray
-    runs: Any
+    runs: Run
 
 
 class Verdicts(NamedTuple):
     """Statuses that lanes are given."""
 
     lanes: np.ndarray
-    status: Any
+    status: int | np.ndarray
 
 
 class Move(NamedTuple):
@@ -101,7 +107,7 @@ class Move(NamedTuple):
     state: SearchState
     verdicts: Verdicts | None = None
     placed: Placed | None = None
-    concluded: tuple[Fit, np.ndarray] | None = None  # fits and conditions that it had to look at
+    concluded: tuple[Fit, np.ndarray] | None = None  # fits and conditions, if computed for it
 
 
 class Strategy(Protocol):
@@ -113,7 +119,7 @@ class Strategy(Protocol):
 
 
 def commit(runs: Runs, move: Move) -> SearchState:
-    """Let a move take effect; returns the state after it."""
+    """Apply a move to the runs; returns the state after it."""
     if move.placed is not None:
         put(runs.run, move.placed.lanes, np.arange(len(move.placed.lanes)), move.placed.runs)
     if move.verdicts is not None:
@@ -121,8 +127,10 @@ def commit(runs: Runs, move: Move) -> SearchState:
     return move.state
 
 
-def signature(model: Any, params: Any) -> np.ndarray:
-    """f[lanes, s]: what tells optima of one objective apart; s = 0 where the model cannot."""
-    if provides(type(model), Identified):
-        return np.asarray(model.signature(params))
+def signature(model: Model, params: Params) -> np.ndarray:
+    """Numbers f[lanes, s] that tell optima of one objective apart; s = 0 where the model is not
+    `Identified`."""
+    identified = offered(model, Identified)
+    if identified is not None:
+        return np.asarray(identified.signature(params))
     return np.zeros((len(jax.tree.leaves(params)[0]), 0))

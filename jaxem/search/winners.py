@@ -1,8 +1,9 @@
-"""The winner of each data set, at the top of its path.
+"""`Winners`: lanes that may be the best of their data set run on, past `tol`.
 
-A run stops when its gain falls below `tol`; on a flat optimum there is then many times that left to
-gain, and the best of many starts is short of the optimum that its own path leads to. So the few
-starts that may be the best run on, until Aitken's prediction of the rest is below `LEFT` nats.
+A run stops when its gain falls below `tol`. On a flat optimum many times `tol` is then left to
+gain, and the best of many starts is below the optimum that its path leads to. So the few starts
+that may be the best run on, until Aitken's prediction of the gain that is left is below `LEFT`
+nats.
 """
 
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from jaxem.batch import scheduler
 from jaxem.batch.state import Runs
 from jaxem.core.status import Status
 from jaxem.core.trees import replace
+from jaxem.core.types import DType, Size
 from jaxem.results.fit import Fit
 from jaxem.search import refine
 from jaxem.search.race import still_to_gain
@@ -35,8 +37,8 @@ LEFT = 1e-6
 class Winners:
     """Contenders for the best of each data set run on, by at most `max_iter` iterations in all."""
 
-    max_iter: int
-    dtype: object = None  # in which parameters are reported
+    max_iter: Size
+    dtype: DType | None = None  # of the reported parameters; None for that of the runs
 
     def next(self, runs: Runs, state: SearchState) -> Move | None:
         """Choose the contenders, once."""
@@ -44,20 +46,20 @@ class Winners:
             return None
         fits, condition = concluded(runs, state, self.dtype)
         chosen = contenders(runs, fits)
-        own = WinnersState(True, chosen, fits.status[chosen] if chosen.size else NONE)
-        state = replace(state, winners=own, advance=Advance(chosen, self.max_iter, LEFT))
+        winners = WinnersState(True, chosen, fits.status[chosen] if chosen.size else NONE)
+        state = replace(state, winners=winners, advance=Advance(chosen, self.max_iter, LEFT))
         return Move(state, Verdicts(chosen, Status.RUNNING), concluded=(fits, condition))
 
 
-def concluded(runs: Runs, state: SearchState, dtype: object = None) -> tuple[Fit, np.ndarray]:
-    """The `Fit` of every lane as it stands, and its condition f[lanes]."""
+def concluded(runs: Runs, state: SearchState, dtype: DType | None = None) -> tuple[Fit, np.ndarray]:
+    """The `Fit` of every lane at its present parameters, and its condition f[lanes]."""
     fits, condition = scheduler.conclude(runs, dtype)
     return replace(fits, status=near_spurious(runs, state, fits.status)), condition
 
 
 def contenders(runs: Runs, fits: Fit) -> np.ndarray:
-    """Numbers of the lanes that may be the best of their data set: the first, and those that could
-    still pass it by the gain that they may have left."""
+    """Numbers of the lanes that may be the best of their data set: the first, and lanes that could
+    still pass it by the gain that they have left."""
     batch = runs.batch
     ended = np.isin(fits.status, (Status.CONVERGED, Status.STALLED))
     value = np.where(ended, np.asarray(fits.objective, np.float64), -np.inf)
@@ -72,24 +74,24 @@ def with_winners(
     runs: Runs,
     state: SearchState,
     before: tuple[Fit, np.ndarray],
-    dtype: object = None,
+    dtype: DType | None = None,
 ) -> tuple[Fit, np.ndarray]:
-    """`before`, the fits and conditions when the contenders were chosen, with the contenders as
-    they ended."""
+    """Fits and conditions, with the contenders as they have ended; `before`, the same when the
+    contenders were chosen."""
     lanes, (fits, condition) = state.winners.lanes, before
     if lanes.size == 0:
         return before
     status = np.array(fits.status)
     status[lanes] = state.winners.verdicts
-    ended, own = scheduler.conclude(runs, dtype, lanes)
+    ended, ended_condition = scheduler.conclude(runs, dtype, lanes)
     condition = np.array(condition)
-    condition[lanes] = own
+    condition[lanes] = ended_condition
     return put_back(replace(fits, status=status), ended, lanes), condition
 
 
 def put_back(fits: Fit, ended: Fit, lanes: np.ndarray) -> Fit:
-    """`fits` with the contenders as they ended. One that had met the stopping rule has met it
-    still, wherever going on came to its end."""
+    """`fits` with the contenders as they have ended. A contender that ends neither CONVERGED nor
+    DEGENERATE keeps the status it had when it was chosen."""
     now = np.asarray(ended.status)
     keep = ~np.isin(now, (Status.CONVERGED, Status.DEGENERATE))
     status = np.where(keep, fits.status[lanes], now).astype(now.dtype)

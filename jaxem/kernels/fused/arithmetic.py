@@ -1,37 +1,38 @@
-"""Arithmetic inside a GPU kernel: what the compiler would not write by itself.
+"""Arithmetic inside a GPU kernel: instructions that the compiler does not choose by itself.
 
 XLA compiles Triton kernels without contracting a·b + c, which costs two instructions instead of
-one, and the library's logarithm, division and exponential take care of numbers that do not occur.
-Where the device speaks PTX the instructions are named; elsewhere they are plain array operations.
+one, and the library's logarithm, division and exponential handle numbers that do not occur here.
+On NVIDIA GPUs the PTX instructions are named; elsewhere they are plain array operations.
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxem.core.types import DType
 from jaxem.kernels.fused.triton import triton
 
 
 class Arithmetic(NamedTuple):
     """Functions of arrays; those of two or three arguments broadcast."""
 
-    multiply_add: Callable[[Any, Any, Any], Any]  # a b + c
-    exp_nonpositive: Callable[[Any], Any]  # exp(x) for x <= 0
-    inverse: Callable[[Any], Any]  # 1 / x for x >= 1
-    log: Callable[[Any], Any]  # log(x) for x >= 1
+    multiply_add: Callable[[jax.Array, jax.Array, jax.Array], jax.Array]  # a b + c
+    exp_nonpositive: Callable[[jax.Array], jax.Array]  # exp(x) for x <= 0
+    inverse: Callable[[jax.Array], jax.Array]  # 1 / x for x >= 1
+    log: Callable[[jax.Array], jax.Array]  # log(x) for x >= 1
 
 
-def arithmetic(ptx: bool, dtype: Any) -> Arithmetic:
-    """That of the device for f32 or f64."""
+def arithmetic(ptx: bool, dtype: DType) -> Arithmetic:
+    """The functions for float32 or float64, by PTX instructions where `ptx`."""
     if dtype == jnp.float32:
         return _PTX32 if ptx else _PLAIN32
     return _PTX64 if ptx else _PLAIN64
 
 
-def _instruction(name: str, kind: str) -> Callable[..., Any]:
+def _instruction(name: str, kind: str) -> Callable[..., jax.Array]:
     """One instruction on registers of a kind: "f" for f32, "d" for f64."""
 
     def call(*arguments):

@@ -1,8 +1,7 @@
-"""What one program of the fused kernel does: only what Pallas can hand to a GPU compiler.
+"""The body of one program of the fused kernel, of operations that Pallas compiles for a GPU.
 
-A program sees the coefficients of its tile, the reference levels f[l], and rows f[a, m] and weights
-f[l or 1, m], of which one chunk is its own; it writes its sums and Σ w (logsumexp − reference)
-f[l].
+A program reads the coefficients of its tile, the reference levels f[l], and its chunk of the rows
+f[a, m] and weights f[l or 1, m]. It writes its sums and Σ w (logsumexp − reference) f[l].
 """
 
 from functools import partial
@@ -22,7 +21,7 @@ Pairs = tuple[tuple[int, int], ...]
 
 
 class Step(NamedTuple):
-    """What is part of the program, not of its data."""
+    """Static settings: part of the program, not of its data."""
 
     pairs: Pairs
     hard: bool
@@ -33,10 +32,10 @@ def plain_program(
     step: Step, tile: Tile, ptx: bool, length: int, beta_ref, level_ref, rows_ref, weight_ref,
     out, total,
 ):  # fmt: skip
-    """Products written out: a sum f[l, k, m] per feature, added up over m at the very end.
+    """The plain path: a sum f[l, k, m] per feature, added up over m at the very end.
 
-    beta f[p, l, k], all rows f[a, n], of which the program's `length` are its chunk. With m minor,
-    a thread keeps whole columns of its row, and where a row has too many for one thread, threads
+    beta f[p, l, k]; all rows f[a, n], of which `length` are the program's chunk. With m last, a
+    thread keeps all columns of its row. Where a row has too many columns for one thread, threads
     of the same warp share them: the softmax exchanges two numbers in registers, and there is no
     barrier in the loop. φ is never made: Σ β_ij a_i a_j is Σ_i a_i (β_0i + Σ_j β_ij a_j).
     """
@@ -51,7 +50,7 @@ def plain_program(
         return [rows_ref[atom - 1, rows] for atom in terms.used], weight_ref[:, rows]
 
     def block(piece, carry):
-        atoms = {a: one[None, None, :] for a, one in zip(terms.used, piece[0], strict=True)}
+        atoms = {a: row[None, None, :] for a, row in zip(terms.used, piece[0], strict=True)}
         logits = _logits(terms, beta, atoms, shape, do)
         r, height = _responsibilities(logits, piece[1], level, step.hard, do)
         return _added(terms, carry[0], r, atoms, do), do.multiply_add(piece[1], height, carry[1])
@@ -61,7 +60,7 @@ def plain_program(
 
     def turn(at, carry):
         pieces, sums = carry
-        # Loaded a turn ahead: the wait for memory is over when they are needed.
+        # Loaded one turn ahead, so that the wait for memory overlaps with arithmetic.
         coming = load_turn(jnp.minimum(at + np.int32(1), turns - np.int32(1)))
         for piece in pieces:
             sums = block(piece, sums)
@@ -71,22 +70,22 @@ def plain_program(
     start = [jnp.zeros(shape, beta_ref.dtype)] * tile.features, _zero_level(tile, beta_ref)
     start = load_turn(np.int32(0)), start
     _, (sums, value) = jax.lax.fori_loop(np.int32(0), turns, turn, start)
-    for p, one in enumerate(sums):
-        out[p] = jnp.sum(one, axis=2)
+    for p, moment in enumerate(sums):
+        out[p] = jnp.sum(moment, axis=2)
     total[:] = jnp.sum(value, axis=1)
 
 
 class Terms(NamedTuple):
-    """The features of a family, sorted: where the constant is, a_i alone, and a_i a_j by i."""
+    """Places of the features by kind: the constant, a_i alone, and products a_i a_j by i."""
 
     constant: int | None
     linear: dict[int, int]
     products: dict[int, list[tuple[int, int]]]  # i: (j, place of a_i a_j)
-    used: list[int]
+    used: list[int]  # atoms that occur
 
 
 def terms_of(pairs: Pairs) -> Terms:
-    """Pairs of atoms by what they are. ValueError where one is there twice."""
+    """The pairs of atoms by kind. ValueError where a pair occurs twice."""
     if len({tuple(sorted(pair)) for pair in pairs}) < len(pairs):
         raise ValueError(f"products of a family must differ from one another; got {pairs}.")
     constant, linear, products = None, {}, {}
@@ -102,8 +101,8 @@ def terms_of(pairs: Pairs) -> Terms:
 
 
 def _bounded(start, rows_ref):
-    """The same number, with bits that cannot be set cleared: the compiler then knows that places
-    in all columns lie a fixed distance apart, and makes one address of them."""
+    """`start` with its upper bits cleared, which are 0 already: the compiler then knows that no
+    address overflows, and computes one address for all columns."""
     small = rows_ref.shape[0] * rows_ref.shape[1] < 1 << 29
     return start & np.int32((1 << 29) - 1) if small else start
 
@@ -115,8 +114,8 @@ def _logits(terms: Terms, beta, atoms, shape, do: Arithmetic):
     for i in terms.used:
         inner = beta[terms.linear[i]] if i in terms.linear else None
         for j, place in terms.products.get(i, ()):
-            one = beta[place], atoms[j]
-            inner = one[0] * one[1] if inner is None else do.multiply_add(*one, inner)
+            factors = beta[place], atoms[j]
+            inner = factors[0] * factors[1] if inner is None else do.multiply_add(*factors, inner)
         if inner is not None:
             logits = do.multiply_add(inner, atoms[i], logits)
     return logits
@@ -140,7 +139,8 @@ def dot_program(
     step: Step, tile: Tile, ptx: bool, beta_ref, level_ref, rows_ref, weight_ref, pairs_ref,
     out, total,
 ):  # fmt: skip
-    """Two matrix products, both of true width: beta f[l·k, p], sums f[l·k, p]."""
+    """The dot path, two matrix products over all columns of the tile: beta f[l·k, p], sums
+    f[l·k, p]."""
     dot, do = partial(einsum, precision=step.precision), arithmetic(ptx, beta_ref.dtype)
     beta, level = beta_ref[:, :], level_ref[:][:, None]
     i, j = pairs_ref[0, :][:, None], pairs_ref[1, :][:, None]

@@ -1,20 +1,20 @@
-"""The step as one kernel for GPUs, like flash attention: logits never leave the chip.
+"""The fused kernel: the E-step as one GPU kernel, like flash attention: logits stay on the chip.
 
-A program owns a tile of whole lanes and a chunk of rows. For a few rows at a time it makes the
-features from x, then logits and responsibilities, and adds to its moments; at the end it writes
-one partial sum, and the partials are added in a fixed order: no atomics, the same bits every time.
+A program computes a tile of whole lanes on a chunk of rows. For a few rows at a time it makes the
+features from x, then logits and responsibilities, and adds to its moments. At the end it writes one
+partial sum. Partial sums are added in a fixed order, without atomics: the same bits every time.
 
 Features are products of two atoms, φ_p = a_i a_j, where atom 0 is the constant 1 and atom m is
-`rows[m − 1]`: [1, x, vech(xxᵀ)] needs x alone. What is no such product is an atom itself. Sizes
+`rows[m − 1]`: [1, x, vech(xxᵀ)] needs x alone. Any other feature is an atom itself. Sizes
 that are no power of two are padded: components with the constant −1e30, rows with weight 0,
-features with a coefficient of 0, so that nothing is masked.
+features with a coefficient of 0, so that no mask is needed.
 
 Without a GPU the same kernel is interpreted: for tests, not for use.
 """
 
 import functools
+from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -44,8 +44,8 @@ def fused_moments(
 ) -> tuple[jax.Array, jax.Array]:
     """Moments f[k, p] and Σ w (logsumexp_k − reference) f[], as `softmax_moments_reference`.
 
-    beta f[k, p], rows f[a, n], weight f[n]. Under `vmap` all lanes share one kernel, and what has
-    no lane axis (rows, weight) is never copied. Derivatives are those of the blocked step.
+    beta f[k, p], rows f[a, n], weight f[n]. Under `vmap` all lanes share one kernel, and rows and
+    weights without a lane axis are never copied. Derivatives are those of the blocked step.
     """
     if not AVAILABLE:
         raise ValueError(
@@ -86,7 +86,7 @@ def _(step, primals, tangents):
 
 
 @functools.cache
-def _grouped(step: Step) -> Any:
+def _grouped(step: Step) -> Callable[..., tuple[jax.Array, jax.Array]]:
     """The step of r lanes on each of g sets of rows: moments f[g, r, k, p] and totals f[g, r] of
     beta f[g, r, k, p], rows f[g, a, n], weight f[g, r or 1, n] and reference f[g, r].
 

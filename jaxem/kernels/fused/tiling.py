@@ -1,17 +1,20 @@
-"""How the fused kernel cuts its work: rows into chunks, lanes into tiles. Plain arithmetic.
+"""Sizes of the fused kernel: rows are cut into chunks, lanes into tiles.
 
-Chunks follow from the number of rows alone and a lane never shares a sum, so that its sums are
-taken in one order whatever runs beside it; only a call with fewer lanes than a tile holds gets a
-narrower tile. The constants of the plain path are the quickest of those timed on an H200
+Chunks follow from the number of rows alone and a lane never shares a sum, so that the sums of a
+lane are taken in one order, whichever lanes run beside it. Only a call with fewer lanes than a tile
+holds gets a narrower tile. The constants of the plain path are the quickest of those timed on an
+H200
 (`python -m bench devices`); those of the dot path come from reading registers and spills.
 Compiled by Triton 3.9, the plain path issues 21, 45, 120, 189 and 245 instructions a responsibility
 at d = 2, 4, 8, 10 and 12 (full covariance, float32) and spills nothing: at most 1490, 695, 258, 164
 and 126 G responsibilities per second of an H200, of which 0.6 to 0.7 are reached.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+
+from jaxem.core.types import DType
 
 #: Rows of a chunk, and chunks at most: each chunk of each tile writes one partial sum.
 CHUNK_ROWS = 2048
@@ -20,31 +23,38 @@ MAX_CHUNKS = 128
 #: Threads of a warp.
 WARP = 32
 
-#: Chunks are whole multiples of so many rows.
+#: The rows of a chunk are a multiple of this number.
 ROWS = 64
 
-#: Plain path. Features up to which it is written out, in whatever precision: on an H200, float32
-#: made 153 G/s so at d = 8, three TF32 products on chip 105; sums a thread can keep, for as many
-#: coefficients stand beside them in its 255 registers (120 of each spill); and blocks of rows in
-#: one turn of the loop, whose instructions fill one another's waits.
+#: The plain path is taken up to this number of features, in any precision: at d = 8 on an H200 it
+#: made 153 G/s in float32, and three TF32 products on chip made 105.
 PLAIN_FEATURES = 91
+
+#: Plain path: sums that a thread can keep beside an equal number of coefficients in its 255
+#: registers (120 of each spill).
 THREAD_SUMS = 92
+
+#: Plain path: blocks of rows in one turn of the loop, so that one computes while another waits.
 TURNS = 2
 
-#: Dot path. Columns of a tile; sums a warp can keep (twice as many, and the registers of the
-#: unrolled products spill by kilobytes); and warps at most.
+#: Dot path: columns of a tile.
 COLUMNS = 32
+
+#: Dot path: sums that a warp can keep. With twice this number, the registers of the unrolled
+#: products spill by kilobytes.
 WARP_SUMS = 512
+
+#: Dot path: warps of a program, at most.
 DOT_WARPS = 16
 
 
 class Tile(NamedTuple):
-    """What one program owns: `lanes` × `components` columns, `rows` rows at a time."""
+    """The tile of one program: `lanes` × `components` columns, `rows` rows at a time."""
 
     path: str  # "plain" or "dot"
     lanes: int
-    components: int  # a power of two, as the hardware language wants all sizes
-    features: int  # those of the family, padded on the dot path
+    components: int  # a power of two, which Triton requires of all sizes
+    features: int  # of the family, padded on the dot path
     rows: int
     warps: int
     turns: int = 1  # blocks of rows in one turn of the loop
@@ -56,7 +66,7 @@ def power_of_two(value: int) -> int:
 
 
 def row_layout(n: int) -> tuple[int, int]:
-    """(chunks, rows of each) for n rows; the layout of their product is the same again."""
+    """(chunks, rows of each) for n rows. The layout of chunks × rows of each is the same."""
     chunks = min(MAX_CHUNKS, -(-n // CHUNK_ROWS))
     return chunks, -(-n // (chunks * ROWS)) * ROWS
 
@@ -67,9 +77,9 @@ def padded_rows(n: int) -> int:
     return chunks * length
 
 
-def plan(k: int, p: int, lanes: int, dtype: Any) -> Tile | None:
+def plan(k: int, p: int, lanes: int, dtype: DType) -> Tile | None:
     """The tile for `lanes` fits of k components with p features that share their rows; None where
-    not even one fits on chip."""
+    one fit is too large for the chip."""
     words = np.dtype(dtype).itemsize // 4
     plain = _plain(k, p, lanes, words) if p <= PLAIN_FEATURES else None
     return plain or _dot(k, p, lanes, words)

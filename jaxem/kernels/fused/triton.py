@@ -1,5 +1,5 @@
-"""The backend of Pallas that the fused kernel is written for; JAX 0.11 announces versions without
-it."""
+"""Pallas' backend for Triton, which the fused kernel is written for. It is None where JAX has none:
+JAX 0.11 announces its end."""
 
 from typing import Any
 
