@@ -136,7 +136,8 @@ def in_standard_data(model: Model, data: Data) -> tuple[Scaling, Data]:
     if rescalable is None:
         d = data.x.shape[-1]
         return Scaling(jnp.zeros(d, data.x.dtype), jnp.ones(d, data.x.dtype)), data
-    scaling = rescalable.scaling(data.x, data.weight)
+    x, weight = jnp.asarray(data.x), jnp.asarray(data.weight)
+    scaling = rescalable.scaling(x, weight)
     z = (data.x - scaling.shift[None, :]) / scaling.scale[None, :]
     return scaling, replace(data, x=z)
 

@@ -52,6 +52,7 @@ def standard_errors(
     data = host_data(x, sample_weight, labels)
     model, asked, data = settings_of(model, Settings(), data)
     model.validate(data)
+    model.validate_settings(data.x.shape[-1])
     array, weight = np.asarray(data.x), np.asarray(data.weight, float)
     label = None if data.label is None else np.asarray(data.label, np.int32)
     blank = jax.eval_shape(lambda: model.blank(array.shape[1], np.float32))

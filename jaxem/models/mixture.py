@@ -303,7 +303,5 @@ class Mixture:
         judgement.validate_settings(self, d)
 
     def validate(self, data: Rows) -> None:
-        """ValueError for data (`Data`, or x f[n, d]) or settings that cannot be fitted (host)."""
-        data = as_host_data(data)
-        judgement.validate(self, data)
-        judgement.validate_settings(self, data.x.shape[1])
+        """ValueError for data (`Data`, or x f[n, d]) that cannot be fitted (host)."""
+        judgement.validate(self, as_host_data(data))

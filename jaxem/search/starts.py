@@ -44,6 +44,8 @@ def start_all(batch: Batch, problem: Problem, key: jax.Array, init: Init) -> Run
 
 def is_params(model: Model, init: Init, d: int) -> bool:
     """Whether `init` has the type of the model's parameters of d columns."""
+    if init is None or isinstance(init, str) or callable(init):
+        return False  # without tracing the model, which takes a millisecond
     return type(init) is type(jax.eval_shape(lambda: model.blank(d, np.float32)))
 
 
