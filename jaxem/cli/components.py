@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from jaxem.core.repr import short
+from jaxem.families import Categorical
 from jaxem.models import Mixture, MixtureParams
 
 #: Most columns of a covariance matrix that is printed.
@@ -77,7 +78,9 @@ def _show_covariances(shared: bool, matrices: np.ndarray, names: list[str]) -> N
 def _show_probabilities(model: Mixture, params: MixtureParams, names: list[str]) -> None:
     values = np.asarray(params.probabilities)
     if values.ndim == 3:
-        levels = model.family.levels(values.shape[1])
+        family = model.family
+        d = values.shape[1]
+        levels = family.levels(d) if isinstance(family, Categorical) else (values.shape[2],) * d
         pairs = zip(names, levels, strict=True)
         names = [f"{name}={c}" for name, count in pairs for c in range(count)]
         values = np.concatenate([values[:, j, :count] for j, count in enumerate(levels)], axis=1)

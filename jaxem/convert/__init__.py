@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import jaxem
-from jaxem.families.gaussian import GaussianFamily, variances
+from jaxem.families.gaussian import GaussianFamily, as_gaussian, variances
 from jaxem.models import Mixture, MixtureParams
 from jaxem.results.fit import Fit
 
@@ -63,18 +63,22 @@ def to_sklearn(model: Mixture, params: MixtureParams | Fit) -> Any:
     from sklearn.mixture._gaussian_mixture import _compute_precision_cholesky
 
     _gaussian(model, "to_sklearn")
-    kind, fit = model.family.covariance_type, params if isinstance(params, Fit) else None
+    kind, fit = (
+        as_gaussian(model.family).covariance_type,
+        params if isinstance(params, Fit) else None,
+    )
     kind = "tied" if kind == "known" else kind
     own = _one(params)
     covariances = np.asarray(own.covariances)
     estimator = GaussianMixture(
         len(own.weights),
         covariance_type=kind,
-        reg_covar=float(model.family.reg_covar),
+        reg_covar=float(as_gaussian(model.family).reg_covar),
     )
     upper = _compute_precision_cholesky(covariances, kind)
     estimator._set_parameters((np.asarray(own.weights), np.asarray(own.means), covariances, upper))
-    estimator.n_features_in_ = own.means.shape[1]
+    fitted: Any = estimator
+    fitted.n_features_in_ = own.means.shape[1]
     estimator.converged_ = fit is None or bool(fit.converged)
     estimator.n_iter_ = 0 if fit is None else int(fit.n_iter)
     # A warm start takes this for the bound of the last iteration: there was none.
@@ -164,7 +168,7 @@ def to_tfp(model: Mixture, params: MixtureParams | Fit) -> Any:
     _gaussian(model, "to_tfp")
     own = _one(params)
     weights, (means, root) = jnp.asarray(own.weights), _means_and_root(model.family, own)
-    if model.family.covariance.form is variances:
+    if as_gaussian(model.family).covariance.form is variances:
         components = tfd.MultivariateNormalDiag(means, root)
     else:
         root = jnp.broadcast_to(root, (*means.shape, means.shape[1]))

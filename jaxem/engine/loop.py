@@ -88,7 +88,7 @@ def em(
     compute = compute_for(model, data, 1, asked)
     fit = _em(model, params, data, control, compute)
     leaves = jax.tree.leaves((given, fit))
-    traced = any(isinstance(leaf, jax.core.Tracer) for leaf in leaves)
+    traced = any(isinstance(leaf, Tracer) for leaf in leaves)
     return fit if traced else fit.of(given, control.soft)
 
 

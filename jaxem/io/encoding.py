@@ -17,6 +17,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax.core import Tracer
 
 from jaxem.io.classes import KNOWN, build
 from jaxem.io.older import former, renewed
@@ -62,7 +63,7 @@ def _encode_class(value: Any, arrays: dict[str, np.ndarray], path: tuple[str, ..
 
 
 def _keep(value: Any, arrays: dict[str, np.ndarray], path: tuple[str, ...]) -> str:
-    if isinstance(value, jax.core.Tracer):
+    if isinstance(value, Tracer):
         raise ValueError("save needs values, and these are traced: call it outside of jit, vmap "
                          "and grad.")  # fmt: skip
     name = ".".join(part for part in path if part not in _SILENT)

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from jaxem.core.precision import precision_of
+from jaxem.families.gaussian import as_gaussian
 from jaxem.models import Mixture, MixtureParams
 
 
@@ -16,7 +17,7 @@ def is_gaussian(params: MixtureParams) -> bool:
 def covariance_matrices(model: Mixture, params: MixtureParams) -> np.ndarray:
     """Covariances of any type as matrices f[k, d, d], in the precision they have."""
     with precision_of(np.asarray(params.covariances).dtype):
-        return np.asarray(model.family.matrices(params.components))
+        return np.asarray(as_gaussian(model.family).matrices(params.components))
 
 
 def ellipse(mean: np.ndarray, matrix: np.ndarray, radius: float, **style: Any) -> Any:

@@ -26,8 +26,9 @@ class KnownModel:
     soft: bool = True  # whether the fits maximise the likelihood: neither hard nor tempered
 
     def __eq__(self, other: object) -> bool:
-        same = isinstance(other, KnownModel) and other.model is self.model
-        return same and other.soft == self.soft
+        if not isinstance(other, KnownModel):
+            return False
+        return other.model is self.model and other.soft == self.soft
 
     def __hash__(self) -> int:
         return id(self.model)

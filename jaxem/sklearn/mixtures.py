@@ -149,12 +149,12 @@ class FamilyMixture(DensityMixin, BaseEstimator, ABC):
     def bic(self, X: Any) -> float:
         """Bayesian information criterion on X, lower is better."""
         total = float(np.sum(self.score_samples(X)))
-        return self._model.n_parameters(self.n_features_in_) * np.log(np.shape(X)[0]) - 2 * total
+        return self._model.n_parameters(np.shape(X)[1]) * np.log(np.shape(X)[0]) - 2 * total
 
     def aic(self, X: Any) -> float:
         """Akaike's information criterion on X, lower is better."""
         total = float(np.sum(self.score_samples(X)))
-        return 2 * self._model.n_parameters(self.n_features_in_) - 2 * total
+        return 2 * self._model.n_parameters(np.shape(X)[1]) - 2 * total
 
 
 class BernoulliMixture(FamilyMixture):

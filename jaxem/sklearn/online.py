@@ -13,6 +13,7 @@ from jaxem.core.compiled import jitted
 from jaxem.core.trees import replace
 from jaxem.data.data import device_data
 from jaxem.data.scaling import scaling_of, standardize, standardized_params
+from jaxem.families.gaussian import as_gaussian
 from jaxem.models import Mixture, MixtureParams
 from jaxem.sklearn import starts
 from jaxem.sklearn.data import padded_length
@@ -60,7 +61,7 @@ def _past(model: Mixture, params: MixtureParams) -> tuple[np.ndarray, np.ndarray
     """Points μ ± √d · (columns of a root of Σ − reg_covar) f[2dk, d], their weights and labels."""
     means, covariances = host_gaussians(model, params, "partial_fit")
     k, d = means.shape
-    ridge = float(model.family.reg_covar) * np.eye(d)
+    ridge = float(as_gaussian(model.family).reg_covar) * np.eye(d)
     away = np.sqrt(d) * root(covariances - ridge).swapaxes(1, 2)
     points = means[:, None] + np.concatenate([away, -away], axis=1)
     mass = np.repeat(np.asarray(params.weights, float) / (2 * d), 2 * d)

@@ -118,9 +118,9 @@ class MixtureSelector(DensityMixin, BaseEstimator):
         estimator._adopt(fits, best, bool(best.converged), bounds, dtype)
         estimator.n_iter_ = int(best.n_iter)
         estimator.n_samples_seen_ = total
-        estimator.n_features_in_ = self.n_features_in_
-        if hasattr(self, "feature_names_in_"):
-            estimator.feature_names_in_ = self.feature_names_in_
+        for name in ("n_features_in_", "feature_names_in_"):
+            if hasattr(self, name):
+                setattr(estimator, name, getattr(self, name))
         return estimator
 
     def _best(self) -> GaussianMixture:

@@ -14,6 +14,7 @@ from jaxem.batch import lanes
 from jaxem.batch.lanes import Grid, LaneIds
 from jaxem.core.trees import replace
 from jaxem.data.scaling import Scaling, standardized_model, standardized_params
+from jaxem.families.gaussian import as_gaussian
 from jaxem.models.starts import given_responsibilities
 from jaxem.sklearn.restarts import Problem
 
@@ -45,9 +46,10 @@ def params_of(estimator: Any) -> jaxem.MixtureParams:
 def in_standard_units(model: jaxem.Mixture, scaling: Scaling) -> jaxem.Mixture:
     """The model in standard units; `reg_covar` stays in units of x as far as rounding allows."""
     inner = standardized_model(model, scaling)
-    ridge = np.asarray(inner.family.reg_covar, float)
+    family = as_gaussian(inner.family)
+    ridge = np.asarray(family.reg_covar, float)
     ridge = np.where(ridge > 0, np.maximum(ridge, ROUNDING * ridge.size), 0.0)
-    return replace(inner, family=replace(inner.family, reg_covar=ridge))
+    return replace(inner, family=replace(family, reg_covar=ridge))
 
 
 def stacked(problem: Problem, params: list[jaxem.MixtureParams]) -> jaxem.MixtureParams:
@@ -98,7 +100,7 @@ def overridden(
         np.zeros(drawn.means.shape[1:]) if means is None else np.asarray(means, float),
         np.ones(drawn.covariances.shape[1:]) if covariances is None else covariances,
     )
-    fixed = problem.model.family.standardize(fixed, scaling.shift, scaling.scale)
+    fixed = as_gaussian(problem.model.family).standardize(fixed, scaling.shift, scaling.scale)
 
     def put(value: Any, new: Any, old: Any) -> Any:
         return old if value is None else np.broadcast_to(np.asarray(new, float), old.shape)

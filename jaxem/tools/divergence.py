@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from jaxem.core.compiled import jitted
 from jaxem.core.keys import as_key
 from jaxem.core.validation import integer
+from jaxem.families.gaussian import as_gaussian
 from jaxem.families.gaussian.params import LOG_2PI
 from jaxem.models import Mixture, MixtureParams
 from jaxem.numerics import NEGLIGIBLE, cholesky, einsum, inverse_factor, safe_log
@@ -83,7 +84,8 @@ def kl_bounds(model_p: Mixture, p: MixtureParams, model_q: Mixture, q: MixturePa
     """
     p, q = gaussian(model_p, p, "kl_bounds"), gaussian(model_q, q, "kl_bounds")
     same_space(model_q, q, p.means.shape[1])
-    own = model_p.family.matrices(p.components), model_q.family.matrices(q.components)
+    first, second = as_gaussian(model_p.family), as_gaussian(model_q.family)
+    own = first.matrices(p.components), second.matrices(q.components)
     return _bounds((p, own[0]), (q, own[1]))
 
 

@@ -16,7 +16,7 @@ from jaxem.core.capabilities import offered
 from jaxem.core.compiled import jitted
 from jaxem.data.data import as_data
 from jaxem.families import GaussianParams
-from jaxem.families.gaussian import GaussianFamily
+from jaxem.families.gaussian import GaussianFamily, as_gaussian
 from jaxem.families.gaussian.structure import GivenCovariance
 from jaxem.models import Mixture, MixtureParams
 from jaxem.numerics import einsum, inverse_factor
@@ -54,7 +54,7 @@ def conditional(
             f"values must have shape {given.shape}, one per given column; got {values.shape}."
         )
     weights, means, covariances = _given(model, params, values[None], tuple(given), tuple(rest))
-    form = model.family.covariance.form
+    form = as_gaussian(model.family).covariance.form
     covariances = form.conditional(params.covariances, rest, covariances)
     own = GaussianParams(means[0], covariances)
     return _same(model, covariances), MixtureParams(weights[0], own)
@@ -110,14 +110,14 @@ def _split(params: MixtureParams, given_columns: ArrayLike) -> tuple[np.ndarray,
 
 
 def _marginal(model, params, keep) -> tuple[Mixture, MixtureParams]:
-    own = model.family.covariance.form.columns(params.covariances, keep)
+    own = as_gaussian(model.family).covariance.form.columns(params.covariances, keep)
     components = GaussianParams(params.means[:, keep], own)
     return _same(model, own), MixtureParams(params.weights, components)
 
 
 def _same(model: Mixture, covariances: jax.Array) -> Mixture:
     """A mixture of the same type and size; settings of the fit (priors, ridge) do not go along."""
-    structure = model.family.covariance
+    structure = as_gaussian(model.family).covariance
     held = offered(structure, GivenCovariance)
     family = GaussianFamily(structure if held is None else held.holding(covariances))
     return Mixture(family, n_components=model.n_components)

@@ -6,6 +6,7 @@ from jax.typing import ArrayLike
 from jaxem.core.types import Number
 from jaxem.families.gaussian.diagonal import Diagonal as Diagonal
 from jaxem.families.gaussian.family import GaussianFamily as GaussianFamily
+from jaxem.families.gaussian.family import as_gaussian as as_gaussian
 from jaxem.families.gaussian.full import Full as Full
 from jaxem.families.gaussian.known import Known as Known
 from jaxem.families.gaussian.params import GaussianParams as GaussianParams

@@ -186,3 +186,10 @@ class GaussianFamily:
     def matrices(self, params: GaussianParams) -> jax.Array:
         """The covariance matrix of every component f[k, d, d]."""
         return self.covariance.form.expanded(params)
+
+
+def as_gaussian(family: object) -> GaussianFamily:
+    """The family as a Gaussian one; ValueError where it is another."""
+    if not isinstance(family, GaussianFamily):
+        raise ValueError(f"needs Gaussian components; got {type(family).__name__}.")
+    return family
