@@ -87,15 +87,9 @@ def test_any_sequence_is_a_hashable_tuple():
         assert repr(family) == "Categorical(n_categories=(2, 4, 3))"
 
 
-def test_what_data_and_parameters_show():
+def test_what_data_show():
     assert levels.shown(X) == LEVELS and levels.shown(X[:, :1]) == 2
     assert levels.shown(np.zeros((3, 2))) == 1
-    from jaxem.plot.model import model_of
-
-    model, best = fitted(LEVELS)
-    assert model_of(best.params).family == model.family
-    wide = jax.tree.map(lambda leaf: jnp.stack([leaf] * 2), best.params)
-    assert model_of(wide).family == model.family
 
 
 def test_a_file_keeps_them(tmp_path):

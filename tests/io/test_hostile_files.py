@@ -321,7 +321,7 @@ CHANGES = {
     "frozen": (lambda h: fields(h).update(frozen=["cats"]), r"frozen names \['cats'\]"),
     "frozen text": (lambda h: fields(h).update(frozen="weights"), "frozen cannot be a str"),
     "exponent": (lambda h: fields(h).update(exponent={"float": "nan"}), "exponent must be finite"),
-    "prior": (lambda h: fields(h).update(weight_prior="much"), "makes no sense"),
+    "prior": (lambda h: fields(h).update(weight_prior="much"), "weight_prior cannot be a str"),
     "no family": (lambda h: fields(h).update(exponent=3, family=None), "arrays are not those"),
     "float": (lambda h: fields(h).update(exponent={"float": "1e9"}), "where a value should stand"),
     "array": (lambda h: fields(h).update(exponent={"array": "x"}), "arrays are not those"),
