@@ -18,8 +18,9 @@ _POLYNOMIAL = (
 
 @jax.custom_jvp
 def exp_nonpositive(x: jax.Array) -> jax.Array:
-    """exp(x) for x <= 0; absolute error within 8.2e-8 in float32 (6.7e-8 where multiplications are
-    fused with additions, as XLA does unless told not to optimise), and 0 below −87."""
+    """exp(x) for x <= 0, and 0 below −87; absolute error in float32 within 8.2e-8 on a CPU (6.7e-8
+    where multiplications are fused with additions, as XLA does unless told not to optimise) and
+    8.8e-8 on an H200."""
     if x.dtype != np.float32:
         return jnp.exp(x)
     return jax.lax.platform_dependent(x, cpu=_by_polynomial, default=jnp.exp)

@@ -16,6 +16,8 @@ from jaxem import Status
 from jaxem.batch import checkpoint, lanes
 from jaxem.devices import placement
 
+pytestmark = pytest.mark.skipif(jax.device_count() < 8, reason="written for eight devices")
+
 RNG = np.random.default_rng(3)
 X = RNG.poisson(np.repeat([1.0, 2.5, 8.0], 61)[:, None], size=(183, 2)).astype(float)
 WEIGHT = RNG.uniform(0.5, 1.5, len(X))

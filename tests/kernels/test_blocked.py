@@ -81,8 +81,9 @@ def test_a_hard_tie_goes_to_one_component():
 def test_exponential_of_what_is_not_positive():
     x = -np.concatenate([[0, np.inf, 1e30, 88.1], np.logspace(-8, 1.9, 20_001)]).astype(np.float32)
     got = np.asarray(jax.jit(exp_nonpositive)(x))
+    atol = 8.2e-8 if jax.default_backend() == "cpu" else 8.8e-8
     assert got.dtype == np.float32
-    np.testing.assert_allclose(got, np.exp(x.astype(float)), rtol=0, atol=8.2e-8)
+    np.testing.assert_allclose(got, np.exp(x.astype(float)), rtol=0, atol=atol)
     assert got[0] == 1 and (got[1:4] == 0).all()
     assert np.isnan(jax.jit(exp_nonpositive)(np.full(20, np.nan, np.float32))).all()
     slope = jax.jit(jax.vmap(jax.grad(exp_nonpositive)))(x[4:])
