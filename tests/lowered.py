@@ -6,6 +6,7 @@ from problems import platform_of
 
 import jaxem
 from jaxem.batch import lanes, planning
+from jaxem.batch.grid import Grid
 from jaxem.batch.planning import Shape
 from jaxem.data.scaling import Scaling
 from jaxem.engine.finish import cast
@@ -26,7 +27,7 @@ def engine_programs(
     plan = planning.plan_batch(Shape(2000, cost, 64, 1, 4), 1 << 28, kind)
     prepared = jax.eval_shape(lambda data: model.prepare(data, plan.rows, compute), data)
     scaling = Scaling(np.zeros(d, F32), np.ones(d, F32))
-    grid = lanes.Grid(model, data, prepared, scaling, shared=True, compute=compute)
+    grid = Grid(model, data, prepared, scaling, shared=True, compute=compute)
     number = np.zeros(plan.bucket, np.int32)
     control = Control(F32(1e-6), 500, True, "log_likelihood", accelerate)
 

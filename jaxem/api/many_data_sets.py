@@ -14,7 +14,7 @@ from jaxem.api.options import Options, check_model, check_sums, options_of
 from jaxem.api.renamed import renamed
 from jaxem.api.solve import Timer, solve, tell_interrupted, timed, whereabouts
 from jaxem.batch.checkpoint import FilePath
-from jaxem.batch.problem import Problem, pose_many
+from jaxem.batch.problem import Problem, pose_many, pose_weights
 from jaxem.core.capabilities import offered
 from jaxem.core.compilation import compilations
 from jaxem.core.keys import as_key
@@ -80,6 +80,8 @@ def fit_many(
     - `x`: a list of arrays f[n_i, d] or of `Data`, an array f[s, n, d], one array f[n, d] with
       `groups` (an id per row; data sets in the order of sorted ids), or a padded array f[s, m, d]
       with `lengths` i[s]. `sample_weight` and `labels` have the form of x without its columns.
+      One array f[n, d] with `sample_weight` f[s, n] is s data sets that share their rows, such as
+      bootstrap samples or tables of counts: the rows are in memory once.
     - `n_starts`: 10, or as many as `init` gives.
     - `init`: a name or callable as in `fit`, or parameters: one start for all data sets, one for
       each with a leading axis [data sets], or several with axes [data sets, starts].
@@ -169,6 +171,9 @@ def _problems(
     one length are one problem, and each large data set is one by itself."""
     good = np.flatnonzero(fate == Status.RUNNING)
     if good.size == 0:
+        return
+    if ragged.same_rows(sets):
+        yield pose_weights(model, [sets[i] for i in good], good, dtype), checkpoint
         return
     n_starts = options.search.n_starts
     lengths = np.array([len(sets[i].x) for i in good])

@@ -1,8 +1,8 @@
 """Compiled programs over lanes: start, draw, propose, advance, judge, conclude.
 
-A lane is one fit: one start on one data set of the grid. Where all lanes share one data set, x has
+A lane is one fit: one start on one data set of the grid. Where all lanes share the rows of x, x has
 no lane axis, so the E-steps of all lanes are one matrix product and x is never copied. With several
-data sets, a tile is the lanes in a bucket that share a data set.
+data sets that have rows of their own, a tile is the lanes in a bucket that share a data set.
 """
 
 from collections.abc import Callable
@@ -13,45 +13,20 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh, PartitionSpec
 
-from jaxem.batch import planning
+from jaxem.batch.grid import Grid
 from jaxem.core.capabilities import provides
-from jaxem.core.compiled import jitted, program
-from jaxem.core.model_protocol import Caching, Compute, Model, Rescalable
+from jaxem.core.compiled import program
+from jaxem.core.model_protocol import Caching
 from jaxem.core.status import Status
-from jaxem.core.trees import pytree, replace, static
-from jaxem.core.types import Array, Params, PreparedData, PyTree
-from jaxem.data.data import Data
-from jaxem.data.scaling import Scaling
-from jaxem.devices.collectives import on_each, replicate
+from jaxem.core.trees import pytree, replace
+from jaxem.core.types import Array, Params, PyTree
+from jaxem.devices.collectives import on_each
 from jaxem.devices.placement import LANES
 from jaxem.engine import steps
 from jaxem.engine.finish import finish
 from jaxem.results.fit import Fit
 
 T = TypeVar("T")
-
-
-@pytree
-class Grid:
-    """Data sets and the models that fit them, in standard units. Where `shared`, there is one data
-    set for all lanes, and leaves have no axis of data sets. Else the data sets are padded to one
-    length, and are the leading axis of every leaf."""
-
-    model: Model
-    data: Data
-    prepared: PreparedData
-    scaling: Scaling
-    shared: bool = static()
-    compute: Compute = static(default=Compute())
-
-    def of(self, groups: jax.Array) -> "Grid":
-        """The grid with the data sets `groups` i[lanes] along the leading axis, one per lane; where
-        shared, the grid as it is."""
-        return self if self.shared else jax.tree.map(lambda leaf: leaf[groups], self)
-
-    def replicated(self, results: T) -> T:
-        """Results of a program, on every device where the rows are spread over several."""
-        return replicate(self.data.mesh, results)
 
 
 @pytree
@@ -81,14 +56,12 @@ class Until:
 def _over_lanes(grid: Grid, function: Callable, *lanes: PyTree) -> PyTree:
     """`function(grid of the lane, *lane)` for every lane. `grid` is shared, or has one data set for
     every lane, or one for every tile of neighbouring lanes."""
-    axes = (0,) * len(lanes)
-    if grid.shared:
-        return jax.vmap(function, in_axes=(None, *axes))(grid, *lanes)
+    each = (0,) * len(lanes)
     tiles, count = _length(grid), _length(lanes)
-    if tiles == count:
-        return jax.vmap(function)(grid, *lanes)
+    if grid.shared or tiles == count:
+        return jax.vmap(function, in_axes=(grid.axes(), *each))(grid, *lanes)
     lanes = _reshaped(lanes, 1, (tiles, count // tiles))
-    out = jax.vmap(jax.vmap(function, in_axes=(None, *axes)))(grid, *lanes)
+    out = jax.vmap(jax.vmap(function, in_axes=(None, *each)))(grid, *lanes)
     return _reshaped(out, 2, (count,))
 
 
@@ -108,32 +81,6 @@ def _over_devices(mesh: Mesh | None, function: Callable, common: PyTree, lanes: 
         return function(common, lanes)
     everywhere, by_lane = PartitionSpec(), PartitionSpec(LANES)
     return on_each(mesh, function, (everywhere, by_lane), by_lane)(common, lanes)
-
-
-def prepare(grid: Grid, rows: int) -> Grid:
-    """The grid with its data cut into blocks of `rows` rows. MemoryError, which says how much
-    memory there is, where the data alone are too much for the device."""
-    try:
-        prepared = _prepare(grid.model, grid.data, grid.shared, rows, grid.compute)
-    except jax.errors.JaxRuntimeError as error:
-        if not planning.exhausted(error):
-            raise
-        raise MemoryError(planning.too_small(grid.data.x, error)) from error
-    return replace(grid, prepared=scaled(grid.model, prepared, grid.scaling))
-
-
-def scaled(model: Model, prepared: PreparedData, scaling: Scaling | None) -> PreparedData:
-    """Prepared data with the scaling of the data set in them, where the model is `Rescalable`."""
-    rescalable = provides(type(model), Rescalable)
-    return replace(prepared, scaling=scaling) if rescalable else prepared
-
-
-@partial(jitted, static_argnames=("shared", "rows", "compute"))
-def _prepare(model, data, shared, rows, compute):
-    def of_one(model, data):
-        return model.prepare(data, rows, compute)
-
-    return of_one(model, data) if shared else jax.vmap(of_one)(model, data)
 
 
 @program(static_argnames="mesh")

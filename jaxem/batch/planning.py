@@ -68,7 +68,7 @@ class Shape:
     starts: int  # lanes of each data set
     sets: int  # data sets
     itemsize: int
-    shared: bool = True  # one data set, whose rows all lanes share
+    shared: bool = True  # all lanes share the rows of one table
     chunks: int = 0  # partial sums of each lane that the fused kernel writes
 
 
@@ -79,8 +79,8 @@ def plan_batch(
     share the lanes, sizes are those of one device.
 
     `limit` (bytes) bounds the memory of blocks, lane states and, for separate data sets, the copies
-    of their rows. ValueError, which names the minimum, where one lane with one row per block does
-    not fit.
+    of their rows or weights. ValueError, which names the minimum, where one lane with one row per
+    block does not fit.
     """
     n, k, width, itemsize = shape.rows, shape.cost.per_unit, shape.cost.features, shape.itemsize
     shared, starts, lanes = shape.shared, shape.starts, shape.starts * shape.sets
@@ -90,7 +90,9 @@ def plan_batch(
     full = RESPONSIBILITIES_THAT_FILL.get(kind, RESPONSIBILITIES_THAT_FILL["gpu"])
     # Parameters, statistics, an accelerator's memory; and partial sums.
     state = (16 + 4 * shape.chunks) * k * width * itemsize
-    copies = 0 if shared else 3 * n * (width + 1) * itemsize
+    copies = 3 * n * (width + 1) * itemsize
+    if shared:  # no rows are copied; of several data sets that share them, weights are
+        copies = 0 if shape.sets == 1 else 2 * n * itemsize
     least = state + copies + (width + 4 * k) * itemsize
     tile = 1 if shared else -(-starts // -(-starts // TILE))
     if least > limit:

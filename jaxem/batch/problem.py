@@ -1,7 +1,8 @@
 """`Problem`: one model and its data sets, judged, in standard units, on the devices.
 
 `fit` poses one data set, whose rows all lanes share; `fit_many` poses several of one length, each
-with lanes of its own. From a `Problem` on, all doors run the same code.
+with lanes of its own, or several that share their rows and differ in their weights. From a
+`Problem` on, all doors run the same code.
 """
 
 from dataclasses import dataclass
@@ -11,8 +12,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxem.batch import planning, scheduler
-from jaxem.batch.lanes import Grid, scaled
+from jaxem.batch import planning
+from jaxem.batch.grid import Grid, prepare, scaled
 from jaxem.batch.planning import Plan, Shape
 from jaxem.batch.state import Batch
 from jaxem.core.capabilities import offered
@@ -50,9 +51,9 @@ class Problem:
     model: Model  # in the units of the data
     host: list[Data]  # the data sets as they were given, judged, on the host
     data: Data  # in standard units on the devices, x f[n, d], or f[s, m, d] where not `shared`
-    scaling: Scaling  # f[d], or f[s, d]
+    scaling: Scaling  # f[d], or f[s, d] where not `shared`
     names: np.ndarray  # i[s], numbers of the data sets in the call, for the random keys
-    shared: bool  # one data set, whose rows all lanes share
+    shared: bool  # all lanes share the rows of x; several data sets then have weights f[s, n]
     of_many: bool = False  # whether the call is of several data sets
 
     def alone(self, i: int) -> "Problem":
@@ -91,6 +92,19 @@ def pose_many(
     return Problem(model, sets, data, scaling, names, shared=False, of_many=True)
 
 
+def pose_weights(model: Model, sets: list[Data], names: np.ndarray, dtype: DType) -> Problem:
+    """The problem of data sets that share x and label and differ in their weights. Their standard
+    units are those of their sum."""
+    x = np.asarray(sets[0].x, dtype)
+    weight = np.stack([np.asarray(data.weight, dtype) for data in sets])
+    scalings = _scalings(model, x[None], weight.sum(axis=0)[None], None)
+    scaling = Scaling(scalings.shift[0], scalings.scale[0])
+    label = as_label(sets[0].label)
+    known = None if label is None else jnp.asarray(label)
+    data = Data(jnp.asarray(standardize(x, scaling)), jnp.asarray(weight), known)
+    return Problem(model, sets, data, scaling, names, shared=True, of_many=True)
+
+
 def _scalings(model: Model, x: np.ndarray, weight: np.ndarray, total: Total | None) -> Scaling:
     """The scalings f[s, d] of x f[s, n, d]; shift 0 and scale 1 for models that are not
     `Rescalable`. `total` adds arrays up over processes."""
@@ -107,16 +121,18 @@ def batch_of(
     control: Control,
     resources: Resources,
     room: int | None = None,
+    groups: np.ndarray | None = None,
 ) -> Batch:
-    """The batch of `n_starts` lanes for every data set. Sizes are those for `room` lanes (None:
-    `n_starts`), so that calls with fewer lanes run the same programs."""
+    """The batch of `n_starts` lanes for every data set. Sizes are those for `room` lanes of each
+    (None: `n_starts`), so that calls with fewer lanes run the same programs. `groups` i[lanes],
+    ascending: the data set of each lane, where they are not `n_starts` of each."""
     sets, placement = len(problem.names), resources.placement
     model, active = _padded(problem.model, resources.pad_to)
     room = n_starts if room is None else room
+    groups = np.repeat(np.arange(sets), n_starts) if groups is None else groups
+    starts = np.arange(groups.size) - np.searchsorted(groups, groups)
     compute = compute_for(model, problem.data, room, resources.asked, placement.platform)
     plan = plan_of(problem, model, compute, room, resources)
-    groups = np.repeat(np.arange(sets), n_starts)
-    starts = np.tile(np.arange(n_starts), sets)
     if problem.shared:
         grid = _shared_grid(model, problem, compute, placement, plan.rows)
     else:
@@ -142,7 +158,7 @@ def plan_of(
     data, placement = problem.data, resources.placement
     n = data.x.shape[0] if problem.shared else data.x.shape[1]
     n = n if data.mesh is None else -(-n // data.mesh.size)
-    sets = 1 if problem.shared else len(problem.names)
+    sets = len(problem.names)
     cost = model.cost(data.x.shape[-1], data.x.dtype)
     chunks = row_layout(n)[0] if compute.kernel == "fused" else 0
     shape = Shape(n, cost, n_starts, sets, data.x.dtype.itemsize, problem.shared, chunks)
@@ -156,7 +172,7 @@ def _shared_grid(
     inner = in_standard_units(model, problem.scaling, data.x.dtype)
     inner, scaling = on_all(data.mesh, (inner, problem.scaling))
     grid = Grid(inner, data, None, scaling, shared=True, compute=compute)
-    return scheduler.on_devices(grid, placement, rows)
+    return placement.replicate(prepare(grid, rows))
 
 
 def _grid_of_many(

@@ -21,13 +21,13 @@ import jax
 import numpy as np
 
 from jaxem.batch import lanes, packing, planning
-from jaxem.batch.lanes import Grid, LaneIds
+from jaxem.batch.grid import prepare
+from jaxem.batch.lanes import LaneIds
 from jaxem.batch.state import Batch, OnLook, Runs, put, take, unfinished
 from jaxem.batch.threads import run_in_threads, split_among
 from jaxem.core.trees import replace
 from jaxem.core.types import Array, DType, Init, Params, PyTree
 from jaxem.devices import distributed
-from jaxem.devices.placement import Placement
 from jaxem.engine.steps import Control, Run
 from jaxem.results.fit import Fit
 
@@ -35,11 +35,6 @@ from jaxem.results.fit import Fit
 SMALLEST_BLOCK = 64
 
 Result = TypeVar("Result")
-
-
-def on_devices(grid: Grid, placement: Placement, block: int) -> Grid:
-    """The grid in blocks of `block` rows, on every device of the placement."""
-    return placement.replicate(lanes.prepare(grid, block))
 
 
 def start_at(batch: Batch, params: Params) -> Runs:
@@ -188,7 +183,7 @@ def _smaller(batch: Batch, error: Exception) -> Batch:
     )
     smallest, tile = min(plan.smallest, bucket), min(plan.tile, bucket)
     plan = with_fields(plan, bucket=bucket, smallest=smallest, tile=tile, rows=rows)
-    grid = on_devices(replace(batch.grid, prepared=None), batch.placement, rows)
+    grid = batch.placement.replicate(prepare(replace(batch.grid, prepared=None), rows))
     return with_fields(batch, grid=grid, plan=plan)
 
 

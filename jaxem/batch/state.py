@@ -11,7 +11,7 @@ from typing import TypeVar
 import jax
 import numpy as np
 
-from jaxem.batch.lanes import Grid
+from jaxem.batch.grid import Grid
 from jaxem.batch.planning import Plan
 from jaxem.batch.threads import Shared
 from jaxem.core.status import Status

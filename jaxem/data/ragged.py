@@ -9,7 +9,7 @@ import numpy as np
 from jaxem.core.status import Status
 from jaxem.core.trees import replace
 from jaxem.core.types import DType, Rows
-from jaxem.data.data import Data
+from jaxem.data.data import Data, shape_message
 from jaxem.data.validate import TooFewRows
 
 #: Weights or labels of every data set; None where nothing is given.
@@ -30,14 +30,18 @@ def as_list(
     x: Rows, weight: Rows = None, groups: Rows = None, lengths: Rows = None, labels: Rows = None
 ) -> list[Data]:
     """Data sets from a list of arrays f[n_i, d] or of `Data`, one array f[n, d] (or one `Data`)
-    with group ids [n], or a padded array f[s, m, d] with lengths i[s]; weights and labels in the
-    form of x. Leaves are NumPy arrays; weight and label are None where none are given. ValueError
-    for anything else."""
+    with group ids [n], a padded array f[s, m, d] with lengths i[s]; weights and labels in the form
+    of x. Or one array f[n, d] with weights f[s, n] and labels i[n]: a data set for each row of
+    weights, all of the same rows. Leaves are NumPy arrays; weight and label are None where none are
+    given. ValueError for anything else."""
     if groups is not None and lengths is not None:
         raise ValueError("give groups (one array with ids) or lengths (a padded array), not both.")
     if isinstance(x, Data):
         x, weight, labels = _taken_apart([x], weight, labels)
         x, weight, labels = x[0], weight[0], None if labels is None else labels[0]
+    table = getattr(x, "ndim", 0) in (1, 2) and getattr(weight, "ndim", 0) == 2
+    if table and groups is None and lengths is None:
+        return _one_table(np.asarray(x), np.asarray(weight), labels)
     if groups is not None:
         return _split(np.asarray(x), np.asarray(groups), weight, labels)
     if lengths is not None:
@@ -77,15 +81,37 @@ def _joined(sets: Sequence[np.ndarray], weights: Known, labels: Known) -> list[D
     return [Data(*fields) for fields in rows]
 
 
+def same_rows(sets: list[Data]) -> bool:
+    """Whether several data sets share x and label (the same objects) and differ in their weights
+    alone."""
+    first = sets[0]
+    alike = (s.x is first.x and s.label is first.label and s.weight is not None for s in sets)
+    return len(sets) > 1 and all(alike)
+
+
 def judge(sets: list[Data], least: int, validate: Callable[[Data], object]) -> np.ndarray:
     """i[s]: RUNNING for a data set that can be fitted, otherwise the status that its fits end with.
     A fit needs `least` rows. Data sets are checked in blocks, and one by one only in a block with
     a fault."""
     fate = np.full(len(sets), Status.RUNNING)
+    if same_rows(sets):
+        return _judge_weights(sets, least, validate)
     for block in _blocks(sets):
         some = sets[block]
         if len(some) == 1 or not _all_fine(some, least, validate):
             fate[block] = [_judge(data, least, validate) for data in some]
+    return fate
+
+
+def _judge_weights(sets: list[Data], least: int, validate: Callable[[Data], object]) -> np.ndarray:
+    """The same for data sets that share their rows: x is checked once where it can be fitted."""
+    weight = np.stack([np.asarray(data.weight, float) for data in sets])
+    used = np.where(np.isfinite(weight) & (weight > 0), 1.0, 0.0).max(axis=0)
+    if _judge(replace(sets[0], weight=used), least, validate) != Status.RUNNING:
+        return np.array([_judge(data, least, validate) for data in sets])
+    fate = np.full(len(sets), Status.RUNNING)
+    fate[np.sum(weight > 0, axis=1) < least] = Status.EMPTY_COMPONENT
+    fate[~(np.isfinite(weight) & (weight >= 0)).all(axis=1)] = Status.NONFINITE
     return fate
 
 
@@ -261,6 +287,16 @@ def _split(x: np.ndarray, groups: np.ndarray, weight: Rows, labels: Rows) -> lis
 
     given = (apart(v, name) for name, v in zip(GIVEN, (weight, labels), strict=True))
     return _joined(np.split(x[order], cuts), *given)
+
+
+def _one_table(x: np.ndarray, weight: np.ndarray, labels: Rows) -> list[Data]:
+    """Data sets that share the rows of x, with weights f[s, n]."""
+    x = _two_dimensional(x, 0)
+    label = None if labels is None else np.asarray(labels)
+    for name, value in (("sample_weight", weight[0]), ("labels", label)):
+        if value is not None and value.shape != x.shape[:1]:
+            raise ValueError(shape_message(name, len(x), value.shape))
+    return [Data(x, row, label) for row in weight]
 
 
 def _unpad(x: np.ndarray, lengths: np.ndarray, weight: Rows, labels: Rows) -> list[Data]:

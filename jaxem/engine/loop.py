@@ -87,8 +87,7 @@ def em(
     model, params = cast(model, data.x.dtype), cast(params, data.x.dtype)
     compute = compute_for(model, data, 1, asked)
     fit = _em(model, params, data, control, compute)
-    leaves = jax.tree.leaves((given, fit))
-    traced = any(isinstance(leaf, Tracer) for leaf in leaves)
+    traced = any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(given))
     return fit if traced else fit.of(given, control.soft)
 
 

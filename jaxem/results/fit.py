@@ -69,7 +69,7 @@ class Fit:
 
     @property
     def model(self) -> Any:
-        """The model that was fitted. Fits made under `jit` or `vmap` do not know it: None."""
+        """The model that was fitted; None where it was traced (an argument of `jit` or `vmap`)."""
         return None if self.known is None else self.known.model
 
     def of(self, model: Any, soft: bool = True) -> "Fit":

@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class KnownModel:
-    """A model as a static part of a fit. Two are equal where they hold the same object, so that a
-    program compiled for fits of one model is never run for fits of another."""
+    """A model as a static part of a fit. Two are equal where their models have the same structure
+    and the same numbers, so that fits of equal models have one tree structure, and a program
+    compiled for fits of one model is never run for fits of another."""
 
     model: Any
     soft: bool = True  # whether the fits maximise the likelihood: neither hard nor tempered
@@ -28,10 +29,17 @@ class KnownModel:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, KnownModel):
             return False
-        return other.model is self.model and other.soft == self.soft
+        if other.model is self.model:
+            return other.soft == self.soft
+        mine, structure = jax.tree.flatten(self.model)
+        others, other_structure = jax.tree.flatten(other.model)
+        return (other.soft, other_structure) == (self.soft, structure) and all(
+            one is two or (np.result_type(one) == np.result_type(two) and np.array_equal(one, two))
+            for one, two in zip(mine, others, strict=True)
+        )
 
     def __hash__(self) -> int:
-        return id(self.model)
+        return hash((jax.tree.structure(self.model), self.soft))
 
 
 def model_of(fit: "Fit", what: str) -> Any:
@@ -39,8 +47,8 @@ def model_of(fit: "Fit", what: str) -> Any:
     its model or `fit` is several fits."""
     if fit.known is None:
         raise ValueError(
-            f"this fit does not know its model (it was made under jit or vmap): call {what} of the "
-            "model with fit.params instead."
+            f"this fit does not know its model (a model that was traced, as an argument of jit or "
+            f"vmap, is not kept): call {what} of the model with fit.params instead."
         )
     if np.ndim(fit.log_likelihood) != 0:
         raise ValueError(

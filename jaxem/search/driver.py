@@ -73,7 +73,9 @@ def run_search(runs: Runs, strategies: list[Strategy], watch: Watch) -> Outcome:
                 break
             before = move.concluded or before
             state = commit(runs, move)
-        outcome = _outcome(runs, state, before)
+        if before is None:  # also where a checkpoint was taken while the winners ran on
+            before = concluded(runs, state)
+        outcome = with_winners(runs, state, before)
     except KeyboardInterrupt:
         if placement.several:
             raise  # the others wait for this process's lanes
@@ -94,15 +96,6 @@ def _next(strategies: list[Strategy], runs: Runs, state: SearchState) -> Move | 
         if move is not None:
             return move._replace(state=replace(move.state, strategy=number))
     return None
-
-
-def _outcome(
-    runs: Runs, state: SearchState, before: tuple[Fit, np.ndarray] | None
-) -> tuple[Fit, np.ndarray]:
-    """Fits and conditions at the end of the search."""
-    if before is None:  # also where a checkpoint was taken while the winners ran on
-        before = concluded(runs, state)
-    return with_winners(runs, state, before)
 
 
 def _parents(strategies: list[Strategy], state: SearchState) -> np.ndarray | None:

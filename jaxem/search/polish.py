@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from jaxem.batch import scheduler
-from jaxem.batch.problem import Problem, Resources, batch_of, pose, pose_many
+from jaxem.batch.problem import Problem, Resources, batch_of, pose, pose_many, pose_weights
 from jaxem.batch.state import Runs
 from jaxem.core.compiled import jitted
 from jaxem.core.precision import enable_x64
@@ -62,11 +62,16 @@ def polish(
 
 def _continued(problem: Problem, fits: Fit, how: How, lanes: np.ndarray) -> Fit:
     """These lanes of float32 `fits` to their ends in float64."""
+    groups = lanes // (len(fits.status) // len(problem.names))
     with enable_x64(True):
-        wide = pose(problem.model, problem.host[0], np.float64)
+        if len(problem.names) > 1:
+            wide = pose_weights(problem.model, problem.host, problem.names, np.float64)
+        else:
+            wide = pose(problem.model, problem.host[0], np.float64)
         cost = problem.model.cost(wide.data.x.shape[-1], np.float64)
-        room = room_for(len(lanes), wide.data.x.shape[0] * cost.per_unit)
-        batch = batch_of(wide, len(lanes), how.control, how.wide(), room)
+        most = int(np.bincount(groups).max())
+        room = room_for(most, wide.data.x.shape[0] * cost.per_unit)
+        batch = batch_of(wide, most, how.control, how.wide(), room, groups)
         params = _standardize_lanes(wide.model, _wide(fits.params, lanes), wide.scaling)
         runs = scheduler.start_at(batch, params)
         return _to_their_ends(runs, fits, how, lanes, np.ones(len(lanes), bool))

@@ -31,7 +31,7 @@ def start_all(batch: Batch, problem: Problem, key: jax.Array, init: Init) -> Run
         init = initialised.read_init(init, len(rows.x))
     if isinstance(init, str) or callable(init):
         return scheduler.start_random(batch, key, init)
-    if not problem.shared:
+    if problem.of_many:
         raise ValueError("init must be a name, a callable or parameters where data sets are many.")
     data = problem.data
     given = spread(data.mesh, np.asarray(init))
@@ -114,7 +114,7 @@ def _given(batch: Batch, problem: Problem, init: Params) -> Params:
     init = jax.tree.map(lambda leaf, like: filled(leaf, like.shape), init, blank)
     scaling = problem.scaling
     if problem.shared:
-        scaling = jax.tree.map(lambda leaf: leaf[None], scaling)
+        scaling = jax.tree.map(lambda leaf: np.broadcast_to(leaf, (sets, *leaf.shape)), scaling)
     scaled = _to_scaled_each(problem.model, init, scaling)
     return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), jax.device_get(scaled))
 

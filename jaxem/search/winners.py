@@ -64,8 +64,7 @@ def contenders(runs: Runs, fits: Fit) -> np.ndarray:
     ended = np.isin(fits.status, (Status.CONVERGED, Status.STALLED))
     value = np.where(ended, np.asarray(fits.objective, np.float64), -np.inf)
     left = still_to_gain(runs.run) + 10 * float(batch.control.tol)
-    weight = np.asarray(batch.grid.prepared.weight, float)
-    weight = weight if batch.shares_data else weight[batch.groups]
+    weight = batch.grid.weights(batch.groups)
     marks = signature(batch.grid.model, fits.params)
     return refine.contenders(value, batch.groups, weight * left, marks)
 

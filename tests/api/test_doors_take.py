@@ -157,15 +157,39 @@ def test_a_fit_answers_for_its_model():
     np.testing.assert_array_equal(many[1, 0].predict(X), model.predict(many[1, 0].params, X))
 
 
+def prior_mixture(a):
+    return jaxem.Mixture(jaxem.Gaussian("full"), n_components=3, weight_prior=a)
+
+
 def test_a_fit_that_cannot_answer_says_why():
     fits = fit()
     with pytest.raises(ValueError, match=r"predict takes one fit, and these are \(4,\)"):
         fits.predict(X)
-    jitted = jax.jit(jaxem.em)(mixture(), fits[0].params, X)
-    assert jitted.model is None
-    with pytest.raises(ValueError, match="made under jit or vmap"):
-        jitted.predict(X)
-    assert jaxem.em(mixture(), fits[0].params, X).predict(X).shape == (200,)
+    traced = jax.jit(jaxem.em)(mixture(), fits[0].params, X)
+    assert traced.model is None
+    with pytest.raises(ValueError, match="a model that was traced"):
+        traced.predict(X)
+
+
+def test_fits_made_in_your_own_programs_know_their_model():
+    start, want = fit()[0].params, jaxem.em(mixture(), fit()[0].params, X)
+    ways = {
+        "closed over": jax.jit(lambda params: jaxem.em(mixture(), params, X))(start),
+        "vmap": jax.vmap(lambda x: jaxem.em(mixture(), start, x))(jnp.asarray(X)[None])[0],
+    }
+    for way, one in ways.items():
+        assert one.model == mixture(), way
+        np.testing.assert_array_equal(one.predict(X), want.predict(X))
+
+
+def test_fits_of_equal_models_are_one_tree():
+    with_prior = [prior_mixture(a) for a in (2.0, 2.0, 3.0)]
+    start = fit()[0].params
+    same, again, other = (jaxem.em(model, start, X, max_iter=1) for model in with_prior)
+    mean = jax.tree.map(lambda a, b: (a + b) / 2, same, again)
+    np.testing.assert_allclose(mean.log_likelihood, same.log_likelihood)
+    with pytest.raises(ValueError, match="ismatch|different"):
+        jax.tree.map(lambda a, b: a, same, other)
 
 
 def test_float64_fits_answer_in_float64():

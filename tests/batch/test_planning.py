@@ -7,6 +7,7 @@ from problems import clouds, mixture
 
 import jaxem
 from jaxem.batch import lanes, planning
+from jaxem.batch.grid import Grid
 from jaxem.batch.planning import Shape
 from jaxem.core.model_protocol import Cost
 from jaxem.data.scaling import Scaling
@@ -26,7 +27,7 @@ def programs(limit, accelerate=None, n=N):
     scaling = Scaling(np.zeros(D, np.float32), np.ones(D, np.float32))
     model = cast(model, np.float32)
     prepared = jax.eval_shape(lambda data: model.prepare(data, plan.rows), data)
-    grid = lanes.Grid(model, data, prepared, scaling, shared=True)
+    grid = Grid(model, data, prepared, scaling, shared=True)
     number = np.zeros(plan.bucket, int)
     control = Control(1e-6, 500, True, "log_likelihood", accelerate)
     ids, how = lanes.LaneIds(number, number, number), (KEY, None, "k-means++", plan.at_once)

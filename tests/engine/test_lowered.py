@@ -12,6 +12,7 @@ from problems import platform_of
 
 import jaxem
 from jaxem.batch import lanes
+from jaxem.batch.grid import Grid
 from jaxem.data.scaling import Scaling
 from jaxem.engine import steps
 from jaxem.engine.finish import cast
@@ -74,7 +75,7 @@ def test_tiles_of_separate_data_are_lanes_of_one_kernel(platform):
 
     scaling = Scaling(np.zeros(8, F32), np.ones(8, F32))
     parts = leading(sets, (model, data, prepared, scaling))
-    grid = lanes.Grid(*parts, shared=False, compute=compute)
+    grid = Grid(*parts, shared=False, compute=compute)
     number, runs = np.zeros(sets, np.int32), leading(sets * width, run)
     with platform_of(platform):
         traced = lanes.advance.on(kind, False).trace(

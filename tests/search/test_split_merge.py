@@ -12,6 +12,7 @@ from problems import clouds, mixture
 import jaxem
 from jaxem import Status
 from jaxem.batch import lanes, scheduler
+from jaxem.batch.grid import Grid
 from jaxem.core.status import SOUND
 from jaxem.models import proposals
 from jaxem.plot import new_figure, starts
@@ -184,7 +185,7 @@ def test_a_generation_differs_from_the_one_before():
     x = jnp.asarray(clouds(200, gap=2.0))
     model, zero = mixture(k=4), jnp.zeros(1, jnp.int32)
     data = jaxem.Data(x, jnp.ones(200))
-    grid = lanes.Grid(model, data, model.prepare(data), None, shared=True)
+    grid = Grid(model, data, model.prepare(data), None, shared=True)
     params = jax.tree.map(lambda leaf: leaf[None], model.init(KEY, x))
     ids = lanes.LaneIds(zero, zero, zero)
     one, two, again = (
