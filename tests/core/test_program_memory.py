@@ -59,24 +59,28 @@ before = {name: bits(call(20)) for name, call in calls.items()}
 again = sum(compiled(lambda: call(20)) for call in calls.values())
 few = keeper.drops
 
-keeper.limit, keeper.every = program_memory.maps_in_use() + 2000, 8
+program_memory.drop()
+keeper.left, keeper.every = program_memory.maps_in_use(), 2
+keeper.crowded = 1.0  # dropping the package's own programs has to be enough
+keeper.limit = keeper.left + 600  # a few shapes of any of the calls exceed it
 drops, most = dict.fromkeys(calls, 0), 0
-count = dict(fit=20, many=45, em=20, log_prob=20, e_step=45)  # more of what compiles sooner
 for name, call in calls.items():
-    for n in range(30, 30 + count[name]):
+    for n in range(30, 50):
         was = keeper.drops
         call(n)
         drops[name] += keeper.drops - was
         most = max(most, program_memory.maps_in_use())
-kept = keeper.emptied or compiled(lambda: own(x)) == 0
+        if drops[name]:
+            break
+kept = compiled(lambda: own(x)) == 0
 same = [name for name, call in calls.items() if bits(call(20)) == before[name]]
-print(json.dumps([again, few, drops, most / keeper.limit, kept, same]))
+print(json.dumps([again, few, drops, most - keeper.limit, kept, same]))
 """
 
 THREADS = """
 keeper.limit, keeper.every = 1, 1  # all programs are dropped at each look
-shapes = range(20, 26)
-calls = {name: calls[name] for name in ("fit", "em", "log_prob")}
+shapes = range(20, 24)
+calls = {name: calls[name] for name in ("fit", "e_step")}
 alone = [[bits(call(n)) for call in calls.values()] for n in shapes]
 found = {}
 
@@ -103,20 +107,19 @@ def _run(program):
         env={**os.environ, "XLA_FLAGS": flags, "JAX_ENABLE_X64": "1"},
         capture_output=True,
         text=True,
-        timeout=900,
+        timeout=300,
     )
     assert done.returncode == 0, done.stderr[-3000:]
     return json.loads(done.stdout)
 
 
 @linux
-@pytest.mark.timeout(1000)  # it compiles a thousand programs, in a process of its own
-def test_a_hundred_and_fifty_shapes():
-    again, few, drops, most, kept, same = _run(MANY)
+def test_ever_new_shapes_stay_below_the_limit():
+    again, few, drops, over, kept, same = _run(MANY)
     assert again == 0, "the second call of a shape compiles"
     assert few == 0, "few programs were dropped"
     assert all(drops.values()), drops
-    assert most < 0.9
+    assert over < 0, "more maps than the limit"
     assert kept, "a program of the caller's own was dropped"
     assert same == list(drops), "results differ after a drop"
 
@@ -125,7 +128,7 @@ def test_a_hundred_and_fifty_shapes():
 def test_two_threads_do_not_take_each_others_programs():
     same, drops = _run(THREADS)
     assert same == [True, True]
-    assert drops > 10
+    assert drops > 5
 
 
 @pytest.fixture
