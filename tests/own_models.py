@@ -266,3 +266,80 @@ LSAT7 = (
         float,
     ),
 )
+
+# Units of several rows ---------------------------------------------------------------------------
+
+
+@pytree
+class Two:
+    share: jax.Array  # f[2]
+    means: jax.Array  # f[2, d]
+
+
+@pytree
+class TwoKindsOfPersons:
+    """Persons x f[n, t, d], each seen t times: of two kinds, with N(mean of the kind, I) at each
+    time. The rows of a person share the latent kind, so their log densities add up before the
+    softmax."""
+
+    def validate_settings(self, d): ...
+    def validate(self, data):
+        if np.ndim(data.x) != 3:
+            raise ValueError(f"persons are f[n, t, d]; got {np.shape(data.x)}.")
+
+    def constraints(self):
+        return {"share": Simplex(shared=True), "means": Free()}
+
+    def blank(self, d, dtype):
+        return Two(jnp.full(2, 0.5, dtype), jnp.zeros((2, d), dtype))
+
+    def cost(self, d, dtype):
+        return Cost(per_unit=2, features=d)
+
+    def prepare(self, data, rows, compute):
+        return as_rows(data)
+
+    def start(self, key, data, init, active=None):
+        there = data.weight / jnp.sum(data.weight)  # rows of weight 0 are padding
+        pick = jax.random.choice(key, data.x.shape[0], (2,), replace=False, p=there)
+        return Two(jnp.full(2, 0.5, data.x.dtype), data.x[pick, 0])
+
+    def joint(self, params, x):
+        """log p(person, kind) f[n, 2]."""
+        far = jnp.sum((x[:, None] - params.means[None, :, None]) ** 2, axis=(2, 3))
+        constant = 0.5 * x.shape[1] * x.shape[2] * jnp.log(2 * jnp.pi)
+        return jnp.log(params.share)[None] - 0.5 * far - constant
+
+    def expect(self, params, prepared, reference):
+        joint = self.joint(params, prepared.x)
+        level = jax.nn.logsumexp(joint, axis=1)
+        share = jnp.exp(joint - level[:, None]) * prepared.w[:, None]
+        sums = jnp.einsum("nk,ntd->kd", share, prepared.x, precision="highest")
+        stats = {"persons": jnp.sum(share, axis=0), "sums": sums / prepared.x.shape[1]}
+        return stats, prepared.w @ (level - reference), prepared.w @ jnp.abs(level)
+
+    def m_step(self, stats, params):
+        count = stats["persons"]
+        return Two(count / jnp.sum(count), stats["sums"] / count[:, None])
+
+    def log_prior(self, params):
+        return 0.0
+
+    def retract(self, params):
+        return Two(params.share / jnp.sum(params.share), params.means)
+
+    def health(self, params, stats, prepared):
+        bad = jnp.any(params.share <= 0)
+        return Health(status=jnp.where(bad, jaxem.Status.SINGULAR, jaxem.Status.RUNNING))
+
+    def log_prob(self, params, x):
+        return jax.nn.logsumexp(self.joint(params, x), axis=1)
+
+    def sample(self, key, params, n):
+        who, what = jax.random.split(key)
+        kind = jax.random.categorical(who, jnp.log(params.share), shape=(n,))
+        noise = jax.random.normal(what, (n, 3, params.means.shape[1]), params.means.dtype)
+        return params.means[kind][:, None] + noise, kind
+
+    def n_parameters(self, d):
+        return 1 + 2 * d

@@ -77,11 +77,12 @@ def fit_many(
     not begun have status RUNNING and NaN parameters. Raises ValueError only for arguments that make
     no sense for any data set.
 
-    - `x`: a list of arrays f[n_i, d] or of `Data`, an array f[s, n, d], one array f[n, d] with
-      `groups` (an id per row; data sets in the order of sorted ids), or a padded array f[s, m, d]
-      with `lengths` i[s]. `sample_weight` and `labels` have the form of x without its columns.
-      One array f[n, d] with `sample_weight` f[s, n] is s data sets that share their rows, such as
-      bootstrap samples or tables of counts: the rows are in memory once.
+    - `x`: a list of arrays f[n_i, d] (f[n_i, ..., d] where a unit of the model is several rows) or
+      of `Data`, an array f[s, n, d], one array f[n, d] with `groups` (an id per row; data sets in
+      the order of sorted ids), or a padded array f[s, m, d] with `lengths` i[s]. `sample_weight`
+      and `labels` have the form of x without its columns. One array f[n, d] with `sample_weight`
+      f[s, n] is s data sets that share their rows, such as bootstrap samples or tables of counts:
+      the rows are in memory once.
     - `n_starts`: 10, or as many as `init` gives.
     - `init`: a name or callable as in `fit`, or parameters: one start for all data sets, one for
       each with a leading axis [data sets], or several with axes [data sets, starts].
@@ -102,10 +103,10 @@ def fit_many(
     model, asked, first = settings_of(model, asked, sets[0])
     if first.mesh is not None:
         raise ValueError("fit_many spreads fits, not rows: give devices= and plain arrays.")
-    d = max(data.x.shape[1] for data in sets)
+    d = max(data.x.shape[-1] for data in sets)
     check_model(model)
     model.validate_settings(d)
-    check_sums(model, d)
+    check_sums(model, sets[0].x.shape[1:-1], d)
     given = dict(
         key=key,
         n_starts=starts_of(model, init, n_starts, d, len(sets), DEFAULT_STARTS),

@@ -121,7 +121,7 @@ def fit(
     check_model(model)
     model.validate(data)
     model.validate_settings(data.x.shape[-1])
-    check_sums(model, data.x.shape[-1])
+    check_sums(model, data.x.shape[1:-1], data.x.shape[-1])
     given = dict(
         key=key,
         n_starts=starts_of(model, init, n_starts, data.x.shape[-1], None, DEFAULT_STARTS),

@@ -45,7 +45,7 @@ class Options:
 
 
 #: Models (their structure) and numbers of columns for which `check_statistics` has passed.
-_SUMS: set[tuple[Hashable, int]] = set()
+_SUMS: set[tuple[Hashable, tuple[int, ...], int]] = set()
 
 
 def check_model(model: Model) -> None:
@@ -54,20 +54,20 @@ def check_model(model: Model) -> None:
     check(type(model), Model, CAPABILITIES)
 
 
-def check_sums(model: Model, d: int) -> None:
-    """`check_statistics`, once for every structure of a model and number of columns d."""
-    known = jax.tree.structure(model), d
+def check_sums(model: Model, inner: tuple[int, ...], d: int) -> None:
+    """`check_statistics`, once for every structure of a model and shape of a unit f[*inner, d]."""
+    known = jax.tree.structure(model), inner, d
     if d and known not in _SUMS:
-        check_statistics(model, d)
+        check_statistics(model, inner, d)
         _SUMS.add(known)
 
 
-def check_statistics(model: Model, d: int) -> None:
-    """ValueError, naming the leaf, where the statistics of data of d columns are no sums over
+def check_statistics(model: Model, inner: tuple[int, ...], d: int) -> None:
+    """ValueError, naming the leaf, where the statistics of units f[*inner, d] are no sums over
     units, which shows in shapes that depend on the number of units. Nothing is compiled."""
 
     def shapes(n: int) -> list[tuple[tuple, jax.ShapeDtypeStruct]]:
-        rows: PyTree = jax.ShapeDtypeStruct((n, d), np.float32)
+        rows: PyTree = jax.ShapeDtypeStruct((n, *inner, d), np.float32)
         weight: PyTree = jax.ShapeDtypeStruct((n,), np.float32)
         data = Data(rows, weight)
 

@@ -57,9 +57,9 @@ def _over_lanes(grid: Grid, function: Callable, *lanes: PyTree) -> PyTree:
     """`function(grid of the lane, *lane)` for every lane. `grid` is shared, or has one data set for
     every lane, or one for every tile of neighbouring lanes."""
     each = (0,) * len(lanes)
-    tiles, count = _length(grid), _length(lanes)
-    if grid.shared or tiles == count:
+    if grid.shared or _length(grid) == _length(lanes):
         return jax.vmap(function, in_axes=(grid.axes(), *each))(grid, *lanes)
+    tiles, count = _length(grid), _length(lanes)
     lanes = _reshaped(lanes, 1, (tiles, count // tiles))
     out = jax.vmap(jax.vmap(function, in_axes=(None, *each)))(grid, *lanes)
     return _reshaped(out, 2, (count,))

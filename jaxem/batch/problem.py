@@ -5,7 +5,8 @@ with lanes of its own, or several that share their rows and differ in their weig
 `Problem` on, all doors run the same code.
 """
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from functools import partial
 
 import jax
@@ -160,6 +161,8 @@ def plan_of(
     n = n if data.mesh is None else -(-n // data.mesh.size)
     sets = len(problem.names)
     cost = model.cost(data.x.shape[-1], data.x.dtype)
+    unit = data.x.shape[1:] if problem.shared else data.x.shape[2:]
+    cost = replace(cost, features=max(cost.features, math.prod(unit)))
     chunks = row_layout(n)[0] if compute.kernel == "fused" else 0
     shape = Shape(n, cost, n_starts, sets, data.x.dtype.itemsize, problem.shared, chunks)
     return planning.plan_batch(shape, resources.memory_limit, placement.platform, placement.devices)

@@ -19,14 +19,15 @@ class Data:
     Data(x=float...[272, 2], weight=float...[272])
     """
 
-    x: Array  #: f[n, d]
+    x: Array  #: f[n, d]; f[n, ..., d] for models whose units are several rows
     weight: Array  #: f[n]
     label: Array | None = None  #: i[n], the known component of a row, -1 where unknown
     mesh: Mesh | None = static(default=None)  #: devices that the rows are spread over
 
 
-def as_data(x: Rows, weight: Rows = None, label: Rows = None) -> Data:
-    """Build `Data` from arrays or tracers; values are not checked, so it works under `jit`."""
+def as_data(x: Rows, weight: Rows = None, label: Rows = None, units: bool = False) -> Data:
+    """Build `Data` from arrays or tracers; values are not checked, so it works under `jit`. A unit
+    is one row, x f[n, d], unless `units` allows it several axes."""
     if isinstance(x, Data):
         if weight is not None or label is not None:
             raise ValueError("x is Data, which has its own weight and label: give them there only.")
@@ -37,8 +38,8 @@ def as_data(x: Rows, weight: Rows = None, label: Rows = None) -> Data:
     if not jnp.issubdtype(x.dtype, jnp.floating):
         x = x.astype(jnp.result_type(float))
     x = x[:, None] if x.ndim == 1 else x
-    if x.ndim != 2:
-        raise ValueError(f"x must have shape [n] or [n, d]; got {x.shape}.")
+    if not units:
+        check_rows(x.shape)
     weight = jnp.ones(x.shape[:1], x.dtype) if weight is None else jnp.asarray(weight, x.dtype)
     label = None if label is None else jnp.asarray(label, jnp.int32)
     for name, value in (("sample_weight", weight), ("labels", label)):
@@ -52,6 +53,14 @@ def device_data(x: Rows, weight: Rows = None, label: Rows = None) -> Data:
     weight = jnp.ones(len(x), x.dtype) if weight is None else jnp.asarray(weight, x.dtype)
     label = None if label is None else jnp.asarray(label, jnp.int32)
     return Data(jnp.asarray(x), weight, label)
+
+
+def check_rows(shape: tuple[int, ...]) -> None:
+    """ValueError for the shape of an x that is not f[n, d]."""
+    if len(shape) != 2:
+        raise ValueError(
+            f"x must have shape [n] or [n, d], one row per unit; got {shape}. Reshape it."
+        )
 
 
 def shape_message(name: str, n: int, shape: tuple[int, ...]) -> str:

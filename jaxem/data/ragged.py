@@ -51,9 +51,9 @@ def as_list(
     sets = _sets(x)
     if not sets:
         raise ValueError("x holds no data set.")
-    widths = {x.shape[1] for x in sets if x.size}
+    widths = {x.shape[1:] for x in sets if x.size}
     if len(widths) > 1:
-        raise ValueError(f"all data sets need the same number of columns; got {sorted(widths)}.")
+        raise ValueError(f"all data sets need units of one shape; got {sorted(widths)}.")
     weights, known = _by_row(weight, sets, GIVEN[0]), _by_row(labels, sets, GIVEN[1])
     return _joined(sets, weights, known)
 
@@ -150,7 +150,7 @@ def _judge(data: Data, least: int, validate: Callable[[Data], object]) -> Status
     """The status of one data set."""
     x = np.asarray(data.x)
     weight = np.ones(len(x)) if data.weight is None else np.asarray(data.weight)
-    if np.sum(weight > 0) < least or x.shape[1] == 0:
+    if np.sum(weight > 0) < least or x.size == 0:
         return Status.EMPTY_COMPONENT
     if not (np.isfinite(weight) & (weight >= 0)).all() or not np.isfinite(x).all():
         return Status.NONFINITE
@@ -192,7 +192,7 @@ def pad(
     """x f[s, length, d], padded with the first row of each set (0 may lie outside a model's
     support); weights f[s, length], 0 in the padding; and labels i[s, length], -1 in the padding, if
     any."""
-    x = np.empty((len(sets), length, sets[0].x.shape[1]), dtype)
+    x = np.empty((len(sets), length, *sets[0].x.shape[1:]), dtype)
     w = np.empty((len(sets), length), dtype)
     for block in _blocks(sets):
         _pad(sets[block], x[block], w[block])
@@ -209,9 +209,10 @@ def _pad(sets: list[Data], x: np.ndarray, w: np.ndarray) -> None:
     lengths = np.array([len(one.x) for one in sets])
     n = lengths.min()
     # A row as one item: otherwise NumPy copies the few columns of a row in an inner loop.
-    items = x.view(np.dtype((np.void, x.itemsize * x.shape[2])))[..., 0]
+    flat = x.reshape(*w.shape, -1)
+    items = flat.view(np.dtype((np.void, x.itemsize * flat.shape[2])))[..., 0]
     if len(sets) > 1 and n == lengths.max():
-        x[:, :n] = np.concatenate([one.x for one in sets]).reshape(len(sets), n, -1)
+        x[:, :n] = np.concatenate([one.x for one in sets]).reshape(len(sets), n, *x.shape[2:])
         items[:, n:] = items[:, :1]
         w[:, :n], w[:, n:] = 1, 0
     else:
@@ -236,12 +237,12 @@ def _ladder(largest: int) -> np.ndarray:
 def _sets(x: Rows) -> list[np.ndarray]:
     """The data sets f[n_i, d] of a list of arrays, or of one array f[s, n, d]."""
     if hasattr(x, "ndim") and x.dtype != object:
-        if x.ndim != 3:
+        if x.ndim < 3:
             raise ValueError(
                 f"x must be a list of arrays, f[s, n, d], or one array with groups=; got {x.shape}."
             )
         x = np.asarray(x)  # from a device in one piece
-    return [_two_dimensional(np.asarray(one), i) for i, one in enumerate(x)]
+    return [_units(np.asarray(one), i) for i, one in enumerate(x)]
 
 
 def _by_row(values: Rows, sets: list[np.ndarray], name: str) -> Known:
@@ -261,17 +262,17 @@ def _by_row(values: Rows, sets: list[np.ndarray], name: str) -> Known:
     return arrays
 
 
-def _two_dimensional(one: np.ndarray, i: int) -> np.ndarray:
+def _units(one: np.ndarray, i: int) -> np.ndarray:
+    """A data set f[n, ..., d]."""
     if one.dtype.kind not in "fiub":
         raise ValueError(f"x[{i}] must be numeric; got dtype {one.dtype}.")
-    one = one[:, None] if one.ndim == 1 else one
-    if one.ndim != 2:
-        raise ValueError(f"x[{i}] must have shape [n] or [n, d]; got {one.shape}.")
-    return one
+    if one.ndim == 0:
+        raise ValueError(f"x[{i}] must have shape [n] or [n, d]; got ().")
+    return one[:, None] if one.ndim == 1 else one
 
 
 def _split(x: np.ndarray, groups: np.ndarray, weight: Rows, labels: Rows) -> list[Data]:
-    x = _two_dimensional(x, 0)
+    x = _units(x, 0)
     if groups.shape != x.shape[:1]:
         raise ValueError(f"groups must have shape ({len(x)},), one per row; got {groups.shape}.")
     order = np.argsort(groups, kind="stable")
@@ -291,7 +292,7 @@ def _split(x: np.ndarray, groups: np.ndarray, weight: Rows, labels: Rows) -> lis
 
 def _one_table(x: np.ndarray, weight: np.ndarray, labels: Rows) -> list[Data]:
     """Data sets that share the rows of x, with weights f[s, n]."""
-    x = _two_dimensional(x, 0)
+    x = _units(x, 0)
     label = None if labels is None else np.asarray(labels)
     for name, value in (("sample_weight", weight[0]), ("labels", label)):
         if value is not None and value.shape != x.shape[:1]:

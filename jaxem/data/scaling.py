@@ -154,12 +154,12 @@ def _by_row(operation: np.ufunc, x: np.ndarray, row: np.ndarray) -> None:
 
 
 def standardize(x: np.ndarray, scaling: Scaling, out: np.ndarray | None = None) -> np.ndarray:
-    """z = (x − shift) / scale in x's dtype, f[n, d] or f[s, n, d]. The result is written into `out`
-    if given, a C-contiguous array, which may be x itself."""
+    """z = (x − shift) / scale in x's dtype, of one data set f[n, ..., d] with a scaling f[d], or of
+    several f[s, n, ..., d] with scalings f[s, d]. The result is written into `out` if given, a
+    C-contiguous array, which may be x itself."""
     out = np.empty(x.shape, x.dtype) if out is None else out
-    shift, scale = np.asarray(scaling.shift), np.asarray(scaling.scale)
-    sets, z = (x, out) if x.ndim == 3 else (x[None], out[None])
-    shift, scale = (leaf if x.ndim == 3 else leaf[None] for leaf in (shift, scale))
+    shift, scale = np.atleast_2d(scaling.shift, scaling.scale)
+    sets, z = (array.reshape(len(shift), -1, x.shape[-1]) for array in (x, out))
     for own in _blocks(z):
         if x is not out:
             z[own] = sets[own]

@@ -7,7 +7,7 @@ import numpy as np
 from jax.core import Tracer
 
 from jaxem.core.types import Rows
-from jaxem.data.data import Array, Data, shape_message
+from jaxem.data.data import Array, Data, check_rows, shape_message
 
 T = TypeVar("T")
 
@@ -17,8 +17,8 @@ class TooFewRows(ValueError):
 
 
 def host_data(x: Rows, weight: Rows = None, label: Rows = None) -> Data:
-    """`Data` of NumPy arrays: x f[n, d] in its float dtype (float64 if it has none), weight f[n],
-    label i[n] or None. Of `Data`, the rows that this process holds.
+    """`Data` of NumPy arrays: x f[n, ..., d] in its float dtype (float64 if it has none), weight
+    f[n], label i[n] or None. Of `Data`, the rows that this process holds.
 
     Raises ValueError for anything but a rectangular array of real numbers, and for weights and
     labels that do not match it. A model's own `validate` checks the values of x and labels.
@@ -58,10 +58,7 @@ def own_part(leaf: T) -> T | np.ndarray:
 def check_finite(values: Array) -> None:
     """ValueError unless x is f[n, d], not empty, and finite."""
     array = np.asarray(values)
-    if array.ndim != 2:
-        raise ValueError(
-            f"x must have shape [n] or [n, d], one row per unit; got {array.shape}. Reshape it."
-        )
+    check_rows(array.shape)
     if array.size == 0:
         raise ValueError(f"x is empty: shape {array.shape}. At least one row and column is needed.")
     bad = np.asarray(~np.isfinite(array).all(axis=1))

@@ -59,7 +59,7 @@ def filled(
     missing = -x.shape[0] % mesh.size
     if missing == 0:
         return x, weight, label
-    x = jnp.concatenate([x, jnp.broadcast_to(x[:1], (missing, x.shape[1]))])
+    x = jnp.concatenate([x, jnp.broadcast_to(x[:1], (missing, *x.shape[1:]))])
     weight = jnp.pad(weight, (0, missing))
     return x, weight, label if label is None else jnp.pad(label, (0, missing), constant_values=-1)
 

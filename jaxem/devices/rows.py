@@ -86,7 +86,7 @@ def check_alike(mesh: Mesh | None, x: Array) -> None:
     """ValueError, naming the processes, where their rows differ in dtype or columns."""
     if over_processes(mesh):
         distributed.agree("the dtype of x", str(x.dtype))
-        distributed.agree("the number of columns of x", str(x.shape[1]))
+        distributed.agree("the shape of a row of x", str(x.shape[1:]))
 
 
 def rows_of_all_processes(data: Data) -> int | None:

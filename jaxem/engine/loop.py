@@ -78,7 +78,7 @@ def em(
     Fit(CONVERGED after ... iterations, log-likelihood -1130.26)
     """
     make_room()
-    data = as_data(x, sample_weight, labels)
+    data = as_data(x, sample_weight, labels, units=True)
     asked, given = Settings(kernel, precision, assignment, exponent), model
     model, asked, data = settings_of(model, asked, data)
     control = steps.Control(tol, max_iter, guard, stop, accelerate, trace)

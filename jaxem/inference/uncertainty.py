@@ -55,7 +55,7 @@ def standard_errors(
     model.validate_settings(data.x.shape[-1])
     array, weight = np.asarray(data.x), np.asarray(data.weight, float)
     label = None if data.label is None else np.asarray(data.label, np.int32)
-    blank = jax.eval_shape(lambda: model.blank(array.shape[1], np.float32))
+    blank = jax.eval_shape(lambda: model.blank(array.shape[-1], np.float32))
     want, got = (jax.tree.map(np.shape, tree) for tree in (blank, params))
     if got != want:
         raise ValueError(
@@ -71,7 +71,7 @@ def standard_errors(
         )
     make_room()
     wide = jax.tree.map(lambda leaf: np.asarray(leaf, float), params)
-    basis, kind = directions(model, wide, array.shape[1])
+    basis, kind = directions(model, wide, array.shape[-1])
     flat = np.zeros(kind.shape)
     if len(basis):
         rows = (array.astype(float), weight, label)
@@ -86,14 +86,14 @@ def standard_errors(
 def _information_of(model: Model, params: Params, basis: np.ndarray, rows: tuple) -> np.ndarray:
     """Minus the second derivatives of log-likelihood and log prior f[p, p], by blocks of rows."""
     x, weight, label = rows
-    width = len(basis) * model.cost(x.shape[1], float).per_unit * x.shape[1]
+    width = len(basis) * model.cost(x.shape[-1], float).per_unit * x[0].size
     size = int(np.clip(ENTRIES // width, 8, len(x)))
     missing = -len(x) % size
     index = np.concatenate([np.arange(len(x)), np.zeros(missing, int)])
     weight = np.concatenate([weight, np.zeros(missing)])
     with precision_of(np.float64):
         blocks = (
-            jnp.asarray(x[index].reshape(-1, size, x.shape[1])),
+            jnp.asarray(x[index].reshape(-1, size, *x.shape[1:])),
             jnp.asarray(weight.reshape(-1, size)),
             None if label is None else jnp.asarray(label[index].reshape(-1, size)),
         )

@@ -24,7 +24,7 @@ from jaxem.core.protocols import (
 from jaxem.core.settings import Deprecated, Settings, settings_of
 from jaxem.core.trees import pytree, replace, static
 from jaxem.core.types import DType, Init, Number, Rows, Size, Total
-from jaxem.data.data import as_data
+from jaxem.data.data import as_data, check_rows
 from jaxem.data.scaling import (
     Scaling,
     log_jacobian,
@@ -93,7 +93,9 @@ class Mixture:
         self, data: Rows, rows: int = BLOCK_ROWS, compute: Compute = DEFAULT_COMPUTE
     ) -> Prepared:
         """Blocks of at most `rows` rows, and the sums that do not change between iterations."""
-        return preparation.prepare(self, as_data(data), rows, compute)
+        data = as_data(data)
+        check_rows(data.x.shape)
+        return preparation.prepare(self, data, rows, compute)
 
     def cached(self, prepared: Prepared) -> Prepared:
         """`prepared` with φ of every row stored: for rows that few lanes share."""
@@ -153,6 +155,7 @@ class Mixture:
 
     def scaling(self, x: jax.Array, weight: jax.Array) -> Scaling:
         """The scaling of x f[n, d], traced."""
+        check_rows(x.shape)
         return scaling_within(self.family, x, weight)
 
     def host_scaling(
