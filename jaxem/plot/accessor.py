@@ -1,13 +1,14 @@
 """`fits.plot` and `sweep.plot`: one call for each picture. Axes in, axes out."""
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from jaxem.core.precision import precision_of
-from jaxem.models import Mixture, MixtureParams
+from jaxem.core.types import Params
+from jaxem.models import Mixture
 from jaxem.plot.criterion_table import criterion
 from jaxem.plot.density import contours
 from jaxem.plot.gaussians import is_gaussian
@@ -63,7 +64,10 @@ class FitPlots:
         model: Mixture | None = None,
     ) -> "Axes":
         """Where are the components? Rows by component in two columns, ellipses of two sd."""
-        return self._pair(classified, x, columns, ax, names, model)
+        known = self._model(model, "ellipses", "family")
+        if not is_gaussian(known):
+            raise ValueError(f"ellipses() need means and covariances; {known!r} has none.")
+        return self._pair(classified, x, columns, ax, names, known)
 
     def contours(
         self,
@@ -75,16 +79,16 @@ class FitPlots:
         model: Mixture | None = None,
     ) -> "Axes":
         """What density was fitted? Contours in two columns, the others integrated out."""
-        return self._pair(contours, x, columns, ax, names, model)
+        known = self._model(model, "contours", "family")
+        return self._pair(contours, x, columns, ax, names, known)
 
     def responsibilities(
         self, x: ArrayLike, ax: "Axes | None" = None, *, model: Mixture | None = None
     ) -> "Axes":
         """How surely do rows belong to components? Each row's probabilities, stacked."""
-        params = self._best_params()
-        model, rows = self._model(model), _table(x, None)[0]
-        with precision_of(params.weights.dtype):
-            return drawn(ax, responsibilities, model, params, rows)
+        known, rows = self._model(model, "responsibilities", "predict_proba"), _table(x, None)[0]
+        with precision_of(np.asarray(self._fits.log_likelihood).dtype):
+            return drawn(ax, responsibilities, known, self._best_params(), rows)
 
     def clouds(
         self,
@@ -93,7 +97,7 @@ class FitPlots:
         *,
         field: str | None = None,
         names: Sequence[str] | None = None,
-        reference: MixtureParams | None = None,
+        reference: Params | None = None,
     ) -> "Axes":
         """How far do parameters scatter? Those of all sound fits, components matched to the best.
 
@@ -108,9 +112,10 @@ class FitPlots:
             raise ValueError(f"clouds() needs several fits, at least one of them sound; got {fits}")
         reference = fits.best().params if reference is None else reference
         params = jax.tree.map(lambda leaf: np.asarray(leaf)[fits.sound], fits.params)
-        return drawn(ax, clouds, params, reference, tuple(columns), field, names)
+        pair = tuple(columns)
+        return drawn(ax, clouds, params, reference, pair, field, names, self._fits.model)
 
-    def _best_params(self) -> MixtureParams:
+    def _best_params(self) -> Params:
         """Parameters of the best fit of one data set, on the host."""
         import jax
 
@@ -121,14 +126,16 @@ class FitPlots:
             )
         return jax.tree.map(np.asarray, best.params)
 
-    def _model(self, model: Mixture | None) -> Mixture:
-        """The model given, else that of the fits."""
+    def _model(self, model: Mixture | None, picture: str, method: str) -> Mixture:
+        """The model given, else that of the fits; ValueError without the method that is needed."""
         model = self._fits.model if model is None else model
         if model is None:
             raise ValueError(
                 "these fits do not know their model (they were made under jit or vmap): give it, "
-                "as in fits.plot.responsibilities(x, model=model)."
+                f"as in fits.plot.{picture}(x, model=model)."
             )
+        if not hasattr(model, method):
+            raise ValueError(f"{picture}() needs a model with {method}; {model!r} has none.")
         return model
 
     def _pair(
@@ -138,16 +145,12 @@ class FitPlots:
         columns: Sequence[int | str],
         ax: "Axes | None",
         names: Sequence[str] | None,
-        model: Mixture | None,
+        model: Mixture,
     ) -> "Axes":
-        params = self._best_params()
-        if not is_gaussian(params):
-            kind = type(params.components).__name__
-            raise ValueError(f"{draw.__name__} need means and covariances; these are {kind}.")
-        x, names = _table(x, names)
+        rows, names = _table(x, names)
         pair = _two_of(columns, names)
-        with precision_of(params.weights.dtype):
-            return drawn(ax, draw, self._model(model), params, x, names, pair)
+        with precision_of(np.asarray(self._fits.log_likelihood).dtype):
+            return drawn(ax, draw, model, self._best_params(), rows, names, pair)
 
 
 class SweepPlots:
@@ -192,16 +195,15 @@ def _menu(name: str, plots: object) -> str:
     return "\n".join(f"{name}.{key:<18} {line}" for key, line in lines)
 
 
-def _table(x: Any, names: Sequence[str] | None) -> tuple[np.ndarray, list[str]]:
+def _table(x: ArrayLike, names: Sequence[str] | None) -> tuple[np.ndarray, list[str]]:
     """x as f[n, d], and names of its columns: `names`, those of a data frame, or x0, x1, ..."""
-    if names is None and hasattr(x, "columns"):
-        names = [str(name) for name in x.columns]
-    x = np.asarray(x)
-    x = x[:, None] if x.ndim == 1 else x
-    names = [f"x{j}" for j in range(x.shape[1])] if names is None else list(names)
-    if len(names) != x.shape[1]:
-        raise ValueError(f"names: {len(names)} given for {x.shape[1]} columns of x.")
-    return x, names
+    rows = np.asarray(x)
+    rows = rows[:, None] if rows.ndim == 1 else rows
+    known = getattr(x, "columns", [f"x{j}" for j in range(rows.shape[1])])
+    names = list(map(str, known if names is None else names))
+    if len(names) != rows.shape[1]:
+        raise ValueError(f"names: {len(names)} given for {rows.shape[1]} columns of x.")
+    return rows, names
 
 
 def _two_of(columns: Sequence[int | str], names: list[str]) -> tuple[int, int]:

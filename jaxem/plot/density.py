@@ -1,11 +1,11 @@
-"""The density of a Gaussian mixture over two columns: contours, and a surface in 3-D."""
+"""The density of a mixture over two columns: contours, and a surface in 3-D."""
 
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from jaxem.models import Mixture, MixtureParams
-from jaxem.plot.gaussians import covariance_matrices, marginal_density
+from jaxem.plot.gaussians import is_continuous, is_gaussian, marginal_density, pair_of
 from jaxem.plot.style import GREY, label
 
 if TYPE_CHECKING:
@@ -26,6 +26,9 @@ def contours(
     pair: tuple[int, int] = (0, 1),
 ) -> None:
     """Contours that hold 95, 75, 50 and 25 % of the fitted probability, over the data.
+
+    Of Gaussian components, other columns than the pair are integrated out. Other components must be
+    continuous, and of two columns (else ValueError).
 
     >>> x, names = datasets.load("old_faithful"), datasets.columns("old_faithful")
     >>> model = jaxem.Mixture(jaxem.Gaussian("full"), n_components=2)
@@ -50,7 +53,8 @@ def surface(
     names: list[str],
     pair: tuple[int, int] = (0, 1),
 ) -> None:
-    """The density as a surface; `axis` is a 3-D one (`projection="3d"`).
+    """The density as a surface, where `contours` can be drawn; `axis` is a 3-D one
+    (`projection="3d"`).
 
     >>> x, names = datasets.load("old_faithful"), datasets.columns("old_faithful")
     >>> model = jaxem.Mixture(jaxem.Gaussian("full"), n_components=2)
@@ -72,19 +76,30 @@ def surface(
     axis.set_box_aspect((1, 1, 0.75), zoom=0.85)  # type: ignore[arg-type]
 
 
-def _on_grid(model: Mixture, params: MixtureParams, x: np.ndarray, pair: tuple[int, int]):
-    """Coordinates and density over a rectangle of the data and of means ± three sd."""
+def _on_grid(
+    model: Mixture, params: MixtureParams, x: np.ndarray, pair: tuple[int, int]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Coordinates and density over a rectangle of the data and, of Gaussians, means ± three sd."""
     chosen = list(pair)
-    live = np.asarray(params.weights) > 0
-    means = np.asarray(params.means)[live][:, chosen]
-    sd = np.sqrt(np.diagonal(covariance_matrices(model, params), axis1=1, axis2=2)[live][:, chosen])
-    low = np.minimum(x[:, chosen].min(axis=0), (means - 3 * sd).min(axis=0))
-    high = np.maximum(x[:, chosen].max(axis=0), (means + 3 * sd).max(axis=0))
+    low, high = x[:, chosen].min(axis=0), x[:, chosen].max(axis=0)
+    if is_gaussian(model):
+        means, matrices = (v[np.asarray(params.weights) > 0] for v in pair_of(model, params, pair))
+        sd = np.sqrt(np.diagonal(matrices, axis1=1, axis2=2))
+        low = np.minimum(low, (means - 3 * sd).min(axis=0))
+        high = np.maximum(high, (means + 3 * sd).max(axis=0))
+    elif x.shape[1] != 2 or not is_continuous(model, x):
+        raise ValueError(
+            f"a density over two columns needs Gaussian components, or continuous ones of two "
+            f"columns; got {model!r} and x of {x.shape[1]} columns."
+        )
     margin = 0.03 * (high - low)
     sides = zip(low - margin, high + margin, strict=True)
-    grids = [np.linspace(a, b, POINTS) for a, b in sides]
-    u, v = np.meshgrid(*grids)
-    density = marginal_density(model, params, np.column_stack([u.ravel(), v.ravel()]), pair)
+    u, v = np.meshgrid(*[np.linspace(a, b, POINTS) for a, b in sides])
+    points = np.column_stack([u.ravel(), v.ravel()])
+    if is_gaussian(model):
+        density = marginal_density(model, params, points, pair)
+    else:
+        density = np.exp(np.asarray(model.log_prob(params, points[:, np.argsort(pair)]), float))
     return u, v, density.reshape(u.shape)
 
 

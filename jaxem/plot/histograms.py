@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from jaxem.models import Mixture, MixtureParams
+from jaxem.plot.gaussians import takes
 from jaxem.plot.style import colour, label
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def histogram(
     else:
         bins = "auto"
         margin = 0.08 * (high - low)
-        floor = low - margin if low < 0 or hasattr(params, "means") else 0.0
+        floor = low - margin if low < 0 or takes(model, np.array([[low - margin]])) else 0.0
         grid = np.linspace(floor, high + margin, 401)
     # NumPy chooses bins from unweighted values only.
     edges = np.histogram_bin_edges(values, bins)

@@ -1,6 +1,6 @@
 """Probabilities of components for each row."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -36,21 +36,15 @@ def responsibilities(axis: "Axes", model: Mixture, params: MixtureParams, x: np.
     heights = np.cumsum(r[order], axis=1)
     floor = np.zeros(len(r))
     for k in range(r.shape[1]):
-        above, below = _closed(heights[:, k]), _closed(floor)
-        style: Any = dict(step="post", color=colour(k), lw=0, alpha=0.85)
+        # The last value twice: a step needs both of its ends.
+        below, above = np.r_[floor, floor[-1]], np.r_[heights[:, k], heights[-1, k]]
         name = f"{k + 1}: {np.mean(which == k):.0%} of rows"
-        axis.fill_between(edges, below, above, label=name, **style)
+        axis.fill_between(
+            edges, below, above, label=name, step="post", color=colour(k), lw=0, alpha=0.85
+        )
         floor = heights[:, k]
     axis.set(xlim=(0, len(r)), ylim=(0, 1))
     title = f"{np.mean(top < SURE):.0%} of rows have no component of {SURE:.0%} or more"
     label(axis, "rows, sorted by component and certainty", "probability of each component", title)
-    columns = min(r.shape[1], 3)
-    place = (0.5, -0.16)
-    axis.legend(
-        frameon=False, fontsize="small", loc="upper center", bbox_to_anchor=place, ncols=columns
-    )
-
-
-def _closed(values: np.ndarray) -> np.ndarray:
-    """The values of steps, the last one twice: a step needs both of its ends."""
-    return np.r_[values, values[-1]]
+    below = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.16), "ncols": min(r.shape[1], 3)}
+    axis.legend(frameon=False, fontsize="small", **below)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from jaxem.models import Mixture, MixtureParams
-from jaxem.plot.gaussians import covariance_matrices, ellipse, is_gaussian
+from jaxem.plot.gaussians import ellipse, is_gaussian, pair_of
 from jaxem.plot.style import GREY, colour, label, marker
 
 if TYPE_CHECKING:
@@ -53,19 +53,16 @@ def classified(
             rows[:, i], rows[:, j], s=14, color=colour(k), marker=marker(k), alpha=0.55, lw=0
         )
     title = "most probable component"
-    if is_gaussian(params):
+    if is_gaussian(model):
         _ellipses(axis, model, params, pair)
         title += f"; ellipses of {RADIUS:g} sd"
     label(axis, names[i], names[j], title)
 
 
 def _ellipses(axis: "Axes", model: Mixture, params: MixtureParams, pair: tuple[int, int]) -> None:
-    chosen = list(pair)
-    matrices = covariance_matrices(model, params)[:, chosen][:, :, chosen]
-    means, weights = np.asarray(params.means)[:, chosen], np.asarray(params.weights)
-    for k in np.flatnonzero(weights > 0).tolist():
-        patch = ellipse(means[k], matrices[k], RADIUS, fill=False, color=colour(k), lw=1.8)
-        axis.add_patch(patch)
+    means, matrices = pair_of(model, params, pair)
+    for k in np.flatnonzero(np.asarray(params.weights) > 0).tolist():
+        axis.add_patch(ellipse(means[k], matrices[k], RADIUS, colour(k)))
         axis.plot(*means[k], marker="+", color="black", ms=9, mew=1.6)
         reach = RADIUS * np.sqrt(np.diag(matrices[k]))
         axis.update_datalim([means[k] - reach, means[k] + reach])

@@ -1,6 +1,6 @@
 """The starts of one data set: a histogram of the objectives they reached, and their paths."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -24,7 +24,8 @@ def starts(axis: "Axes", fits: Fit, bins: int = 30) -> None:
     """Histogram of the objectives that the starts of one data set reached.
 
     A start that the race stopped because it had joined the path of another is drawn at the end of
-    that path. Of children (see `Fit.parent`) only sound ones are drawn. Failed starts are counted
+    that path. Of proposals by split and merge (see `Fit.parent`)
+    only sound ones are drawn. Failed starts are counted
     in the legend. ValueError unless there is one axis of starts with a sound one.
 
     >>> x = datasets.load("old_faithful")
@@ -83,9 +84,9 @@ def _ends(fits: Fit) -> tuple[np.ndarray, np.ndarray, int]:
         joined &= fits.sound[last]
         ends = np.where(joined, ends[last], ends)
         kinds[joined] = "joined one that did"
-    child = np.zeros(status.shape, bool) if fits.parent is None else np.asarray(fits.parent) >= 0
-    kinds[child & fits.sound] = "made by a split and a merge"
-    counted = ~child | fits.sound
+    parent = np.full(status.shape, -1) if fits.parent is None else np.asarray(fits.parent)
+    kinds[(parent >= 0) & fits.sound] = "made by a split and a merge"
+    counted = (parent < 0) | fits.sound
     drawn = (kinds != "") & np.isfinite(ends) & counted
     return ends[drawn], kinds[drawn], int(np.sum(~drawn & counted))
 
@@ -106,8 +107,8 @@ def _count_bars(axis: "Axes", heights: np.ndarray, edges: np.ndarray) -> None:
         return
     for i in filled:
         place = (edges[i] + edges[i + 1]) / 2, heights[i]
-        style: Any = dict(ha="center", fontsize="small", color=GREY)
-        axis.annotate(str(heights[i]), place, (0, 2), textcoords="offset points", **style)
+        text = axis.annotate(str(heights[i]), place, (0, 2), textcoords="offset points")
+        text.set(ha="center", fontsize="small", color=GREY)
     axis.margins(y=0.1)
 
 
@@ -145,14 +146,15 @@ def traces(axis: "Axes", fits: Fit) -> None:
     top = np.nanmax(np.where(np.isfinite(trace), trace, np.nan))
     sound = fits.sound.ravel()
     alpha = max(0.08, min(0.9, 8 / len(trace)))
-    for ok, colour, name in ((True, COLOURS[0], "sound"), (False, COLOURS[1], "not sound")):
+    for ok, colour, dashes in ((True, COLOURS[0], "-"), (False, COLOURS[1], "--")):
         paths = trace[sound == ok]
-        gaps = np.where(top - paths > FLOOR, top - paths, np.nan)
-        for i, gap in enumerate(gaps):
-            style: Any = dict(color=colour, ls="-" if ok else "--", lw=1.2, alpha=alpha)
-            axis.plot(np.arange(len(gap)), gap, **style)
-            if i == 0:
-                axis.plot([], [], color=colour, ls=style["ls"], label=f"{len(paths)} {name}")
+        if len(paths):
+            gaps = np.where(top - paths > FLOOR, top - paths, np.nan)
+            axis.plot(
+                np.arange(gaps.shape[1]), gaps.T, color=colour, ls=dashes, lw=1.2, alpha=alpha
+            )
+            name = f"{len(paths)} {'sound' if ok else 'not sound'}"
+            axis.plot([], [], color=colour, ls=dashes, label=name)
     axis.set_yscale("log")
     whole_ticks(axis.xaxis)
     axis.legend(frameon=False, fontsize="small")

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from jaxem.families import Categorical, Exponential
+from jaxem.core.constraints import Simplex
 from jaxem.models import Mixture, MixtureParams
 from jaxem.plot.curves import bic
 from jaxem.plot.density import contours
-from jaxem.plot.gaussians import is_gaussian
+from jaxem.plot.gaussians import is_continuous, is_gaussian
 from jaxem.plot.histograms import histogram
 from jaxem.plot.profiles import profile
 from jaxem.plot.scatter import classified
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-#: Panels of a Gaussian mixture of two columns.
+#: Panels of continuous components in two columns.
 PAIR = (classified, contours)
 
 
@@ -34,8 +34,9 @@ def fit_figure(
 ) -> "Figure":
     """A matplotlib Figure: the fit in the first columns of x, and BIC over K if there are several.
 
-    One column is a histogram; two or more of a Gaussian mixture are the classified data and the
-    density of the first two; other families show a table of their parameters.
+    One column is a histogram, except of codes. Two columns of continuous components, or the first
+    two of Gaussian ones, are the classified data and the density. Other families show a table of
+    their first parameter.
 
     >>> x, names = datasets.load("old_faithful"), datasets.columns("old_faithful")
     >>> model = jaxem.Mixture(jaxem.Gaussian("full"), n_components=2)
@@ -53,7 +54,7 @@ def fit_figure(
         draw(axis)
     if several:
         bic(axes[-1], bic_by_k)
-    if x.shape[1] > 2 and is_gaussian(params):
+    if x.shape[1] > 2 and is_gaussian(model):
         figure.suptitle(f"the first two of {x.shape[1]} columns", fontsize="medium")
     return figure
 
@@ -66,9 +67,10 @@ def _panels(
     weight: np.ndarray | None,
 ) -> list[Callable[["Axes"], None]]:
     """A function of an axis for each panel."""
-    continuous = is_gaussian(params) or isinstance(model.family, Exponential)
-    if x.shape[1] == 1 and not isinstance(model.family, Categorical):
+    continuous = is_continuous(model, x)
+    codes = any(isinstance(rule, Simplex) for rule in model.family.constraints().values())
+    if x.shape[1] == 1 and not codes:
         return [lambda axis: histogram(axis, model, params, x, names, weight, not continuous)]
-    if is_gaussian(params):
+    if is_gaussian(model) or (continuous and x.shape[1] == 2):
         return [partial(draw, model=model, params=params, x=x, names=names) for draw in PAIR]
-    return [lambda axis: profile(axis, params, names)]
+    return [lambda axis: profile(axis, params, names, model)]

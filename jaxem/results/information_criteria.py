@@ -1,13 +1,13 @@
 """`criteria`: BIC, AIC and ICL of a fit."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 from numpy.typing import ArrayLike
 
 from jaxem.core.compiled import jitted
+from jaxem.core.model_protocol import Model
 from jaxem.core.precision import precision_of
 from jaxem.core.program_memory import make_room
 from jaxem.data.data import as_data
@@ -26,12 +26,12 @@ class Criteria:
     n_parameters: int
     bic: float
     aic: float
-    icl: float  #: of the most probable components (Biernacki, Celeux, Govaert 2000)
+    icl: float  #: of the most probable components; NaN for a model without `predict_proba`
     icl_entropy: float | None = None  #: of the entropy; None where it was not computed
 
 
 def criteria(
-    model: Any, fit: Fit, x: ArrayLike, sample_weight: ArrayLike | None = None
+    model: Model, fit: Fit, x: ArrayLike, sample_weight: ArrayLike | None = None
 ) -> Criteria:
     """BIC (Schwarz 1978), AIC (Akaike 1974) and ICL (Biernacki, Celeux, Govaert 2000) of one fit.
 
@@ -39,6 +39,7 @@ def criteria(
     from the likelihood of each row with its most probable component, as in mclust. `icl_entropy` =
     BIC + 2 Σ w entropy(r), from the expectation over components, is never lower. All have the sign
     of scikit-learn: lower is better (mclust has the opposite). `fit` has no lane axis; x f[n, d].
+    A model without `predict_proba` has no ICL.
 
     >>> x = datasets.load("old_faithful")
     >>> model = jaxem.Mixture(jaxem.Gaussian("full"), n_components=2)
@@ -49,14 +50,16 @@ def criteria(
     rows = np.asarray(x)
     rows = rows[:, None] if rows.ndim == 1 else rows
     weight = np.ones(len(rows)) if sample_weight is None else np.asarray(sample_weight, float)
+    p, likelihood = model.n_parameters(rows.shape[-1]), float(fit.log_likelihood)
+    bic = float(p * np.log(weight.sum()) - 2 * likelihood)
+    aic = 2 * p - 2 * likelihood
+    if not hasattr(model, "predict_proba"):
+        return Criteria(likelihood, p, bic, aic, np.nan)
     make_room()
-    p, likelihood = model.n_parameters(rows.shape[1]), float(fit.log_likelihood)
     with precision_of(np.asarray(fit.log_likelihood).dtype):
         r = np.asarray(_responsibilities(model, fit.params, jnp.asarray(rows)), float)
     entropy = -float(weight @ np.sum(r * np.log(np.maximum(r, 1e-300)), axis=1))
     doubt = -float(weight @ np.log(np.max(r, axis=1)))
-    bic = float(p * np.log(weight.sum()) - 2 * likelihood)
-    aic = 2 * p - 2 * likelihood
     return Criteria(likelihood, p, bic, aic, bic + 2 * doubt, bic + 2 * entropy)
 
 

@@ -1,11 +1,13 @@
 """Fits and sweeps as text and as tables: statuses, optima, scores of models."""
 
+from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from jaxem.core.repr import Table, concrete, counts_text, shape_text, short, total
 from jaxem.core.status import MESSAGES, SOUND, Status
+from jaxem.results.parameters import fields_of
 
 if TYPE_CHECKING:
     from jaxem.results.fit import Fit
@@ -52,26 +54,28 @@ def fit_line(fit: "Fit") -> str:
 
 
 def fit_html(fit: "Fit") -> str:
-    """One fit: its components. An axis of starts: distinct optima and statuses. Data sets: a row
+    """One fit: its parameters. An axis of starts: distinct optima and statuses. Data sets: a row
     for each. A traced fit: its line."""
     if not concrete(fit.status, fit.log_likelihood, fit.n_iter) or not np.size(fit.status):
         return Table((), ()).html(fit_line(fit))
     dimensions = np.ndim(fit.status)
     if dimensions == 0:
-        return _components(fit)
+        return _parameters(fit)
     return _endings(fit) if dimensions == 1 else _data_sets(fit)
 
 
-def _components(fit: "Fit") -> str:
-    """Weights and parameters, a row for each component."""
-    weights = np.asarray(fit.params.weights)
-    fields = {name: np.asarray(value) for name, value in vars(fit.params.components).items()}
-    each = {name: value for name, value in fields.items() if value.shape[:1] == weights.shape}
-    rows = [
-        (k + 1, f"{weight:.4f}", *(short(value[k]) for value in each.values()))
-        for k, weight in enumerate(weights)
-    ]
-    return Table(("component", "weight", *each), rows).html(fit_line(fit))
+def _parameters(fit: "Fit") -> str:
+    """A row for each component, and a row for each parameter that the components share."""
+    each, shared = fields_of(fit.params, fit.model)
+    cells = {name: [short(part) for part in value] for name, value in each.items()}
+    if hasattr(fit.params, "weights"):
+        cells = {"weight": [f"{weight:.4f}" for weight in np.asarray(fit.params.weights)], **cells}
+    rows = enumerate(zip_longest(*cells.values(), fillvalue=""), 1)
+    first = "component" if "weight" in cells else "number"
+    tables = [Table((first, *cells), [(k, *row) for k, row in rows])] if cells else []
+    if shared:
+        tables.append(Table(("parameter", "value"), [(n, short(v)) for n, v in shared.items()]))
+    return "".join(table.html(fit_line(fit) if i == 0 else "") for i, table in enumerate(tables))
 
 
 def _endings(fit: "Fit") -> str:

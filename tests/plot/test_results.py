@@ -255,11 +255,14 @@ def test_what_cannot_be_drawn_says_so_and_leaves_no_figure(draw, message):
 def test_families_without_means_and_fits_that_do_not_know_their_model():
     p = jaxem.BinomialParams(np.array([[0.1], [0.9]]))
     binomial = fits(-1.0, Status.CONVERGED, jaxem.MixtureParams(WEIGHTS, p))
-    with pytest.raises(ValueError, match="need means and covariances; these are BinomialParams"):
-        binomial.plot.ellipses(X)
-    with pytest.raises(ValueError, match="do not know their model"):
-        binomial.plot.responsibilities(X[:, :1])
+    for name in ("ellipses", "contours", "responsibilities"):
+        with pytest.raises(ValueError, match=f"do not know their model.*plot.{name}"):
+            getattr(binomial.plot, name)(X[:, :1])
     model = jaxem.Mixture(jaxem.Binomial(4), n_components=2)
+    with pytest.raises(ValueError, match=r"need means and covariances; Mixture\(family=Binomial"):
+        binomial.plot.ellipses(X, model=model)
+    with pytest.raises(ValueError, match=r"continuous ones of two columns; got .*Binomial.*of 3"):
+        binomial.plot.contours(X, model=model)
     axis = binomial.plot.responsibilities(np.array([0.0, 4.0]), model=model)
     assert axis.get_title().startswith("0% of rows")
 
