@@ -27,6 +27,7 @@ from jaxem.core.trees import replace
 from jaxem.core.types import Devices, Init, Rows
 from jaxem.data import ragged
 from jaxem.data.data import Data
+from jaxem.data.sets import as_list, same_rows
 from jaxem.results.fit import Fit
 from jaxem.results.report import Report
 
@@ -98,7 +99,7 @@ def fit_many(
     array([-416.4, -702.6])
     """
     key = as_key(key)
-    sets = ragged.as_list(x, sample_weight, groups, lengths, labels)
+    sets = as_list(x, sample_weight, groups, lengths, labels)
     asked = Settings(kernel, precision, assignment, exponent)
     model, asked, first = settings_of(model, asked, sets[0])
     if first.mesh is not None:
@@ -173,7 +174,7 @@ def _problems(
     good = np.flatnonzero(fate == Status.RUNNING)
     if good.size == 0:
         return
-    if ragged.same_rows(sets):
+    if same_rows(sets):
         yield pose_weights(model, [sets[i] for i in good], good, dtype), checkpoint
         return
     n_starts = options.search.n_starts

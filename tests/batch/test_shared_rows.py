@@ -10,8 +10,8 @@ from jaxem import Status
 from jaxem.batch.grid import Grid, prepare
 from jaxem.batch.problem import pose_weights
 from jaxem.core.model_protocol import Compute
-from jaxem.data import ragged
 from jaxem.data.data import Data
+from jaxem.data.sets import as_list, same_rows
 
 KEY = jax.random.key(0)
 RNG = np.random.default_rng(0)
@@ -128,9 +128,9 @@ def test_a_checkpoint_goes_on_to_the_same_bits(tmp_path, monkeypatch):
 
 def test_lists_of_data_that_share_an_array_are_one_table():
     sets = [Data(X, row) for row in WEIGHTS]
-    assert ragged.same_rows(ragged.as_list(sets))
-    assert not ragged.same_rows(ragged.as_list([Data(X.copy(), row) for row in WEIGHTS]))
-    assert not ragged.same_rows(ragged.as_list([X, X]))
+    assert same_rows(as_list(sets))
+    assert not same_rows(as_list([Data(X.copy(), row) for row in WEIGHTS]))
+    assert not same_rows(as_list([X, X]))
 
 
 @pytest.mark.parametrize("model", [mixture(), BloodGroups()])

@@ -7,6 +7,7 @@ import pytest
 import jaxem
 from jaxem import Status
 from jaxem.data import ragged
+from jaxem.data.sets import as_list
 
 GAUSSIAN, POISSON = jaxem.Gaussian("full"), jaxem.Poisson()
 FINE, EMPTY, NONFINITE = Status.RUNNING, Status.EMPTY_COMPONENT, Status.NONFINITE
@@ -164,8 +165,8 @@ def test_blocks_take_every_data_set_once_and_large_ones_alone():
 @pytest.mark.parametrize("array", [np.asarray, jnp.asarray])
 def test_one_array_of_data_sets_is_a_list_of_them(array):
     x = np.stack(counts([9] * 4))
-    sets = ragged.as_list(array(x))
+    sets = as_list(array(x))
     assert all(one.weight is None and isinstance(one.x, np.ndarray) for one in sets)
     np.testing.assert_array_equal(np.stack([one.x for one in sets]), x)
     with pytest.raises(ValueError, match=r"x\[0\] must be numeric"):
-        ragged.as_list(np.full((2, 3, 1), "a"))
+        as_list(np.full((2, 3, 1), "a"))
