@@ -1,7 +1,7 @@
 """`sweep`: many models on one data set, scored."""
 
 import dataclasses
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -10,12 +10,13 @@ import numpy as np
 
 from jaxem.api.one_data_set import fit
 from jaxem.batch.checkpoint import FilePath
+from jaxem.core.capabilities import offered
 from jaxem.core.compiled import jitted
 from jaxem.core.keys import as_key
+from jaxem.core.model_protocol import Model, Paddable
 from jaxem.core.precision import precision_of
 from jaxem.core.trees import replace
 from jaxem.core.types import Rows
-from jaxem.data.data import as_data
 from jaxem.data.ragged import COMPILE, EXPECTED
 from jaxem.families import Gaussian
 from jaxem.models import Mixture
@@ -23,8 +24,11 @@ from jaxem.results.fit import Fit
 from jaxem.results.information_criteria import criteria
 from jaxem.results.sweep import Row, Sweep, total
 
-#: A function (n_components, covariance_type) -> model.
-Models = Callable[[int, str], Mixture]
+#: The name of a model in a sweep: its number of components, and a covariance type or label.
+Name = tuple[int, str]
+
+#: Models by their labels, or a function (n_components, covariance_type) -> model.
+Models = Mapping[str | Name, Model] | Callable[[int, str], Model]
 
 CRITERIA = ("bic", "aic", "icl", "icl_entropy", "held_out")
 
@@ -48,9 +52,10 @@ def sweep(
     Ctrl-C returns the models that were finished, and the one that was not (`report.interrupted`).
     `criterion` is "bic", "aic", "icl", "icl_entropy" (see `criteria`) or, with `folds` ≥ 2,
     "held_out": the cross-validated mean log-likelihood, whose folds are 0/1 weights on the shared
-    data. `models`, a function
-    (n_components, covariance_type) -> Mixture, replaces the Gaussian mixtures for other families
-    or priors. Further keywords go to `fit`. Raises ValueError as `fit` does.
+    data. `models` replaces the Gaussian mixtures: a function (n_components, covariance_type) ->
+    model, for other families or priors; or any models by their labels, which then stand in the
+    place of covariance types (a label is a text, or (number of components, text)). Further keywords
+    go to `fit`. Raises ValueError as `fit` does.
 
     >>> x = datasets.load("old_faithful")
     >>> table = jaxem.sweep(x, range(1, 3), key=jax.random.key(0), n_starts=8)
@@ -58,6 +63,11 @@ def sweep(
     2
     >>> [round(row["bic"]) for row in table.table()]
     [2608, 2322]
+    >>> counts = np.random.default_rng(0).poisson([3, 5], size=(100, 2))
+    >>> families = {"Poisson": jaxem.Poisson(), "normal": jaxem.Gaussian("diag")}
+    >>> models = {name: jaxem.Mixture(f, n_components=1) for name, f in families.items()}
+    >>> jaxem.sweep(counts, models=models, key=jax.random.key(0), n_starts=1).best.covariance_type
+    'Poisson'
     """
     if criterion not in CRITERIA or (criterion == "held_out" and folds < 2):
         raise ValueError(
@@ -67,19 +77,16 @@ def sweep(
     if folds == 1 or folds < 0:
         raise ValueError(f"folds must be 0 (no cross-validation) or at least 2; got {folds}.")
     types = (covariance_type,) if isinstance(covariance_type, str) else tuple(covariance_type)
-    make = models or _gaussians
-    grid = [(int(k), kind) for kind in types for k in n_components]
-    if not grid:
-        raise ValueError("nothing to fit: n_components or covariance_type is empty.")
+    grid = named_models(n_components, types, models)
     key = as_key(key)
-    rows, pad = [], padding(make, grid, np.shape(x)[0] * n_starts, options)
+    rows, pad = [], padding(dict(grid), np.shape(x)[0] * n_starts, options)
     interrupted = False
-    for number, (k, kind) in enumerate(grid):
+    for number, (name, model) in enumerate(grid):
         path = None if checkpoint is None else f"{checkpoint}.{number}"
         given = dict(options, key=jax.random.fold_in(key, number), checkpoint=path)
-        given |= dict(pad_to=pad.get((k, kind)), n_starts=n_starts)
+        given |= dict(pad_to=pad.get(name), n_starts=n_starts)
         try:
-            rows.append(_row(make(k, kind), (k, kind), x, sample_weight, folds, given))
+            rows.append(_row(model, name, x, sample_weight, folds, given))
         except KeyboardInterrupt:
             if not rows:
                 raise
@@ -91,24 +98,39 @@ def sweep(
     return Sweep(tuple(rows), criterion, report)
 
 
-def _gaussians(k: int, kind: str) -> Mixture:
-    """The model of a sweep where the caller gives no others."""
-    return Mixture(Gaussian(kind), n_components=k)
+def named_models(
+    n_components: Iterable[int], types: Sequence[str], models: Models | None
+) -> list[tuple[Name, Model]]:
+    """The models of a sweep in order, each with its name; Gaussian mixtures where the caller gives
+    no others. ValueError where there are none."""
+    if isinstance(models, Mapping):
+        grid = [(_name(label, model), model) for label, model in models.items()]
+    else:
+        make = models or (lambda k, kind: Mixture(Gaussian(kind), n_components=k))
+        grid = [((int(k), kind), make(int(k), kind)) for kind in types for k in n_components]
+    if not grid:
+        raise ValueError("nothing to fit: n_components, covariance_type or models is empty.")
+    return grid
 
 
-def padding(
-    make: Models, grid: list[tuple[int, str]], rows: int, options: dict[str, Any]
-) -> dict[tuple[int, str], int]:
-    """The number of components to compute for each model of the grid: several sizes share one set
-    of compiled programs where the components that are switched off cost less than compiling.
-    `rows` is the number of rows × starts."""
+def _name(label: str | Name, model: Model) -> Name:
+    """The name of a model that was given by its label; 1 for a model without components."""
+    if isinstance(label, tuple):
+        return label
+    paddable = offered(model, Paddable)
+    return (1 if paddable is None else paddable.size()), label
+
+
+def padding(grid: Mapping[Name, Model], rows: int, options: dict[str, Any]) -> dict[Name, int]:
+    """The number of components to compute for each model of the grid: mixtures of one type and
+    several sizes share one set of compiled programs where the components that are switched off cost
+    less than compiling. `rows` is the number of rows × starts."""
     if options.get("init", "k-means++") not in ("k-means++", "kmeans", "random_from_data"):
         return {}
-    out: dict[tuple[int, str], int] = {}
+    out: dict[Name, int] = {}
     for kind in {kind for _, kind in grid}:
-        sizes = sorted({k for k, other in grid if other == kind})
-        model = make(sizes[-1], kind)
-        if model.weight_prior is not None or model.family.prior is not None:
+        sizes = sorted(k for k, other in grid if other == kind)
+        if not _share_programs([grid[k, kind] for k in sizes]):
             continue
         group: list[int] = []
         for i, k in enumerate(sizes):
@@ -121,9 +143,20 @@ def padding(
     return out
 
 
-def _row(
-    model: Mixture, label: tuple[int, str], x: Rows, weight: Rows, folds: int, options: dict
-) -> Row:
+def _share_programs(models: list[Model]) -> bool:
+    """Whether models are mixtures that differ in their number of components alone, without priors,
+    which components that are switched off would take part in."""
+    first = models[0]
+    return isinstance(first, Mixture) and all(
+        isinstance(model, Mixture)
+        and jax.tree.structure(first.padded(model.n_components)) == jax.tree.structure(model)
+        and model.weight_prior is None
+        and model.family.prior is None
+        for model in models
+    )
+
+
+def _row(model: Model, label: Name, x: Rows, weight: Rows, folds: int, options: dict) -> Row:
     """One model fitted and scored. Where Ctrl-C ends a fold, the row has no held-out likelihood."""
     fits = fit(model, x, sample_weight=weight, **options)
     scored = criteria(model, fits.best(), x, weight) if fits.sound.any() else None
@@ -141,7 +174,7 @@ def was_interrupted(fits: Fit) -> bool:
 
 
 def cross_validate(
-    model: Mixture, x: Rows, folds: int, sample_weight: Rows, options: dict
+    model: Model, x: Rows, folds: int, sample_weight: Rows, options: dict
 ) -> tuple[float | None, bool]:
     """Mean held-out log-likelihood per unit weight over `folds` random folds, None where a
     fold has no sound fit; and whether Ctrl-C ended it. A fold is a weight of 0, so all folds run
@@ -169,4 +202,4 @@ def cross_validate(
 
 @jitted
 def _log_prob(model, params, x):
-    return model.log_prob(params, as_data(x).x)
+    return model.log_prob(params, x)

@@ -63,13 +63,14 @@ def check(kind: type, required: type, optional: Iterable[type] = ()) -> None:
 def _check(kind: type, required: type, optional: tuple[type, ...]) -> None:
     known = members(required).union(*map(members, optional))
     absent = known - _public(kind)
+    missing = members(required) & absent
+    lacks = f"{kind.__name__} is no {required.__name__}: it lacks {', '.join(sorted(missing))}."
+    if len(missing) > 2:  # another kind of object, not one with a misspelt name
+        raise ValueError(lacks)
     for name in sorted(_public(kind) - known):
         for meant in get_close_matches(name, sorted(absent), n=1, cutoff=0.85):
             raise ValueError(f"{kind.__name__}.{name} is not a name that is asked for: {meant}?")
-    missing = members(required) & absent
     if missing:
-        raise ValueError(
-            f"{kind.__name__} is no {required.__name__}: it lacks {', '.join(sorted(missing))}."
-        )
+        raise ValueError(lacks)
     for protocol in optional:
         provides(kind, protocol)

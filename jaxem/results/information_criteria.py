@@ -10,7 +10,6 @@ from jaxem.core.compiled import jitted
 from jaxem.core.model_protocol import Model
 from jaxem.core.precision import precision_of
 from jaxem.core.program_memory import make_room
-from jaxem.data.data import as_data
 from jaxem.results.fit import Fit
 
 
@@ -65,4 +64,4 @@ def criteria(
 
 @jitted
 def _responsibilities(model, params, x):
-    return model.predict_proba(params, as_data(x).x)
+    return model.predict_proba(params, x)

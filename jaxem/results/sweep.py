@@ -18,7 +18,7 @@ class Row:
     """One model of a sweep: its fits from all starts, and the score of the best."""
 
     n_components: int
-    covariance_type: str
+    covariance_type: str  #: or the label of the model, where models were given by their labels
     model: Any
     fits: Fit  #: all starts, axis [starts]
     criteria: Criteria | None  #: of the best start; None where no start was sound
@@ -45,11 +45,12 @@ class Sweep:
     criterion: str
     report: Report
 
-    def __getitem__(self, key: tuple[int, str]) -> Row:
-        """The row of (n_components, covariance_type)."""
-        for row in self.rows:
-            if (row.n_components, row.covariance_type) == key:
-                return row
+    def __getitem__(self, key: tuple[int, str] | str) -> Row:
+        """The row of (n_components, covariance_type), or of a label that only one row has."""
+        found = [row for row in self.rows if row.covariance_type == key]
+        found += [row for row in self.rows if (row.n_components, row.covariance_type) == key]
+        if len(found) == 1:
+            return found[0]
         known = [(row.n_components, row.covariance_type) for row in self.rows]
         raise KeyError(f"no model {key} in this sweep; choose from {known}")
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import scipy.stats
 from cases import CASES
+from own_models import NormalMean
 from problems import clouds, mixture
 from sklearn.mixture import GaussianMixture
 
@@ -263,3 +264,46 @@ def test_the_held_out_criterion_prefers_what_predicts():
 def test_arguments_that_make_no_sense(options, message):
     with pytest.raises(ValueError, match=message):
         sweep(**{"n_components": (1,), **options})
+
+
+# Models by their labels ------------------------------------------------------------------------
+
+
+def test_models_by_their_labels_are_scored_as_by_fit():
+    models = {
+        "one mean": NormalMean(),
+        "two": mixture(k=2),
+        (3, "tied"): mixture("tied", k=3),
+    }
+    swept = jaxem.sweep(X, models=models, key=KEY, n_starts=4)
+    names = [(row.n_components, row.covariance_type) for row in swept.rows]
+    assert names == [(1, "one mean"), (2, "two"), (3, "tied")]
+    assert swept["two"] is swept[2, "two"]
+    for number, (row, model) in enumerate(zip(swept.rows, models.values(), strict=True)):
+        key = jax.random.fold_in(KEY, number)
+        alone = jaxem.fit(model, X, key=key, n_starts=4).best()
+        assert row.model == model
+        assert row.criteria.log_likelihood == pytest.approx(float(alone.log_likelihood), rel=1e-9)
+    assert np.isnan(swept["one mean"].criteria.icl)
+    assert "one mean" in repr(swept)
+
+
+def test_held_out_likelihood_of_a_model_of_ones_own():
+    models = {"mean": NormalMean(), "mixture": mixture(k=3)}
+    swept = jaxem.sweep(X, models=models, key=KEY, n_starts=3, criterion="held_out", folds=3)
+    mean, fold = swept["mean"], np.asarray(jax.random.permutation(
+        jax.random.fold_in(jax.random.fold_in(KEY, 0), 3), len(X)))  # fmt: skip
+    total = 0.0
+    for i in range(3):
+        held = fold % 3 == i
+        at = scipy.stats.multivariate_normal(X[~held].mean(axis=0), np.eye(2))
+        total += at.logpdf(X[held]).sum()
+    assert mean.held_out == pytest.approx(total / len(X), rel=1e-6)
+    assert swept.best is swept["mixture"]
+
+
+def test_no_models_and_wrong_ones():
+    with pytest.raises(ValueError, match="models is empty"):
+        jaxem.sweep(X, models={}, key=KEY)
+    with pytest.raises(ValueError, match="Gaussian is no Model: it lacks"):
+        jaxem.sweep(X, models={"family": jaxem.Gaussian("full")}, key=KEY)
