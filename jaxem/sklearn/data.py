@@ -1,16 +1,46 @@
 """Rows for the device: standardised, in float64, padded to few different lengths."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from numpy.typing import DTypeLike
+from numpy.typing import ArrayLike, DTypeLike
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import _check_sample_weight, validate_data
 
 from jaxem.core.protocols import Family
 from jaxem.data.data import Data, device_data
 from jaxem.data.scaling import Scaling, scaling_of, standardize
 
+#: scikit-learn's `sample_weight`: f[n], or None for all ones.
+Weights = ArrayLike | None
+
 #: Smallest number of rows after padding (with weight 0).
 SHORTEST = 512
+
+
+def rows_to_fit(estimator: BaseEstimator, X: Any) -> np.ndarray:
+    """X as rows f[n, d], n >= 2, by scikit-learn's checks; the estimator learns its columns."""
+    kinds = [np.float64, np.float32]
+    return np.asarray(validate_data(estimator, X, dtype=kinds, ensure_min_samples=2))
+
+
+def rows_like_fitted(estimator: BaseEstimator, X: Any) -> np.ndarray:
+    """X as rows f[n, d] of the columns that the estimator was fitted to."""
+    return np.asarray(validate_data(estimator, X, dtype=[np.float64, np.float32], reset=False))
+
+
+def weight_of(sample_weight: Weights, x: np.ndarray) -> np.ndarray | None:
+    """f64[n], none of them negative; None where none was given."""
+    if sample_weight is None:
+        return None
+    return _check_sample_weight(sample_weight, x, dtype=np.float64, ensure_non_negative=True)
+
+
+def mean(values: np.ndarray, sample_weight: Weights) -> float:
+    """The mean of values f[n], or their mean per unit of weight."""
+    weight = None if sample_weight is None else _check_sample_weight(sample_weight, values)
+    return float(np.average(values, weights=weight))
 
 
 def padded_length(n: int) -> int:

@@ -3,16 +3,15 @@
 import inspect
 import warnings
 from time import time
-from typing import Any
+from typing import Self
 
 import numpy as np
 import sklearn.mixture
-from numpy.typing import DTypeLike
+from numpy.typing import ArrayLike, DTypeLike
 from sklearn.base import _fit_context
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture._gaussian_mixture import _compute_precision_cholesky
-from sklearn.utils import check_random_state
-from sklearn.utils.validation import _check_sample_weight, validate_data
+from sklearn.utils import Tags, check_random_state
 
 import jaxem
 from jaxem.core.precision import precision_of
@@ -21,17 +20,10 @@ from jaxem.results.fit import Fit
 from jaxem.search.options import RACE_FROM
 from jaxem.search.race import RUNGS
 from jaxem.sklearn import online, starts
-from jaxem.sklearn.data import pad, rows_of
+from jaxem.sklearn.data import Weights, mean, pad, rows_like_fitted, rows_of, rows_to_fit, weight_of
 from jaxem.sklearn.restarts import Found, Problem, SingularStarts, exhaustive, race
 
 _Peer = sklearn.mixture.GaussianMixture
-
-
-def _weight(sample_weight: Any, X: np.ndarray) -> np.ndarray | None:
-    """f64[n], or None where none was given."""
-    if sample_weight is None:
-        return None
-    return _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
 
 
 class GaussianMixture(_Peer):
@@ -75,16 +67,13 @@ class GaussianMixture(_Peer):
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(
-        self,
-        X: Any,
-        y: object = None,
-        sample_weight: Any = None,
+        self, X: ArrayLike, y: object = None, sample_weight: Weights = None,
         standard_errors: bool = False,
-    ) -> "GaussianMixture":
+    ) -> Self:  # fmt: skip
         """Fit by EM from `n_init` starts, or from where the last fit ended if `warm_start`; with
         `standard_errors`, judge the parameters too (`standard_errors_`)."""
-        X = validate_data(self, X, dtype=[np.float64, np.float32], ensure_min_samples=2)
-        sample_weight = _weight(sample_weight, X)
+        X = rows_to_fit(self, X)
+        sample_weight = weight_of(sample_weight, X)
         if len(X) < self.n_components:
             raise ValueError(
                 f"Expected n_samples >= n_components but got n_components = {self.n_components}, "
@@ -118,7 +107,7 @@ class GaussianMixture(_Peer):
         return self
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(self, X: Any, y: object = None, sample_weight: Any = None) -> "GaussianMixture":
+    def partial_fit(self, X: ArrayLike, y: object = None, sample_weight: Weights = None) -> Self:
         """Take in one more batch of rows by a step of online EM (Cappé and Moulines 2009).
 
         The first batch is fitted as by `fit`; after a `fit`, or an earlier batch, this one moves
@@ -129,8 +118,8 @@ class GaussianMixture(_Peer):
         """
         if not hasattr(self, "n_samples_seen_"):
             return self.fit(X, sample_weight=sample_weight)
-        X = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
-        sample_weight = _weight(sample_weight, X)
+        X = rows_like_fitted(self, X)
+        sample_weight = weight_of(sample_weight, X)
         weight = np.ones(len(X)) if sample_weight is None else sample_weight
         if not weight.sum() > 0:
             raise ValueError("sample_weight is zero for every row: there is nothing to learn.")
@@ -150,16 +139,15 @@ class GaussianMixture(_Peer):
         self.lower_bound_, self.lower_bounds_ = bound, [*self.lower_bounds_, bound]
         return self
 
-    def fit_predict(self, X: Any, y: object = None, sample_weight: Any = None) -> np.ndarray:
+    def fit_predict(
+        self, X: ArrayLike, y: object = None, sample_weight: Weights = None
+    ) -> np.ndarray:
         """Fit, then the most probable component of each row."""
         return self.fit(X, y, sample_weight).predict(X)
 
-    def score(self, X: Any, y: object = None, sample_weight: Any = None) -> float:
+    def score(self, X: ArrayLike, y: object = None, sample_weight: Weights = None) -> float:
         """Mean log-likelihood per row, or per unit of `sample_weight`."""
-        values = self.score_samples(X)
-        if sample_weight is not None:
-            sample_weight = _check_sample_weight(sample_weight, values)
-        return float(np.average(values, weights=sample_weight))
+        return mean(self.score_samples(X), sample_weight)
 
     def _model(self) -> jaxem.Mixture:
         family = jaxem.Gaussian(self.covariance_type, reg_covar=self.reg_covar)
@@ -186,15 +174,13 @@ class GaussianMixture(_Peer):
     def _starts(self, problem: Problem, random_state: np.random.RandomState) -> jaxem.MixtureParams:
         """Parameters of all starts in standard units; a single start where all are equal."""
         init, n = self.init_params, self.n_init
-        covariances = None
-        if self.precisions_init is not None:
-            given = np.asarray(self.precisions_init, float)
-            square = self.covariance_type in ("full", "tied")
-            covariances = np.linalg.inv(given) if square else 1 / given
-        given = self.weights_init, self.means_init, covariances
-        if all(value is not None for value in given):
-            params = starts.mixture(*(np.asarray(value, float) for value in given))
-            return starts.stacked(problem, [params])
+        asked = self.weights_init, self.means_init, self.precisions_init
+        given = [None if value is None else np.asarray(value, float) for value in asked]
+        if given[2] is not None:
+            given[2] = starts.inverse(problem.model.family, given[2])
+        known = [value for value in given if value is not None]
+        if len(known) == len(given):
+            return starts.stacked(problem, [starts.mixture(*known)])
         if not isinstance(init, str):
             params = starts.seeded(problem, n, init, random_state)
         elif problem.rows.weight is not None or self._races():
@@ -241,7 +227,7 @@ class GaussianMixture(_Peer):
             if bounds:
                 self._print_verbose_msg_init_end(bounds[-1], found.converged[start])
 
-    def _estimate_weighted_log_prob(self, X: Any, xp: Any = None) -> np.ndarray:
+    def _estimate_weighted_log_prob(self, X: ArrayLike, xp: object = None) -> np.ndarray:
         """log π_k p(x|k) f[n, k], from which scikit-learn computes every prediction."""
         X, params = np.asarray(X), starts.params_of(self)
         model = jaxem.Mixture(jaxem.Gaussian(self.covariance_type), len(params.weights))
@@ -250,6 +236,6 @@ class GaussianMixture(_Peer):
         float_dtype = X.dtype if X.dtype.kind == "f" else np.float64
         return joint.astype(np.result_type(float_dtype, self.means_))
 
-    def __sklearn_tags__(self) -> Any:
+    def __sklearn_tags__(self) -> Tags:
         # Without the tags of scikit-learn's class, which claim array API support.
         return super(_Peer, self).__sklearn_tags__()

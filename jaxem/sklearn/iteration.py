@@ -8,25 +8,25 @@ loop over the same E-step and M-step.
 """
 
 from functools import partial
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from jaxem.core.compiled import jitted
+from jaxem.core.protocols import Statistics
 from jaxem.core.status import Status
 from jaxem.core.trees import pytree, replace
+from jaxem.core.types import Array
+from jaxem.data.data import Data
 from jaxem.data.scaling import Scaling
 from jaxem.engine import steps
 from jaxem.engine.finish import restore
+from jaxem.models import Mixture, MixtureParams
 from jaxem.results.fit import Fit
 
 #: Steps of a compiled call, and the length of the trace that it returns.
 CHUNK = 64
-
-#: An array on a device, or on the host.
-Array = jax.Array | np.ndarray
 
 
 @pytree
@@ -34,8 +34,8 @@ class Track:
     """The state of one start, in standard units. `stats` and `level` belong to `params`
     from the first step on, which is an E-step only."""
 
-    params: Any
-    stats: Any
+    params: MixtureParams
+    stats: Statistics
     level: Array  # f[], mean log-likelihood
     bound: Array  # f[], lower bound of the last iteration; -inf before the first
     n_iter: Array  # i[], -1 before the first step
@@ -44,7 +44,14 @@ class Track:
 
 
 def run(
-    model: Any, data: Any, scaling: Scaling, rows: int, starts: Any, bound: float, tol, max_iter
+    model: Mixture,
+    data: Data,
+    scaling: Scaling,
+    rows: int,
+    starts: MixtureParams,
+    bound: float,
+    tol: float,
+    max_iter: int,
 ) -> tuple[Fit, np.ndarray, list[list[float]]]:
     """Run all starts (parameters in standard units, lane axis leading) to their ends; `bound` is
     the lower bound of a previous fit. Returns the `Fit` in the units of x, b[lanes] which starts
@@ -66,15 +73,13 @@ def _begin(model, data, starts, bound: float) -> Track:
     row = jax.ShapeDtypeStruct((1, data.x.shape[1]), data.x.dtype)
     zero = data.x.dtype.type(0)
     shapes = jax.eval_shape(
-        lambda row, params: model.expect(params, model.prepare(row), zero)[0], row, _lane(starts)
+        lambda row, params: model.expect(params, model.prepare(row), zero)[0],
+        row,
+        jax.tree.map(lambda leaf: leaf[0], starts),
     )
     stats = jax.tree.map(lambda leaf: np.zeros((lanes, *leaf.shape), leaf.dtype), shapes)
     level, no = np.full(lanes, bound, data.x.dtype), np.zeros(lanes, bool)
     return Track(starts, stats, level, level, np.full(lanes, -1, np.int32), no, no)
-
-
-def _lane(tree: Any) -> Any:
-    return jax.tree.map(lambda leaf: leaf[0], tree)
 
 
 def _live(tracks, max_iter):

@@ -2,22 +2,25 @@
 
 import warnings
 from abc import ABC, abstractmethod
+from dataclasses import KW_ONLY, dataclass
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
 import jax
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.special import logsumexp
 from sklearn.base import BaseEstimator, DensityMixin, _fit_context
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 import jaxem
 from jaxem.core.precision import precision_of
+from jaxem.core.protocols import Family
 from jaxem.families import levels
-from jaxem.sklearn.data import pad
+from jaxem.sklearn.data import Weights, mean, pad, rows_like_fitted, rows_to_fit, weight_of
 
 #: scikit-learn's `random_state`.
 RandomState = int | np.random.RandomState | None
@@ -28,6 +31,7 @@ def key_of(random_state: RandomState) -> jax.Array:
     return jax.random.key(check_random_state(random_state).randint(np.iinfo(np.int32).max))
 
 
+@dataclass(eq=False, repr=False)
 class FamilyMixture(DensityMixin, BaseEstimator, ABC):
     """Mixture of a family of components, fitted from `n_init` starts at once (see `jaxem.fit`).
 
@@ -48,37 +52,25 @@ class FamilyMixture(DensityMixin, BaseEstimator, ABC):
         "verbose": ["verbose"],
     }
 
-    def __init__(
-        self,
-        n_components: int = 1,
-        *,
-        tol: float = 1e-6,
-        max_iter: int = 500,
-        n_init: int = 32,
-        init_params: Any = "k-means++",
-        prior: Any = None,
-        random_state: RandomState = None,
-        verbose: int = 0,
-    ):
-        self.n_components = n_components
-        self.tol = tol
-        self.max_iter = max_iter
-        self.n_init = n_init
-        self.init_params = init_params
-        self.prior = prior
-        self.random_state = random_state
-        self.verbose = verbose
+    n_components: int = 1
+    _: KW_ONLY
+    tol: float = 1e-6
+    max_iter: int = 500
+    n_init: int = 32
+    init_params: Any = "k-means++"
+    prior: Any = None
+    random_state: RandomState = None
+    verbose: int = 0
 
     @abstractmethod
-    def _family(self, X: np.ndarray) -> Any:
+    def _family(self, X: np.ndarray) -> Family:
         """The family of the components, for these rows."""
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: Any, y: object = None, sample_weight: Any = None) -> Self:
+    def fit(self, X: ArrayLike, y: object = None, sample_weight: Weights = None) -> Self:
         """Fit by EM; ValueError where no start leads to a sound fit."""
-        X = validate_data(self, X, dtype=[np.float64, np.float32], ensure_min_samples=2)
-        if sample_weight is not None:
-            sample_weight = _check_sample_weight(sample_weight, X, ensure_non_negative=True)
+        X = rows_to_fit(self, X)
+        sample_weight = weight_of(sample_weight, X)
         self._model = jaxem.Mixture(self._family(X), n_components=self.n_components)
         fits = jaxem.fit(
             self._model,
@@ -106,34 +98,33 @@ class FamilyMixture(DensityMixin, BaseEstimator, ABC):
             )
         return self
 
-    def fit_predict(self, X: Any, y: object = None, sample_weight: Any = None) -> np.ndarray:
+    def fit_predict(
+        self, X: ArrayLike, y: object = None, sample_weight: Weights = None
+    ) -> np.ndarray:
         """Fit, then the most probable component of each row."""
         return self.fit(X, y, sample_weight).predict(X)
 
-    def _log_joint(self, X: Any) -> np.ndarray:
+    def _log_joint(self, X: ArrayLike) -> np.ndarray:
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
+        X = rows_like_fitted(self, X)
         self._model.family.validate(X)
         with precision_of(X.dtype):
             return np.asarray(self._model.log_joint(self._params, pad(X)))[: len(X)]
 
-    def score_samples(self, X: Any) -> np.ndarray:
+    def score_samples(self, X: ArrayLike) -> np.ndarray:
         """Log density of each row [n]."""
         return np.asarray(logsumexp(self._log_joint(X), axis=1))
 
-    def score(self, X: Any, y: object = None, sample_weight: Any = None) -> float:
+    def score(self, X: ArrayLike, y: object = None, sample_weight: Weights = None) -> float:
         """Mean log density per row, or per unit of `sample_weight`."""
-        values = self.score_samples(X)
-        if sample_weight is not None:
-            sample_weight = _check_sample_weight(sample_weight, values)
-        return float(np.average(values, weights=sample_weight))
+        return mean(self.score_samples(X), sample_weight)
 
-    def predict_proba(self, X: Any) -> np.ndarray:
+    def predict_proba(self, X: ArrayLike) -> np.ndarray:
         """Posterior probability of each component [n, k]."""
         joint = self._log_joint(X)
         return np.exp(joint - logsumexp(joint, axis=1, keepdims=True))
 
-    def predict(self, X: Any) -> np.ndarray:
+    def predict(self, X: ArrayLike) -> np.ndarray:
         """The most probable component of each row [n]."""
         return self._log_joint(X).argmax(axis=1)
 
@@ -146,12 +137,12 @@ class FamilyMixture(DensityMixin, BaseEstimator, ABC):
             x, label = self._model.sample(key_of(self.random_state), self._params, n_samples)
             return np.asarray(x), np.asarray(label, int)
 
-    def bic(self, X: Any) -> float:
+    def bic(self, X: ArrayLike) -> float:
         """Bayesian information criterion on X, lower is better."""
         total = float(np.sum(self.score_samples(X)))
         return self._model.n_parameters(np.shape(X)[1]) * np.log(np.shape(X)[0]) - 2 * total
 
-    def aic(self, X: Any) -> float:
+    def aic(self, X: ArrayLike) -> float:
         """Akaike's information criterion on X, lower is better."""
         total = float(np.sum(self.score_samples(X)))
         return 2 * self._model.n_parameters(np.shape(X)[1]) - 2 * total
@@ -165,7 +156,7 @@ class BernoulliMixture(FamilyMixture):
     BernoulliMixture(n_components=2, n_init=200, prior=Beta(a=2, b=2))
     """
 
-    def _family(self, X: np.ndarray) -> Any:
+    def _family(self, X: np.ndarray) -> Family:
         return jaxem.Bernoulli(self.prior)
 
 
@@ -179,10 +170,11 @@ class PoissonMixture(FamilyMixture):
     array([ 1.5, 21. ])
     """
 
-    def _family(self, X: np.ndarray) -> Any:
+    def _family(self, X: np.ndarray) -> Family:
         return jaxem.Poisson(self.prior)
 
 
+@dataclass(eq=False, repr=False)
 class CategoricalMixture(FamilyMixture):
     """Latent class analysis: features coded 0 .. n_categories − 1; `probabilities_` [k, d, c], 0
     for categories that a column does not have. `n_categories` is one number, or one for each
@@ -198,31 +190,8 @@ class CategoricalMixture(FamilyMixture):
         "n_categories": [Interval(Integral, 1, None, closed="left"), "array-like", None],
     }
 
-    def __init__(
-        self,
-        n_components: int = 1,
-        *,
-        n_categories: Any = None,
-        tol: float = 1e-6,
-        max_iter: int = 500,
-        n_init: int = 32,
-        init_params: Any = "k-means++",
-        prior: Any = None,
-        random_state: RandomState = None,
-        verbose: int = 0,
-    ):
-        super().__init__(
-            n_components,
-            tol=tol,
-            max_iter=max_iter,
-            n_init=n_init,
-            init_params=init_params,
-            prior=prior,
-            random_state=random_state,
-            verbose=verbose,
-        )
-        self.n_categories = n_categories
+    n_categories: Any = None
 
-    def _family(self, X: np.ndarray) -> Any:
+    def _family(self, X: np.ndarray) -> Family:
         given = self.n_categories
         return jaxem.Categorical(levels.shown(X) if given is None else given, self.prior)

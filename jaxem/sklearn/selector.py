@@ -1,22 +1,26 @@
 """`MixtureSelector`: a sweep over numbers of components and covariance types, as an estimator."""
 
+from collections.abc import Sequence
+from dataclasses import KW_ONLY, dataclass
 from numbers import Integral, Real
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import jax
 import numpy as np
-from numpy.typing import DTypeLike
+from numpy.typing import ArrayLike, DTypeLike
 from sklearn.base import BaseEstimator, DensityMixin, _fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 import jaxem
 from jaxem.api.many_models import CRITERIA
 from jaxem.results.sweep import Row
+from jaxem.sklearn.data import Weights, rows_to_fit, weight_of
 from jaxem.sklearn.gaussian import GaussianMixture
 from jaxem.sklearn.mixtures import RandomState, key_of
 
 
+@dataclass(eq=False, repr=False)
 class MixtureSelector(DensityMixin, BaseEstimator):
     """The Gaussian mixture of the best criterion among `n_components` × `covariance_type`, each
     from `n_init` starts (see `jaxem.sweep`).
@@ -47,39 +51,24 @@ class MixtureSelector(DensityMixin, BaseEstimator):
         "verbose": ["verbose"],
     }
 
-    def __init__(
-        self,
-        n_components: Any = range(1, 10),
-        *,
-        covariance_type: Any = ("full", "tied", "diag", "spherical"),
-        criterion: str = "bic",
-        folds: int = 0,
-        n_init: int = 32,
-        init_params: Any = "k-means++",
-        tol: float = 1e-6,
-        max_iter: int = 500,
-        reg_covar: float = 1e-6,
-        random_state: RandomState = None,
-        verbose: int = 0,
-    ):
-        self.n_components = n_components
-        self.covariance_type = covariance_type
-        self.criterion = criterion
-        self.folds = folds
-        self.n_init = n_init
-        self.init_params = init_params
-        self.tol = tol
-        self.max_iter = max_iter
-        self.reg_covar = reg_covar
-        self.random_state = random_state
-        self.verbose = verbose
+    n_components: ArrayLike = range(1, 10)
+    _: KW_ONLY
+    covariance_type: str | Sequence[str] = ("full", "tied", "diag", "spherical")
+    criterion: str = "bic"
+    folds: int = 0
+    n_init: int = 32
+    init_params: Any = "k-means++"
+    tol: float = 1e-6
+    max_iter: int = 500
+    reg_covar: float = 1e-6
+    random_state: RandomState = None
+    verbose: int = 0
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: Any, y: object = None, sample_weight: Any = None) -> "MixtureSelector":
+    def fit(self, X: ArrayLike, y: object = None, sample_weight: Weights = None) -> Self:
         """Fit and score every model; ValueError where no model has a sound fit."""
-        X = validate_data(self, X, dtype=[np.float64, np.float32], ensure_min_samples=2)
-        if sample_weight is not None:
-            sample_weight = _check_sample_weight(sample_weight, X, ensure_non_negative=True)
+        X = rows_to_fit(self, X)
+        sample_weight = weight_of(sample_weight, X)
         reg_covar = self.reg_covar
         self.sweep_ = jaxem.sweep(
             X,
@@ -127,23 +116,25 @@ class MixtureSelector(DensityMixin, BaseEstimator):
         check_is_fitted(self)
         return self.best_estimator_
 
-    def fit_predict(self, X: Any, y: object = None, sample_weight: Any = None) -> np.ndarray:
+    def fit_predict(
+        self, X: ArrayLike, y: object = None, sample_weight: Weights = None
+    ) -> np.ndarray:
         """Fit, then the most probable component of each row under the best model."""
         return self.fit(X, y, sample_weight).predict(X)
 
-    def predict(self, X: Any) -> np.ndarray:
+    def predict(self, X: ArrayLike) -> np.ndarray:
         """The most probable component of each row [n]."""
         return self._best().predict(X)
 
-    def predict_proba(self, X: Any) -> np.ndarray:
+    def predict_proba(self, X: ArrayLike) -> np.ndarray:
         """Posterior probability of each component [n, k]."""
         return self._best().predict_proba(X)
 
-    def score_samples(self, X: Any) -> np.ndarray:
+    def score_samples(self, X: ArrayLike) -> np.ndarray:
         """Log density of each row [n]."""
         return self._best().score_samples(X)
 
-    def score(self, X: Any, y: object = None, sample_weight: Any = None) -> float:
+    def score(self, X: ArrayLike, y: object = None, sample_weight: Weights = None) -> float:
         """Mean log density per row, or per unit of `sample_weight`."""
         return self._best().score(X, y, sample_weight)
 

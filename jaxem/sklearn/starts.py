@@ -3,44 +3,63 @@
 All are parameters in standard units, lane axis leading, on the host.
 """
 
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from numpy.typing import ArrayLike
 
 import jaxem
 from jaxem.batch import lanes
-from jaxem.batch.lanes import Grid, LaneIds
+from jaxem.batch.grid import Grid
+from jaxem.batch.lanes import LaneIds
+from jaxem.core.constraints import SymmetricPD
+from jaxem.core.protocols import Family
 from jaxem.core.trees import replace
 from jaxem.data.scaling import Scaling, standardized_model, standardized_params
 from jaxem.families.gaussian import as_gaussian
 from jaxem.models.starts import given_responsibilities
 from jaxem.sklearn.restarts import Problem
 
+if TYPE_CHECKING:
+    from sklearn.mixture import GaussianMixture
+
+#: Starts that an estimator is given: labels i[n] or responsibilities f[n, k], or a function of
+#: (X, n_components, random_state) that makes them.
+Given = ArrayLike | Callable[[np.ndarray, int, np.random.RandomState], ArrayLike]
+
 #: Smallest `reg_covar`, as a share of a feature's variance / d: rounding would lose less.
 ROUNDING = 32 * float(np.finfo(np.float64).eps)
 
 
-def covariances_of(precisions_cholesky: ArrayLike, covariance_type: str) -> np.ndarray:
+def inverse(family: Family, matrices: np.ndarray) -> np.ndarray:
+    """Covariances of precisions, each a matrix or, where the family has variances, a number."""
+    square = isinstance(family.constraints()["covariances"], SymmetricPD)
+    return np.linalg.inv(matrices) if square else 1 / matrices
+
+
+def covariances_of(family: Family, precisions_cholesky: ArrayLike) -> np.ndarray:
     """Covariances of scikit-learn's upper factors U of each type: precision = U Uᵀ."""
     upper = np.asarray(precisions_cholesky, float)
-    if covariance_type in ("diag", "spherical"):
+    if not isinstance(family.constraints()["covariances"], SymmetricPD):
         return 1 / upper**2
-    inverse = np.linalg.inv(upper)
-    return inverse.swapaxes(-1, -2) @ inverse
+    root = np.linalg.inv(upper)
+    return root.swapaxes(-1, -2) @ root
 
 
-def mixture(weights: Any, means: Any, covariances: Any) -> jaxem.MixtureParams:
-    """The parameters of a Gaussian mixture, made of NumPy arrays."""
-    return jaxem.MixtureParams(weights, jaxem.GaussianParams(means, covariances))
+def mixture(weights: ArrayLike, means: ArrayLike, covariances: ArrayLike) -> jaxem.MixtureParams:
+    """The parameters of a Gaussian mixture, made of NumPy arrays in float64."""
+    leaves: list = [np.asarray(leaf, float) for leaf in (weights, means, covariances)]
+    return jaxem.MixtureParams(leaves[0], jaxem.GaussianParams(*leaves[1:]))
 
 
-def params_of(estimator: Any) -> jaxem.MixtureParams:
+def params_of(estimator: "GaussianMixture") -> jaxem.MixtureParams:
     """The parameters of an estimator, with the covariances of its `precisions_cholesky_`."""
-    covariances = covariances_of(estimator.precisions_cholesky_, estimator.covariance_type)
-    weights, means = (np.asarray(v, float) for v in (estimator.weights_, estimator.means_))
-    return mixture(weights, means, covariances)
+    family = jaxem.Gaussian(estimator.covariance_type)
+    covariances = covariances_of(family, estimator.precisions_cholesky_)
+    return mixture(np.asarray(estimator.weights_), np.asarray(estimator.means_), covariances)
 
 
 def in_standard_units(model: jaxem.Mixture, scaling: Scaling) -> jaxem.Mixture:
@@ -71,42 +90,32 @@ def drawn(
 
 
 def seeded(
-    problem: Problem, n_starts: int, init: Any, random_state: np.random.RandomState
+    problem: Problem, n_starts: int, init: Given, random_state: np.random.RandomState
 ) -> jaxem.MixtureParams:
     """One M-step on labels i[n] or responsibilities f[n, k]: `init`, or the result of the callable
     `init` for each start."""
     rows, k = problem.rows, problem.inner.n_components
-    if callable(init):
-        given = [init(rows.x, k, random_state) for _ in range(n_starts)]
-    else:
-        given = [init]
+    given = [init(rows.x, k, random_state) for _ in range(n_starts)] if callable(init) else [init]
     data, seeds = rows.data(), []
     for labels in given:
-        resp: Any = np.zeros((len(rows.z), k))
+        resp = np.zeros((len(rows.z), k))
         resp[: len(rows.x)] = given_responsibilities(labels, len(rows.x), k)
-        seeds.append(jax.device_get(problem.inner.seed(data, resp)))
+        seeds.append(jax.device_get(problem.inner.seed(data, jnp.asarray(resp))))
     return jax.tree.map(lambda *leaves: np.stack(leaves), *seeds)
 
 
 def overridden(
-    problem: Problem, params: jaxem.MixtureParams, given: tuple[Any, Any, Any]
+    problem: Problem, drawn: jaxem.MixtureParams, given: list[np.ndarray | None]
 ) -> jaxem.MixtureParams:
-    """`params` of all lanes with the given weights, means and covariances; None keeps those of
-    `params`."""
-    weights, means, covariances = given
-    drawn, scaling = params.components, problem.rows.scaling
-    numpy_params: Any = jaxem.GaussianParams  # NumPy leaves
-    fixed = numpy_params(
-        np.zeros(drawn.means.shape[1:]) if means is None else np.asarray(means, float),
-        np.ones(drawn.covariances.shape[1:]) if covariances is None else covariances,
+    """The starts `drawn` of all lanes with the given weights, means and covariances f64; None keeps
+    those of `drawn`."""
+    old = jax.tree.leaves(drawn)
+    filled = [o[0] if value is None else value for o, value in zip(old, given, strict=True)]
+    new = jax.tree.leaves(
+        standardized_params(problem.model, mixture(*filled), problem.rows.scaling)
     )
-    fixed = as_gaussian(problem.model.family).standardize(fixed, scaling.shift, scaling.scale)
-
-    def put(value: Any, new: Any, old: Any) -> Any:
-        return old if value is None else np.broadcast_to(np.asarray(new, float), old.shape)
-
-    return mixture(
-        put(weights, weights, params.weights),
-        put(means, fixed.means, drawn.means),
-        put(covariances, fixed.covariances, drawn.covariances),
-    )
+    kept = [
+        o if value is None else np.broadcast_to(n, o.shape)
+        for o, n, value in zip(old, new, given, strict=True)
+    ]
+    return mixture(*kept)
