@@ -43,11 +43,6 @@ def main_command(
     """Mixtures by EM, many starts at once."""
 
 
-def _file(out: Path | None) -> Path | None:
-    """None for "-": standard output."""
-    return None if str(out) == "-" else out
-
-
 @app.command("fit")
 def fit_command(
     source: o.Source, k: o.K = "1:4", family: o.Family = "gaussian",
@@ -62,12 +57,7 @@ def fit_command(
     Shows the mixture of lowest BIC.
     --out keeps it for `jaxem show`, `predict` and `sample`, and for jaxem.load in Python.
     """
-    job = Job(
-        source=source, k=k, family=family, covariance=covariance, trials=trials, starts=starts,
-        seed=seed, tol=tol, max_iter=max_iter, columns=columns, sample_weight=sample_weight,
-        header=header, race=race, split_merge=split_merge, devices=devices, plot=plot, out=out,
-        force=force, json=json,
-    )  # fmt: skip
+    job = Job(**locals())  # the arguments are its fields
     with mendable():
         found = run_fit(job)
     if not found:
@@ -89,13 +79,7 @@ def sweep_command(
     Fits every number of components with every covariance type, and shows the best by a criterion.
     --out keeps all starts of all models, --plot draws the criterion with the spread of the starts.
     """
-    job = Job(
-        source=source, k=k, family=family, covariance=covariance, trials=trials, starts=starts,
-        seed=seed, tol=tol, max_iter=max_iter, columns=columns, sample_weight=sample_weight,
-        header=header, race=race, split_merge=split_merge, devices=devices, plot=plot, out=out,
-        force=force, json=json,
-        criterion=criterion, folds=folds,
-    )  # fmt: skip
+    job = Job(**locals())
     with mendable():
         found = run_sweep(job)
     if not found:
@@ -128,10 +112,9 @@ def predict_command(
     Components are numbered from 1, as `jaxem show` lists them. Columns are found by the names that
     the file has kept; a table without names needs as many columns, --columns names others.
     """
+    job = Rows(**locals())
     with mendable():
-        run_predict(
-            Rows(file, data, columns, header, proba, score, data_set, _file(out), force, json)
-        )
+        run_predict(job)
 
 
 @app.command("sample")
@@ -151,8 +134,9 @@ def sample_command(
 
     CSV with the names of its columns.
     """
+    job = Draw(**locals())
     with mendable():
-        run_sample(Draw(file, n, seed, component, data_set, _file(out), force, json))
+        run_sample(job)
 
 
 @app.command("show")

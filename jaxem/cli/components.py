@@ -1,15 +1,18 @@
 """The components of a fit as tables on a terminal, numbered from 1 in the order they are stored."""
 
 import sys
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike
 from rich.console import Console
 from rich.table import Table
 
+from jaxem.core.constraints import SymmetricPD
 from jaxem.core.repr import short
-from jaxem.families import Categorical
+from jaxem.families.gaussian import GaussianFamily
 from jaxem.models import Mixture, MixtureParams
+from jaxem.results.parameters import columns, fields_of
 
 #: Most columns of a covariance matrix that is printed.
 WIDEST = 8
@@ -26,105 +29,66 @@ def printable(text: str) -> str:
 
 
 def show_components(model: Mixture, params: MixtureParams, names: list[str]) -> None:
-    """Weights, and the parameters of each column."""
+    """Weights, and the parameters of each column; parameters that all components share."""
     names = [printable(name) for name in names]
-    if hasattr(params, "means") and hasattr(params, "covariances"):
+    if isinstance(model.family, GaussianFamily):
         _show_gaussians(model, params, names)
-    elif hasattr(params, "rates"):
-        _show_cells(params, np.asarray(params.rates), "rate", names)
-    elif hasattr(params, "probabilities"):
-        _show_probabilities(model, params, names)
-    else:
-        _show_others(model, params)
+        return
+    each, shared = fields_of(params, model)
+    for field, value in each.items():
+        titles, numbers = columns(field, value, names, model.constraints()[field])
+        cells = [[f"{number:.4g}" for number in line] for line in numbers]
+        _show_table(f"{field} of each column", params.weights, cells, titles)
+    for name, value in shared.items():
+        say(f"{name} of all components: {short(value)}")
 
 
 def _show_gaussians(model: Mixture, params: MixtureParams, names: list[str]) -> None:
     from jaxem.plot.gaussians import covariance_matrices
 
     matrices = covariance_matrices(model, params)
-    means = np.asarray(params.means)
     sds = np.sqrt(np.diagonal(matrices, axis1=1, axis2=2))
     cells = [
-        [f"{_digits(m, s)} ± {_digits(s, s)}" for m, s in zip(means[k], sds[k], strict=True)]
-        for k in range(len(means))
+        [f"{_digits(m, s)} ± {_digits(s, s)}" for m, s in zip(*line, strict=True)]
+        for line in zip(np.asarray(params.means), sds, strict=True)
     ]
-    _components("mean ± sd", params.weights, cells, names)
-    if np.ndim(params.covariances) >= 2 and covariance_kind(model) not in ("diag", "spherical"):
-        _show_covariances(_shared(model, "covariances"), matrices, names)
-
-
-def _shared(model: Mixture, name: str) -> bool:
-    return model.constraints()[name].shared
-
-
-def covariance_kind(model: Mixture) -> str:
-    """ "full" and so on; empty for families without covariances."""
-    return getattr(model.family, "covariance_type", "")
-
-
-def _show_covariances(shared: bool, matrices: np.ndarray, names: list[str]) -> None:
-    if not 1 < len(names) <= WIDEST:
+    _show_table("mean ± sd of each column", params.weights, cells, names)
+    rule = model.constraints()["covariances"]
+    if not isinstance(rule, SymmetricPD) or not 1 < len(names) <= WIDEST:
         return
-    table = Table("component", "covariance", *names)
-    _right(table, 2)
-    for k, matrix in enumerate(matrices[:1] if shared else matrices):
+    table = new_table(["component", "covariance", *names], 2)
+    for k, matrix in enumerate(matrices[:1] if rule.shared else matrices):
         table.add_section()
         for i, name in enumerate(names):
-            first = ("all" if shared else str(k + 1)) if i == 0 else ""
+            first = ("all" if rule.shared else str(k + 1)) if i == 0 else ""
             table.add_row(first, name, *[f"{v:.4g}" for v in matrix[i]])
     print_table(table)
 
 
-def _show_probabilities(model: Mixture, params: MixtureParams, names: list[str]) -> None:
-    values = np.asarray(params.probabilities)
-    if values.ndim == 3:
-        family = model.family
-        d = values.shape[1]
-        levels = family.levels(d) if isinstance(family, Categorical) else (values.shape[2],) * d
-        pairs = zip(names, levels, strict=True)
-        names = [f"{name}={c}" for name, count in pairs for c in range(count)]
-        values = np.concatenate([values[:, j, :count] for j, count in enumerate(levels)], axis=1)
-    _show_cells(params, values.reshape(len(values), -1), "probability", names)
-
-
-def _show_cells(params: MixtureParams, values: np.ndarray, what: str, names: list[str]) -> None:
-    cells = [[f"{v:.4g}" for v in line] for line in values]
-    _components(what, params.weights, cells, names)
-
-
-def _show_others(model: Mixture, params: MixtureParams) -> None:
-    """Any other family: shared parameters once, the others for each component."""
-    fields = {name: np.asarray(value) for name, value in vars(params.components).items()}
-    each = {name: value for name, value in fields.items() if not _shared(model, name)}
-    table = Table("component", "weight", *each)
-    for k, weight in enumerate(np.asarray(params.weights)):
-        table.add_row(str(k + 1), f"{weight:.4f}", *[short(value[k]) for value in each.values()])
-    _right(table, 1)
-    print_table(table)
-    for name in fields.keys() - each.keys():
-        say(f"{name} of all components: {short(fields[name])}")
-
-
-def _components(what: str, weights: ArrayLike, cells: list[list[str]], names: list[str]) -> None:
+def _show_table(what: str, weights: ArrayLike, cells: list[list[str]], names: list[str]) -> None:
     """Components as rows; as columns where there are many features."""
-    say(f"weight of each component, and {what} of each column:")
-    shares = [f"{weight:.4f}" for weight in np.asarray(weights)]
+    say(f"weight of each component, and {what}:")
+    lines = [
+        [f"{weight:.4f}", *line] for weight, line in zip(np.asarray(weights), cells, strict=True)
+    ]
     if len(names) <= WIDEST:
-        table = Table("component", "weight", *names)
-        for k, share in enumerate(shares):
-            table.add_row(str(k + 1), share, *cells[k])
+        head = ["component", "weight", *names]
+        rows = [[str(k + 1), *line] for k, line in enumerate(lines)]
     else:
-        table = Table("column", *[f"component {k + 1}" for k in range(len(cells))])
-        table.add_row("weight", *shares)
-        for j, name in enumerate(names):
-            table.add_row(name, *[line[j] for line in cells])
-    _right(table, 1)
+        head = ["column", *[f"component {k + 1}" for k in range(len(cells))]]
+        rows = [list(row) for row in zip(["weight", *names], *lines, strict=True)]
+    table = new_table(head, 1)
+    for row in rows:
+        table.add_row(*row)
     print_table(table)
 
 
-def _right(table: Table, first: int) -> None:
-    for column in table.columns[first:]:
+def new_table(head: Sequence[str], left: int = 0) -> Table:
+    """A table whose columns stand to the right, but for the first `left` ones."""
+    table = Table(*head)
+    for column in table.columns[left:]:
         column.justify = "right"
+    return table
 
 
 def _digits(value: float, scale: float) -> str:

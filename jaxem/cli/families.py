@@ -1,10 +1,9 @@
 """Ranges, devices and families as the user types them."""
 
-from typing import Any
-
 import numpy as np
 
 import jaxem
+from jaxem.core.protocols import Family
 from jaxem.devices.placement import placement_of
 from jaxem.families import levels
 
@@ -23,7 +22,7 @@ def parse_range(text: str) -> list[int]:
     return list(range(low, high + 1))
 
 
-def devices_of(text: str | None) -> Any:
+def devices_of(text: str | None) -> int | str | None:
     """The argument `devices` of `jaxem.fit` for an option; ValueError for devices not there."""
     if text is None:
         return None
@@ -35,7 +34,7 @@ def devices_of(text: str | None) -> Any:
     return chosen
 
 
-def build_family(name: str, covariance: str | None, trials: int | None, x: np.ndarray) -> Any:
+def build_family(name: str, covariance: str | None, trials: int | None, x: np.ndarray) -> Family:
     """The component family of an option, with what it needs; ValueError says what is missing."""
     if name not in FAMILIES:
         raise ValueError(f"--family must be one of {', '.join(FAMILIES)}; got {name!r}.")

@@ -9,11 +9,13 @@ import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from jaxem.core import npz
+
+#: A JSON document: what `print_json` takes.
+Document = dict[str, object]
 
 
 def check_folder(folder: Path, option: str) -> None:
@@ -97,7 +99,7 @@ def print_json(document: Mapping[str, object]) -> None:
     print(json.dumps(_plain(document), allow_nan=False, indent=2))
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> object:
     if isinstance(value, Mapping):
         return {str(key): _plain(part) for key, part in value.items()}
     if dataclasses.is_dataclass(value) and not isinstance(value, type):

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from jaxem.cli.components import print_table, printable, say, show_components
 from jaxem.cli.families import devices_of
+from jaxem.cli.outputs import Document
 from jaxem.cli.request import Job
 from jaxem.core.status import Status
 from jaxem.devices.placement import placement_of
@@ -19,9 +20,6 @@ from jaxem.models import Mixture, MixtureParams
 from jaxem.results.fit import Fit
 from jaxem.results.sweep import Sweep
 from jaxem.results.text import TITLES, sweep_table
-
-#: A JSON document: what `outputs.print_json` takes.
-Document = dict[str, object]
 
 
 def size_text(x: np.ndarray) -> str:

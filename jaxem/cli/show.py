@@ -7,7 +7,7 @@ from rich.table import Table
 
 from jaxem import io
 from jaxem.cli import outputs, report
-from jaxem.cli.components import print_table, printable, say, show_components
+from jaxem.cli.components import new_table, print_table, printable, say, show_components
 from jaxem.cli.selection import content_of
 from jaxem.core.repr import counts_text, total
 from jaxem.core.status import MESSAGES, Status
@@ -64,9 +64,7 @@ def _show_metadata(file: io.File) -> None:
 def _show_numbers(rows: list[dict[str, object]]) -> None:
     """The table over K that `jaxem fit` left in the file."""
     head = list(rows[0])
-    table = Table(*map(printable, head))
-    for column in table.columns:
-        column.justify = "right"
+    table = new_table([printable(name) for name in head])
     for row in rows:
         cells = [row.get(name) for name in head]
         table.add_row(*[f"{v:.2f}" if isinstance(v, float) else printable(str(v)) for v in cells])
@@ -131,9 +129,9 @@ def _names(file: io.File) -> list[str]:
     return content_of("", file).columns
 
 
-def _document(path: Path, file: io.File) -> report.Document:
+def _document(path: Path, file: io.File) -> outputs.Document:
     """The content for other programs; of many fits, all likelihoods and the best parameters."""
-    out: report.Document = {
+    out: outputs.Document = {
         "file": str(path), "kind": file.kind, "format": io.FORMAT, "versions": file.versions,
         "facts": file.metadata,
     }  # fmt: skip

@@ -20,6 +20,7 @@ from jaxem.cli.tables import Table
 from jaxem.core.compilation import compilations
 from jaxem.core.precision import precision_of
 from jaxem.core.protocols import Family
+from jaxem.families.gaussian import as_gaussian
 from jaxem.models import Mixture
 from jaxem.results.fit import Fit
 from jaxem.results.sweep import Row, Sweep
@@ -94,7 +95,7 @@ def _families(job: Job, x: np.ndarray, types: list[str]) -> dict[str, Family]:
     if job.family != "gaussian":
         return {"": build_family(job.family, job.covariance, job.trials, x)}
     built = [build_family("gaussian", name.strip(), job.trials, x) for name in types]
-    return {family.covariance_type: family for family in built}
+    return {as_gaussian(family).covariance_type: family for family in built}
 
 
 def _sweep(
@@ -138,7 +139,7 @@ def _write(outcome: Outcome) -> None:
 SWEEP = Command(lambda text: (text or TYPES).split(","), lambda row: row.fits.best(), _show, _write)
 
 
-def _document(outcome: Outcome, seconds: float, compile_seconds: float) -> report.Document:
+def _document(outcome: Outcome, seconds: float, compile_seconds: float) -> outputs.Document:
     """The result for other programs."""
     job, swept = outcome.job, outcome.swept
     kinds = {row.covariance_type for row in swept.rows}

@@ -33,14 +33,6 @@ class Table(NamedTuple):
         )
 
 
-def read_table(
-    source: str, columns: Columns = None, header: bool | None = None
-) -> tuple[np.ndarray, list[str]]:
-    """Rows f64[n, d] and column names of a bundled data set or a file; see `read_rows`."""
-    table = read_rows(source, columns, header)
-    return table.x, table.names
-
-
 def read_rows(source: str, columns: Columns = None, header: bool | None = None) -> Table:
     """The table of a bundled data set or a file.
 

@@ -89,7 +89,7 @@ def test_families_of_counts_and_codes(here):
     np.savetxt("calls.csv", calls, fmt="%d")
     result = _run("fit", "calls.csv", "--no-header", "--family", "poisson", "-k", 2, "--starts", 4)
     assert result.exit_code == 0, result.output
-    assert "rate of each column" in result.stdout and "x0" in result.stdout
+    assert "rates of each column" in result.stdout and "x0" in result.stdout
     (here / "bad.csv").write_text("calls\n1\n-2\n")
     line = _line(_run("fit", "bad.csv", "--family", "poisson", "-k", 1))
     assert line.startswith("error: bad.csv: ") and "line 3: [-2.]" in line

@@ -279,7 +279,7 @@ def test_files_without_what_a_command_needs(here):
     assert "a model without parameters" in told("sample", "model.npz")
     assert "Categorical" in done("show", "model.npz")
     assert "probabilities" in done("show", "params.npz")
-    assert "probability of each column" in done("show", "pair.npz")
+    assert "probabilities of each column" in done("show", "pair.npz")
     np.testing.assert_array_equal(
         document("show", "pair.npz")["probabilities"], case.truth.probabilities
     )

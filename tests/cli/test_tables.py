@@ -5,7 +5,12 @@ import sys
 import numpy as np
 import pytest
 
-from jaxem.cli.tables import read_table
+from jaxem.cli.tables import read_rows
+
+
+def read_table(*arguments, **options):
+    table = read_rows(*arguments, **options)
+    return table.x, table.names
 
 
 def _file(tmp_path, text, name="table.csv"):
