@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 import jax
 from numpy.typing import ArrayLike
@@ -16,17 +17,18 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Say = Callable[[str], None]
+R = TypeVar("R")
 
 
 @dataclass(frozen=True)
-class Example:
+class Example(Generic[R]):
     """`run(say)` tells the example line by line; `draw` makes matplotlib figures, by file name,
     from the result of `run`."""
 
     name: str
     title: str
-    run: Callable[[Say], Any]
-    draw: Callable[[Any], dict[str, "Figure"]]
+    run: Callable[[Say], R]
+    draw: Callable[[R], dict[str, "Figure"]]
 
 
 def iterations(
@@ -43,11 +45,11 @@ def iterations(
 
     Each is a call of `jaxem.em`, whose limits are traced: all calls run one compiled program.
     """
-    how: Any = dict(tol=tol, stop=stop, assignment=assignment)
-    fit = em(model, params, x, max_iter=0, **how)
+    step = partial(em, model, x=x, tol=tol, stop=stop, assignment=assignment)
+    fit = step(params, max_iter=0)
     yield fit
     for _ in range(max_iter):
-        fit = em(model, fit.params, x, max_iter=1, **how)
+        fit = step(fit.params, max_iter=1)
         yield fit
         if fit.status != Status.MAX_ITER:
             return

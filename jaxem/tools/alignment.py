@@ -1,10 +1,11 @@
 """Match the components of fits: the best assignment, and its ambiguity."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from numpy.typing import ArrayLike
 
 from jaxem.core.constraints import shared_fields
 from jaxem.core.precision import precision_of
@@ -31,8 +32,8 @@ def align(
     model: Mixture,
     reference: MixtureParams,
     other: MixtureParams,
-    x: Any = None,
-    sample_weight: Any = None,
+    x: ArrayLike | None = None,
+    sample_weight: ArrayLike | None = None,
 ) -> Alignment:
     """Match the components of `other` (one fit, or any lane axes leading) to those of `reference`
     by the assignment of least cost (host; Kuhn 1955).
@@ -58,49 +59,40 @@ def align(
     lanes = np.ndindex(shape[:-1])
     fits = [jax.tree.map(lambda leaf, i=i: np.asarray(leaf)[i], other) for i in lanes]
     if x is None:
-        costs = _distances(model, reference, fits)
+        known = host_gaussians(model, reference, "align")
+        costs = [squared_distances(*known, *host_gaussians(model, p, "align")) for p in fits]
     else:
         costs = _differences(model, reference, fits, x, sample_weight)
     found = [_judged(np.where(np.isfinite(cost), cost, INFINITE_COST)) for cost in costs]
-
-    def stack(leaves: Any) -> np.ndarray:
-        return np.array(leaves).reshape(shape[:-1] + np.shape(leaves[0]))
-
-    return Alignment(*(stack(leaves) for leaves in zip(*found, strict=True)))
+    parts = (np.array(part) for part in zip(*found, strict=True))
+    return Alignment(*(part.reshape(shape[:-1] + part.shape[1:]) for part in parts))
 
 
-def reorder(model: Mixture, params: MixtureParams, permutation: Any) -> MixtureParams:
+def reorder(model: Mixture, params: MixtureParams, permutation: ArrayLike) -> MixtureParams:
     """The same mixture with component permutation[..., j] in place j; lane axes as in params."""
     return params.take(permutation, shared_fields(model.family.constraints()))
 
 
-def _distances(
-    model: Mixture, reference: MixtureParams, fits: list[MixtureParams]
-) -> list[np.ndarray]:
-    """Squared Wasserstein distances f[k, k] of the components of each fit."""
-    known = host_gaussians(model, reference, "align")
-    return [squared_distances(*known, *host_gaussians(model, p, "align")) for p in fits]
-
-
 def _differences(
-    model: Mixture, reference: MixtureParams, fits: list[MixtureParams], x: Any, sample_weight: Any
+    model: Mixture,
+    reference: MixtureParams,
+    fits: list[MixtureParams],
+    x: ArrayLike,
+    sample_weight: ArrayLike | None,
 ) -> list[np.ndarray]:
     """Σ w (r_ij − r'_il)² / Σ w f[k, k] of the responsibilities of each fit."""
     with precision_of(np.asarray(reference.weights).dtype):
         data = as_data(jnp.asarray(x, jnp.asarray(reference.weights).dtype), sample_weight)
         weight = np.asarray(data.weight, float) / float(np.sum(data.weight))
-
-        def share(params: MixtureParams) -> np.ndarray:
-            return np.asarray(model.predict_proba(params, data.x), float)
-
-        known, shares = share(reference), [share(params) for params in fits]
-
-    def cost(r: np.ndarray) -> np.ndarray:
-        squares = np.dot(weight, known**2), np.dot(weight, r**2)
+        known, *shares = (
+            np.asarray(model.predict_proba(params, data.x), float) for params in (reference, *fits)
+        )
+    costs = []
+    for r in shares:
+        squares = np.dot(weight, known**2)[:, None] + np.dot(weight, r**2)[None]
         products = np.einsum("n,nj,nl->jl", weight, known, r, optimize=True)
-        return np.maximum(squares[0][:, None] + squares[1][None] - 2 * products, 0)
-
-    return [cost(r) for r in shares]
+        costs.append(np.maximum(squares - 2 * products, 0))
+    return costs
 
 
 def assignment(cost: np.ndarray) -> np.ndarray:

@@ -1,9 +1,10 @@
 """Entropy of responsibilities, and the effective number of components."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from numpy.typing import ArrayLike
 
 from jaxem.data.data import as_data
 from jaxem.models import Mixture, MixtureParams
@@ -19,7 +20,9 @@ class Entropy(NamedTuple):
 
 
 @in_own_precision
-def entropy(model: Mixture, params: MixtureParams, x: Any, sample_weight: Any = None) -> Entropy:
+def entropy(
+    model: Mixture, params: MixtureParams, x: ArrayLike, sample_weight: ArrayLike | None = None
+) -> Entropy:
     """Entropy of the responsibilities of rows x f[n, d]: total, mean and normalised.
 
     The total is the EN(τ) of Celeux and Soromenho (1996, J. Classif. 13, 195), half the difference

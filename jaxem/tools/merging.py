@@ -1,9 +1,10 @@
 """Merging components into clusters: Baudry et al. (2010, J. Comput. Graph. Stat. 19, 332)."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
+from numpy.typing import ArrayLike
 
 from jaxem.core.precision import precision_of
 from jaxem.data.data import as_data
@@ -25,7 +26,7 @@ class Merging(NamedTuple):
 
 
 def merge_components(
-    model: Mixture, params: MixtureParams, x: Any, sample_weight: Any = None
+    model: Mixture, params: MixtureParams, x: ArrayLike, sample_weight: ArrayLike | None = None
 ) -> Merging:
     """From k clusters down to one, join the two whose union lowers the entropy of the
     responsibilities of rows x f[n, d] most (host).
@@ -45,10 +46,8 @@ def merge_components(
     columns = list(share.T)
     entropy = [_entropy(column, weight) for column in columns]
     gain = np.full((k, k), -np.inf)
-    for j in range(1, k):
-        gain[:j, j] = [
-            entropy[i] + entropy[j] - _entropy(columns[i] + columns[j], weight) for i in range(j)
-        ]
+    for i, j in zip(*np.triu_indices(k, 1), strict=True):
+        gain[i, j] = entropy[i] + entropy[j] - _entropy(columns[i] + columns[j], weight)
     while True:
         entropies.append(sum(entropy))
         if len(columns) == 1:

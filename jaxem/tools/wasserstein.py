@@ -4,7 +4,7 @@ Delon and Desolneux (2020, SIAM J. Imaging Sci. 13, 936): discrete transport bet
 the cost of a pair is the squared Wasserstein distance of its two Gaussians.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import numpy as np
@@ -52,7 +52,7 @@ def host_gaussians(model: Mixture, params: MixtureParams, what: str):
 
 
 @in_own_precision
-def _expanded(model, params, what) -> Any:
+def _expanded(model, params, what) -> tuple[np.ndarray, np.ndarray]:
     params = gaussian(model, params, what)
     return jax.device_get((params.means, model.family.matrices(params.components)))
 
