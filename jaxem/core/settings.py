@@ -24,7 +24,7 @@ class Settings:
     kernel: str | None = None
     precision: str | None = None
     assignment: str | None = None
-    exponent: Any = None  # f[]
+    exponent: Number | None = None  # f[]
 
 
 DEFAULT_SETTINGS = Settings()

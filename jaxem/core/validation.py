@@ -1,7 +1,5 @@
 """Checks of settings, on the host: a ValueError names the setting and the value given."""
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -15,7 +13,7 @@ def positive(name: str, value: object, zero: bool = False) -> None:
         raise ValueError(f"{name} must be finite and {what}; got {value}.")
 
 
-def integer(name: str, value: Any, least: int) -> None:
+def integer(name: str, value: float, least: int) -> None:
     """A whole number, at least `least`."""
     if np.ndim(value) != 0:
         raise ValueError(f"{name} must be one whole number; got {value!r}.")

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from dataclasses import replace as with_fields
 from functools import partial
-from typing import Any
 
 import jax
 import numpy as np
@@ -15,6 +14,7 @@ from jaxem.core.compiled import jitted
 from jaxem.core.precision import enable_x64
 from jaxem.core.status import Status
 from jaxem.core.trees import replace
+from jaxem.core.types import DType, Params
 from jaxem.devices.placement import Placement
 from jaxem.engine.finish import to_scaled
 from jaxem.engine.steps import Control
@@ -41,7 +41,7 @@ class How:
         return with_fields(self.resources, asked=with_fields(self.resources.asked, kernel=None))
 
 
-def widens(dtype: Any, placement: Placement) -> bool:
+def widens(dtype: DType, placement: Placement) -> bool:
     """Whether fits of this dtype can go on in float64."""
     return dtype == np.float32 and placement.platform != "tpu"
 
@@ -104,7 +104,7 @@ def _continued_each(problem: Problem, fits: Fit, how: How, lanes: np.ndarray) ->
         return _to_their_ends(runs, fits, how, filled, taken)
 
 
-def _wide(params: Any, lanes: np.ndarray) -> Any:
+def _wide(params: Params, lanes: np.ndarray) -> Params:
     return jax.tree.map(lambda leaf: np.asarray(leaf, np.float64)[lanes], params)
 
 
@@ -136,7 +136,9 @@ def _to_their_ends(runs: Runs, fits: Fit, how: How, lanes: np.ndarray, taken: np
     return replace(scheduler.conclude(runs, dtype, chosen)[0], report=None)
 
 
-def _settled(runs: Runs, before: tuple[Fit, np.ndarray], left: int, dtype: Any) -> Any:
+def _settled(
+    runs: Runs, before: tuple[Fit, np.ndarray], left: int, dtype: DType
+) -> tuple[Fit, np.ndarray]:
     """Fits and conditions with the contenders run on."""
     state = initial_state(runs.batch)
     move = Winners(left, dtype).next(runs, state)
