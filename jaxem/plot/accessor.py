@@ -9,14 +9,13 @@ from numpy.typing import ArrayLike
 from jaxem.core.precision import precision_of
 from jaxem.core.types import Params
 from jaxem.models import Mixture
-from jaxem.plot.criterion_table import criterion
-from jaxem.plot.density import contours
+from jaxem.plot.criteria import criterion
 from jaxem.plot.gaussians import is_gaussian
 from jaxem.plot.membership import responsibilities
-from jaxem.plot.parameter_clouds import clouds
-from jaxem.plot.scatter import classified
+from jaxem.plot.parameters import clouds
 from jaxem.plot.start_paths import starts, traces
 from jaxem.plot.style import drawn
+from jaxem.plot.two_columns import classified, contours
 from jaxem.results.fit import Fit
 from jaxem.results.sweep import Sweep
 

@@ -5,8 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from jaxem.core.status import Status
-from jaxem.plot.curves import whole_ticks
-from jaxem.plot.style import COLOURS, GREY, label
+from jaxem.plot.style import COLOURS, GREY, label, whole_ticks
 from jaxem.results.fit import Fit
 from jaxem.results.optima import last_leaders
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
 #: Okabe and Ito's palette, the yellow (faint on white) last.
@@ -75,3 +76,10 @@ def label(axis: "Axes", x: str, y: str, title: str | None = None) -> None:
         axis.set_title(title, fontsize="medium")
     if "right" in axis.spines:
         axis.spines[["top", "right"]].set_visible(False)
+
+
+def whole_ticks(side: "Axis") -> None:
+    """Ticks at whole numbers only; `side` is `axis.xaxis` or `axis.yaxis`."""
+    from matplotlib.ticker import MaxNLocator
+
+    side.set_major_locator(MaxNLocator(integer=True))

@@ -8,13 +8,12 @@ import numpy as np
 
 from jaxem.core.constraints import Simplex
 from jaxem.models import Mixture, MixtureParams
-from jaxem.plot.curves import bic
-from jaxem.plot.density import contours
+from jaxem.plot.criteria import bic
 from jaxem.plot.gaussians import is_continuous, is_gaussian
 from jaxem.plot.histograms import histogram
-from jaxem.plot.profiles import profile
-from jaxem.plot.scatter import classified
+from jaxem.plot.parameters import profile
 from jaxem.plot.style import new_figure
+from jaxem.plot.two_columns import classified, contours
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -112,3 +112,16 @@ def test_the_constraints_tell_what_components_share():
     titles, values = columns("p", probabilities, ["a", "b"], family.constraints()["probabilities"])
     assert titles == ["a=0", "a=1", "b=0", "b=1", "b=2"]
     np.testing.assert_array_equal(values, [[0.5, 0.5, 0.2, 0.3, 0.5]])
+
+
+def test_a_sweep_of_models_by_their_labels():
+    models = {"mean": NormalMean(), "two": MODEL}
+    swept = jaxem.sweep(X, models=models, key=0, n_starts=2)
+    assert "best is" in swept.plot.criterion("bic").get_title()
+    counts = jaxem.sweep(
+        np.arange(12.0)[:, None] % 5, [1, 2], "", key=0, n_starts=2,
+        models=lambda k, kind: jaxem.Mixture(jaxem.Poisson(), n_components=k),
+    )  # fmt: skip
+    axis = counts.plot.criterion("bic")
+    assert axis.get_title().startswith("BIC: best is K = ")
+    assert axis.get_legend().get_texts()[0].get_text() == "best start"

@@ -11,8 +11,8 @@ pytest.importorskip("matplotlib")
 
 from matplotlib import pyplot
 
-from jaxem.plot.criterion_table import start_values
-from jaxem.plot.parameter_clouds import matched
+from jaxem.plot.criteria import start_values
+from jaxem.plot.parameters import matched
 
 pyplot.switch_backend("Agg")
 

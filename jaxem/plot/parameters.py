@@ -1,4 +1,4 @@
-"""Parameters of many fits as clouds of points, components matched across fits."""
+"""Parameters of components: of one fit as a table of colours, of many fits as clouds of points."""
 
 from typing import TYPE_CHECKING
 
@@ -6,7 +6,7 @@ import numpy as np
 
 from jaxem.core.model_protocol import Model
 from jaxem.core.types import Params
-from jaxem.plot.profiles import chosen
+from jaxem.models import Mixture, MixtureParams
 from jaxem.plot.style import colour, label, marker
 from jaxem.results.parameters import columns as columns_of
 from jaxem.results.parameters import fields_of
@@ -14,6 +14,47 @@ from jaxem.tools.alignment import assignment
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+
+def profile(
+    axis: "Axes",
+    params: MixtureParams,
+    names: list[str],
+    model: Mixture | None = None,
+    field: str | None = None,
+) -> None:
+    """One row per component, one column per feature (and category) of a parameter.
+
+    `field` is a parameter that each component has (None: the first). The constraints of the model
+    tell which do, and which categories a column has; without it, the shapes. ValueError for other
+    fields.
+
+    >>> p = jaxem.BinomialParams(np.array([[0.1, 0.9], [0.8, 0.5]]))
+    >>> axis = plot.new_figure(5, 4).add_subplot()
+    >>> plot.profile(axis, jaxem.MixtureParams(np.array([0.4, 0.6]), p), ["spam", "ham"])
+    """
+    each = fields_of(params, model)[0]
+    field = _chosen(each, field, model)
+    rules = {} if model is None else model.constraints()
+    titles, table = columns_of(field, each[field], names, rules.get(field))
+    image = axis.pcolormesh(table, cmap="cividis", edgecolors="white", lw=1)
+    axis.figure.colorbar(image, ax=axis, label=field)
+    axis.set_xticks(np.arange(table.shape[1]) + 0.5, titles, rotation=45, ha="right")
+    rows = [f"{j + 1} ({w:.0%})" for j, w in enumerate(np.asarray(params.weights))]
+    axis.set_yticks(np.arange(len(table)) + 0.5, rows)
+    axis.invert_yaxis()
+    label(axis, "column", "component (weight)", f"{field} of each component")
+
+
+def _chosen(fields: dict[str, np.ndarray], field: str | None, model: Model | None) -> str:
+    """The field to draw; ValueError where there is none of this name, or none at all."""
+    if not fields:
+        raise ValueError(f"{model!r} has no parameter of its own for each component.")
+    if field is None:
+        return next(iter(fields))
+    if field not in fields:
+        raise ValueError(f"field must be one of {', '.join(fields)}; got {field!r}.")
+    return field
 
 
 def clouds(
@@ -44,7 +85,7 @@ def clouds(
     mixed = hasattr(reference, "weights")
     each, shared = fields_of(reference, model)
     fields = each if mixed else {name: value[None] for name, value in {**each, **shared}.items()}
-    field = chosen(fields, field, model)
+    field = _chosen(fields, field, model)
     rule = None if model is None else model.constraints()[field]
     titles, target = columns_of(field, fields[field], names, rule)
     titles = [title if title.startswith(f"{field}[") else f"{field}: {title}" for title in titles]
