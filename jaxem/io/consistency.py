@@ -1,14 +1,14 @@
 """Consistency of the value of a file: parameters of the model's shapes, known statuses."""
 
-from collections.abc import Iterator
-from typing import Any
-
 import jax
 import numpy as np
+from numpy.typing import ArrayLike
 
 from jaxem.api.many_models import CRITERIA
+from jaxem.core.model_protocol import Model
 from jaxem.core.status import Status
-from jaxem.io.classes import MODELS, PARAMS
+from jaxem.core.types import Params, PyTree
+from jaxem.io.classes import is_model, is_params
 from jaxem.results.fit import Fit
 from jaxem.results.information_criteria import Criteria
 from jaxem.results.sweep import Sweep
@@ -17,45 +17,50 @@ from jaxem.results.sweep import Sweep
 _NONSENSE = (TypeError, AttributeError, ValueError, ArithmeticError, LookupError)
 
 
-def check_consistent(kind: str, model: Any, value: Any) -> int | None:
+def check_consistent(kind: str, model: object, value: object) -> int | None:
     """The number of columns d, None where it is unknown. ValueError unless `value` is consistent in
     itself, and with `model` where there is one."""
-    if model is not None and not isinstance(model, MODELS):
+    if model is not None and not is_model(model):
         raise ValueError(f"a {type(model).__name__} stands where a model should")
     if kind == "sweep":
         return _check_sweep(value)
     if kind == "model":
         return None
     if kind == "params":
-        if not isinstance(value, PARAMS):
+        if not is_params(value):
             raise ValueError(f"a {type(value).__name__} stands where parameters should")
-        return None if model is None else columns_of(model, value)
+        return None if model is None else _only(candidates(model, value))
     return _check_fit(model, value)
 
 
-def _check_sweep(sweep: Any) -> int:
+def _check_sweep(sweep: object) -> int | None:
     if not isinstance(sweep, Sweep):
         raise ValueError(f"a {type(sweep).__name__} stands where a sweep should")
     if sweep.criterion not in CRITERIA:
         raise ValueError(f"a sweep cannot be judged by {sweep.criterion!r:.80}")
     if not sweep.rows:
         raise ValueError("a sweep without models")
-    widths = []
+    widths = set()
     for row in sweep.rows:
-        if not isinstance(row.model, MODELS) or row.n_components != row.model.n_components:
+        size = getattr(row.model, "n_components", row.n_components)
+        if not is_model(row.model) or row.n_components != size:
             raise ValueError("a row of the sweep and its model differ in components")
         if np.ndim(row.fits.status) != 1 or not isinstance(row.criteria, Criteria | None):
             raise ValueError("a row of the sweep is not made of fits from several starts")
-        widths.append(_check_fit(row.model, row.fits))
-    if len(set(widths)) > 1 or widths[0] is None:
+        widths.add(_check_fit(row.model, row.fits))
+    if len(widths - {None}) > 1:
         raise ValueError("the models of the sweep are of different columns")
-    return widths[0]
+    return _only(sorted(widths - {None}))
 
 
-def _check_fit(model: Any, fit: Any) -> int | None:
+def _only(numbers: list[int]) -> int | None:
+    return numbers[0] if len(numbers) == 1 else None
+
+
+def _check_fit(model: Model | None, fit: object) -> int | None:
     if not isinstance(fit, Fit):
         raise ValueError(f"a {type(fit).__name__} stands where a fit should")
-    if not isinstance(fit.params, PARAMS):
+    if not is_params(fit.params):
         raise ValueError(f"the parameters of the fit are a {type(fit.params).__name__}")
     lanes = np.shape(fit.status)
     for name, kinds in dict(
@@ -81,10 +86,10 @@ def _check_fit(model: Any, fit: Any) -> int | None:
     # No upper bound: a selection of starts may name a parent outside of the selection.
     if fit.parent is not None and np.min(fit.parent, initial=-1) < -1:
         raise ValueError("parent names a start that does not exist")
-    return None if model is None else columns_of(model, fit.params, lanes)
+    return None if model is None else _only(candidates(model, fit.params, lanes))
 
 
-def _check_follows(follows: Any) -> None:
+def _check_follows(follows: ArrayLike | None) -> None:
     """ValueError unless each start follows a start of the same data set, without circles."""
     if follows is None or not np.size(follows):
         return
@@ -102,49 +107,62 @@ def _check_follows(follows: Any) -> None:
             raise ValueError("follows goes round in a circle")
 
 
-def columns_of(model: Any, params: Any, lanes: tuple[int, ...] | None = None) -> int:
-    """The number of columns d of the parameters; ValueError where the model has no parameters of
-    these shapes, or invalid settings. `lanes` are the axes of many fits; None: any axes."""
+def columns_of(model: Model, params: Params) -> int:
+    """The number of columns d of the parameters; ValueError as `candidates`."""
+    return candidates(model, params)[0]
+
+
+def candidates(model: Model, params: Params, lanes: tuple[int, ...] | None = None) -> list[int]:
+    """The numbers of columns d that go with the parameters: one, or several where the parameters do
+    not depend on it. ValueError where the model has no parameters of these shapes, or invalid
+    settings. `lanes` are the axes of many fits; None: any axes."""
     leaves, structure = jax.tree.flatten(params)
     shapes = [np.shape(leaf) for leaf in leaves]
-    if any(np.asarray(leaf).dtype.kind != "f" for leaf in leaves):
+    if not leaves or any(np.asarray(leaf).dtype.kind != "f" for leaf in leaves):
         raise ValueError("parameters must be floating-point numbers")
-    sizes = sorted({size for shape in shapes for size in shape if size > 0})
-    for d, blank in _blanks(model, sizes):
+    found = []
+    # Two numbers more: both match only where the shapes do not depend on d.
+    for d, blank in _blanks(model, sorted({1, 2, *(s for shape in shapes for s in shape if s)})):
         wanted = [leaf.shape for leaf in jax.tree.leaves(blank)]
-        if jax.tree.structure(blank) != structure or len(wanted) != len(shapes):
-            break
+        if jax.tree.structure(blank) != structure:
+            continue
         lead = shapes[0][: len(shapes[0]) - len(wanted[0])] if lanes is None else lanes
         if shapes == [(*lead, *shape) for shape in wanted]:
-            _check_settings(model, d)
-            return d
-    found = ", ".join(f"{list(shape)}" for shape in shapes)
-    raise ValueError(
-        f"parameters of shapes {found} are not those of {model!r:.200}"
-        + ("" if lanes is None else f" in fits {list(lanes)}")
-    )
+            found.append(d)
+    if not found:
+        listed = ", ".join(f"{list(shape)}" for shape in shapes)
+        raise ValueError(
+            f"parameters of shapes {listed} are not those of {model!r:.200}"
+            + ("" if lanes is None else f" in fits {list(lanes)}")
+        )
+    return _of_valid_settings(model, found)
 
 
-def _blanks(model: Any, sizes: list[int]) -> Iterator[tuple[int, Any]]:
+def _blanks(model: Model, sizes: list[int]) -> list[tuple[int, PyTree]]:
     """(d, shapes of the model's parameters) for each of `sizes` that the model accepts; ValueError
     when it accepts none."""
-    known, refused = False, None
+    blanks, refused = [], None
     for d in sizes:
         try:
-            blank = jax.eval_shape(lambda d=d: model.blank(d, np.float32))
+            blanks.append((d, jax.eval_shape(lambda d=d: model.blank(d, np.float32))))
         except _NONSENSE as error:
             refused = error
-        else:
-            known = True
-            yield d, blank
-    if not known and refused is not None:
+    if not blanks:
         raise ValueError(f"the model makes no sense ({refused})") from refused
+    return blanks
 
 
-def _check_settings(model: Any, d: int) -> None:
+def _of_valid_settings(model: Model, found: list[int]) -> list[int]:
+    """The numbers of columns for which the settings are valid. Where they are valid for none, and
+    the only one is known, ValueError; of several, none need be the right one."""
     if any(type(leaf) is int and abs(leaf) >= 2**31 for leaf in jax.tree.leaves(model)):
         raise ValueError("the model makes no sense (a setting of more than 32 bits)")
-    try:
-        model.validate_settings(d)
-    except _NONSENSE as error:
-        raise ValueError(f"the model makes no sense ({error})") from error
+    valid = []
+    for d in found:
+        try:
+            model.validate_settings(d)
+            valid.append(d)
+        except _NONSENSE as error:
+            if len(found) == 1:
+                raise ValueError(f"the model makes no sense ({error})") from error
+    return valid or found

@@ -3,7 +3,7 @@
 null, true, false, numbers and text stand for themselves, a JSON list for a tuple. An object with
 one of these keys stands for any other value:
 
-    {"class": "Poisson", "fields": {..}}    a value of a class of the table
+    {"class": "Poisson", "fields": {..}}    a value of a class of the table, or of a caller
     {"array": "means"}                      the array of that name
     {"scalar": "status"}                    the one number of the array of that name
     {"float": "nan"}                        nan, inf or -inf
@@ -12,16 +12,20 @@ one of these keys stands for any other value:
 
 import dataclasses
 import math
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
 
 import jax
 import numpy as np
 from jax.core import Tracer
 
-from jaxem.io.classes import KNOWN, build
-from jaxem.io.older import former, renewed
+from jaxem.core.types import JSON
+from jaxem.io.classes import build, owner
+from jaxem.io.older import FORMER, former, renewed
 from jaxem.results.known_model import KnownModel
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 #: Levels left out of the names of arrays: "means" is handier than "fit.params.components.means".
 _SILENT = {"fit", "params", "components", "sweep", "rows", "fits"}
@@ -29,8 +33,14 @@ _SILENT = {"fit", "params", "components", "sweep", "rows", "fits"}
 _FLOATS = ("nan", "inf", "-inf")
 
 
-def encode(value: object, arrays: dict[str, np.ndarray], path: tuple[str, ...] = ()) -> Any:
-    """A value as JSON; its arrays are added to `arrays`. ValueError where a file cannot hold it."""
+def encode(
+    value: object,
+    arrays: dict[str, np.ndarray],
+    table: dict[str, type],
+    path: tuple[str, ...] = (),
+) -> JSON:
+    """A value as JSON; its arrays are added to `arrays`, its classes to `table`. ValueError where a
+    file cannot hold it."""
     if value is None or (isinstance(value, bool | int | str) and type(value) in (bool, int, str)):
         return value
     if type(value) is float:
@@ -41,28 +51,36 @@ def encode(value: object, arrays: dict[str, np.ndarray], path: tuple[str, ...] =
         kind = "scalar" if isinstance(value, np.generic) else "array"
         return {kind: _keep(value, arrays, path)}
     if isinstance(value, tuple | list) and type(value) in (tuple, list):
-        parts = [encode(part, arrays, (*path, str(i))) for i, part in enumerate(value)]
+        parts = [encode(part, arrays, table, (*path, str(i))) for i, part in enumerate(value)]
         return parts if type(value) is tuple else {"list": parts}
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return _encode_class(value, arrays, path)
+        return _encode_class(value, arrays, table, path)
     raise ValueError(
         f"{'.'.join(path) or 'this'} is a {type(value).__name__}, which a file cannot hold; it "
-        "holds numbers, text, arrays, and jaxem's models, families, parameters and results."
+        "holds numbers, text, arrays, tuples and lists, and dataclasses of these: jaxem's models, "
+        "families, parameters and results, and classes of your own."
     )
 
 
-def _encode_class(value: Any, arrays: dict[str, np.ndarray], path: tuple[str, ...]) -> Any:
-    name = type(value).__name__
-    if KNOWN.get(name, type(value)) is not type(value):
-        raise ValueError(f"your class {name} has the name of one of jaxem's: rename it to save it.")
+def _encode_class(
+    value: "DataclassInstance",
+    arrays: dict[str, np.ndarray],
+    table: dict[str, type],
+    path: tuple[str, ...],
+) -> JSON:
+    cls = type(value)
+    if table.setdefault(cls.__name__, cls) is not cls:
+        raise ValueError(
+            f"your class {cls.__name__} has the name of {owner(cls)}: rename it to save it."
+        )
     fields = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
     # The model of a fit is a part of the file of its own.
     fields = {key: part for key, part in fields.items() if not isinstance(part, KnownModel)}
-    parts = {key: encode(part, arrays, (*path, key)) for key, part in fields.items()}
-    return {"class": name, "fields": parts}
+    parts = {key: encode(part, arrays, table, (*path, key)) for key, part in fields.items()}
+    return {"class": cls.__name__, "fields": parts}
 
 
-def _keep(value: Any, arrays: dict[str, np.ndarray], path: tuple[str, ...]) -> str:
+def _keep(value: object, arrays: dict[str, np.ndarray], path: tuple[str, ...]) -> str:
     if isinstance(value, Tracer):
         raise ValueError("save needs values, and these are traced: call it outside of jit, vmap "
                          "and grad.")  # fmt: skip
@@ -75,7 +93,7 @@ def _keep(value: Any, arrays: dict[str, np.ndarray], path: tuple[str, ...]) -> s
     return name
 
 
-def decode(tree: Any, arrays: Mapping[str, np.ndarray], table: Mapping[str, type]) -> Any:
+def decode(tree: JSON, arrays: Mapping[str, np.ndarray], table: Mapping[str, type]) -> object:
     """The value that `encode` was given; ValueError for JSON that `encode` does not make."""
     if tree is None or isinstance(tree, bool | int | float | str):
         return tree
@@ -84,14 +102,8 @@ def decode(tree: Any, arrays: Mapping[str, np.ndarray], table: Mapping[str, type
     match tree:
         case {"class": str(name), "fields": dict(fields)} if len(tree) == 2:
             parts = {key: decode(one, arrays, table) for key, one in fields.items()}
-            old = None if name in table else former(name, parts)
-            if old is not None:
-                return old
             if name not in table:
-                raise ValueError(
-                    f"it holds a {name!r:.80}, which this jaxem does not know; if that is your own "
-                    f"class, say families=[...] with it, else update jaxem"
-                )
+                return former(name, parts)
             return build(table[name], renewed(table[name], parts))
         case {"array": str(name)} if len(tree) == 1 and name in arrays:
             return arrays[name]
@@ -104,13 +116,31 @@ def decode(tree: Any, arrays: Mapping[str, np.ndarray], table: Mapping[str, type
     raise ValueError(f"its header says {str(tree)!r:.80} where a value should stand")
 
 
-def names_in(tree: Any) -> list[str]:
+def check_classes(tree: JSON, table: Mapping[str, type]) -> None:
+    """ValueError for JSON with classes that are not in the table: it says which to give."""
+    named = [part["class"] for part in _objects(tree) if isinstance(part.get("class"), str)]
+    unknown = [name for name in dict.fromkeys(named) if name not in table and name not in FORMER]
+    if unknown:
+        unknown = [f"{name:.80}" for name in unknown[:20]]
+        given = ", ".join(name for name in unknown if name.isidentifier())
+        raise ValueError(
+            f"it holds a {' and a '.join(map(repr, unknown))}, which this jaxem does not know: if "
+            f"they are your own, say load(path, classes=[{given}]), else update jaxem"
+        )
+
+
+def names_in(tree: JSON) -> list[str]:
     """Names of the arrays to which JSON made by `encode` refers, in order."""
-    if isinstance(tree, list):
-        return [name for part in tree for name in names_in(part)]
-    if not isinstance(tree, dict):
-        return []
-    for kind in ("array", "scalar"):
-        if isinstance(tree.get(kind), str):
-            return [tree[kind]]
-    return [name for part in tree.values() for name in names_in(part)]
+    found = [part.get(kind) for part in _objects(tree) for kind in ("array", "scalar")]
+    return [name for name in found if isinstance(name, str)]
+
+
+def _objects(tree: JSON) -> Iterator[dict[str, JSON]]:
+    """The objects in JSON made by `encode` that stand for values; the fields of one are none."""
+    parts = tree if isinstance(tree, list) else ()
+    if isinstance(tree, dict):
+        yield tree
+        fields = tree.get("fields")
+        parts = (fields if isinstance(fields, dict) else tree).values()
+    for part in parts:
+        yield from _objects(part)

@@ -17,10 +17,11 @@ import jax
 import numpy as np
 
 from jaxem.core import npz
+from jaxem.core.types import JSON
 from jaxem.core.version import __version__
-from jaxem.io.classes import MODELS, PARAMS, known_classes
+from jaxem.io.classes import is_model, is_params, known_classes
 from jaxem.io.consistency import check_consistent
-from jaxem.io.encoding import decode, encode, names_in
+from jaxem.io.encoding import check_classes, decode, encode, names_in
 from jaxem.io.metadata import check_metadata
 from jaxem.results.fit import Fit
 from jaxem.results.sweep import Sweep
@@ -35,13 +36,13 @@ class File:
     kind: str  #: "model", "params", "fit" or "sweep"
     model: Any  #: None where none was saved; the rows of a sweep have their own
     value: Any  #: the fit, parameters, sweep or model
-    metadata: Mapping[str, Any] = field(default_factory=dict)  #: see `jaxem.io.metadata`
+    metadata: Mapping[str, JSON] = field(default_factory=dict)  #: see `jaxem.io.metadata`
     versions: Mapping[str, str] = field(default_factory=dict)  #: of the programs that wrote it
 
 
 def save(
     path: str | PathLike[str],
-    value: Any,
+    value: object,
     *,
     columns: Iterable[str] | None = None,
     force: bool = False,
@@ -66,14 +67,17 @@ def save(
     write(path, value, named, force=force)
 
 
-def load(path: str | PathLike[str], families: Iterable[type] = ()) -> Any:
+def load(
+    path: str | PathLike[str], classes: Iterable[type] = (), families: Iterable[type] = ()
+) -> Any:
     """The value that `save` was given: leaves are NumPy arrays of the same bits and dtypes (float64
     in any JAX mode), a pair comes back as a pair.
 
-    Classes are looked up by name in jaxem's own table, never imported; `families` adds your own
-    families, their parameters and priors. Nothing in the file is executed. ValueError, with the
-    name of the file, where the file is damaged, of a newer format, of another program, or
-    inconsistent; FileNotFoundError where there is none.
+    Classes are looked up by name in jaxem's own table, never imported; `classes` adds your own
+    models, families, parameters and priors (`families` is another name for it). Nothing in the file
+    is executed. ValueError, with the name of the file, where the file is damaged, of a newer
+    format, of another program, inconsistent, or holds a class that is not in the table;
+    FileNotFoundError where there is none.
 
     >>> x = datasets.load("old_faithful")
     >>> model = jaxem.Mixture(jaxem.Gaussian("full"), n_components=2)
@@ -83,7 +87,7 @@ def load(path: str | PathLike[str], families: Iterable[type] = ()) -> Any:
     >>> fits
     Fit(8 fits, best log-likelihood -1130.26, ...)
     """
-    file = read(path, families)
+    file = read(path, classes, families)
     pair = file.model is not None and file.kind != "model"
     value = file.value.of(file.model) if pair and isinstance(file.value, Fit) else file.value
     return (file.model, value) if pair else value
@@ -91,16 +95,20 @@ def load(path: str | PathLike[str], families: Iterable[type] = ()) -> Any:
 
 def write(
     path: str | PathLike[str],
-    value: Any,
-    metadata: Mapping[str, Any],
-    extra_arrays: Mapping[str, Any] | None = None,
+    value: object,
+    metadata: Mapping[str, JSON],
+    extra_arrays: Mapping[str, object] | None = None,
     *,
     force: bool = False,
 ) -> None:
     """`save` with metadata, and with extra arrays for other programs."""
     kind, model, value = _sort(value)
     arrays: dict[str, np.ndarray] = {}
-    tree = {"model": encode(model, arrays, ("model",)), "thing": encode(value, arrays)}
+    table = known_classes(())
+    tree = {
+        "model": encode(model, arrays, table, ("model",)),
+        "thing": encode(value, arrays, table),
+    }
     extra = {name: np.asarray(array) for name, array in (extra_arrays or {}).items()}
     header = {
         "format": FORMAT, "kind": kind, **tree, "facts": dict(metadata),
@@ -120,19 +128,19 @@ def write(
         ) from None
 
 
-def _sort(value: Any) -> tuple[str, Any, Any]:
+def _sort(value: object) -> tuple[str, object, object]:
     """(kind, model, value) of the argument of `save`."""
-    pair = type(value) is tuple and len(value) == 2 and isinstance(value[0], MODELS)
-    model, inner = value if pair else (None, value)
+    pair = value if isinstance(value, tuple) and len(value) == 2 and is_model(value[0]) else None
+    model, inner = pair or (None, value)
     if isinstance(inner, Fit):
         return "fit", model, inner
-    if isinstance(inner, PARAMS):
+    if is_params(inner):
         return "params", model, inner
     if isinstance(inner, Sweep) and not pair:
         return "sweep", None, inner
-    if isinstance(inner, MODELS) and not pair:
+    if is_model(inner) and not pair:
         return "model", inner, None
-    what = f"a pair of {' and '.join(type(part).__name__ for part in value)}" if pair else ""
+    what = f"a pair of {' and '.join(type(part).__name__ for part in pair)}" if pair else ""
     raise ValueError(
         "save takes a sweep, a pair (model, fit) or (model, params), or one of these alone; got "
         f"{what or 'a ' + type(value).__name__}."
@@ -146,9 +154,11 @@ def _versions() -> dict[str, str]:
     }  # fmt: skip
 
 
-def read(path: str | PathLike[str], families: Iterable[type] = ()) -> File:
+def read(
+    path: str | PathLike[str], classes: Iterable[type] = (), families: Iterable[type] = ()
+) -> File:
     """The value of a file with its metadata; raises as `load` does."""
-    table = known_classes(families)
+    table = known_classes((*classes, *families))
     if not Path(path).exists():
         raise FileNotFoundError(f"{path}: no such file.")
     try:
@@ -177,9 +187,11 @@ def _read(path: str | PathLike[str], table: Mapping[str, type]) -> File:
     typed = isinstance(extra, list) and isinstance(versions, dict)
     if not typed or not all(isinstance(text, str) for text in [*extra, *versions.values()]):
         raise ValueError("its header is not one that jaxem.save wrote")
-    used = names_in([header["model"], header["thing"]])
+    trees = [header["model"], header["thing"]]
+    used = names_in(trees)
     if sorted([*used, *extra]) != sorted(arrays):
         raise ValueError("its arrays are not those that its header names")
-    model, value = (decode(header[name], arrays, table) for name in ("model", "thing"))
+    check_classes(trees, table)
+    model, value = (decode(tree, arrays, table) for tree in trees)
     check_metadata(header["facts"], check_consistent(kind, model, value))
     return File(kind, model, model if kind == "model" else value, header["facts"], versions)

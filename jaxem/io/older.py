@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Mapping
-from typing import Any
 
 from jaxem.core.settings import Deprecated
 from jaxem.families.gaussian import (
@@ -19,7 +18,7 @@ from jaxem.results.information_criteria import Criteria
 from jaxem.results.sweep import Row, Sweep
 
 #: What were classes of their own before Gaussians were one family.
-_STRUCTURES = {
+FORMER = {
     "FullGaussian": Full,
     "TiedGaussian": Tied,
     "DiagGaussian": Diagonal,
@@ -28,20 +27,17 @@ _STRUCTURES = {
 }
 
 
-def former(name: str, fields: Mapping[str, Any]) -> Any:
-    """The value of a class that is no more, None for a name that never was one; ValueError for
-    fields that it did not have."""
-    if name not in _STRUCTURES:
-        return None
+def former(name: str, fields: Mapping[str, object]) -> object:
+    """The value of one of the classes `FORMER`; ValueError for fields that it did not have."""
     if name == "KnownGaussian":
         held = {"matrix" if key == "covariance" else key: value for key, value in fields.items()}
-        return GaussianFamily(build(Known, held))
+        return build(GaussianFamily, {"covariance": build(Known, held)})
     if "covariance" in fields:
         raise ValueError(f"{name} has no field 'covariance'")
-    return build(GaussianFamily, {"covariance": _STRUCTURES[name](), **fields})
+    return build(GaussianFamily, {"covariance": FORMER[name](), **fields})
 
 
-def renewed(cls: type, fields: Mapping[str, Any]) -> Mapping[str, Any]:
+def renewed(cls: type, fields: Mapping[str, object]) -> Mapping[str, object]:
     """The fields of a value as this version would write them.
 
     `Criteria.icl` of earlier versions is `icl_entropy` today; a sweep judged by the one is judged
@@ -61,12 +57,12 @@ def renewed(cls: type, fields: Mapping[str, Any]) -> Mapping[str, Any]:
 _SETTINGS = dict(assignment="soft", exponent=None, kernel="blocked", precision="float32", mesh=None)
 
 
-def _without_settings(fields: Mapping[str, Any]) -> Mapping[str, Any]:
+def _without_settings(fields: Mapping[str, object]) -> Mapping[str, object]:
     """The fields of a mixture, its old settings judged and put into one field."""
     given = {name: fields[name] for name in _SETTINGS if name in fields}
     fields = {name: value for name, value in fields.items() if name not in given}
     chosen = {name: value for name, value in given.items() if value != _SETTINGS[name]}
-    return {**fields, "deprecated": Deprecated(**chosen)} if chosen else fields
+    return {**fields, "deprecated": build(Deprecated, chosen)} if chosen else fields
 
 
 def _by_entropy(rows: object) -> bool:

@@ -5,7 +5,6 @@ import dataclasses
 import json
 import os
 import zipfile
-from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -17,8 +16,6 @@ from helpers import assert_identical, fit_of, sweep_of
 import jaxem
 from jaxem import io
 from jaxem.core import npz
-from jaxem.core.constraints import Free
-from jaxem.core.trees import pytree, static
 from jaxem.io.classes import KNOWN
 from jaxem.io.encoding import decode
 
@@ -187,53 +184,6 @@ def test_gaussians_of_older_files_still_load(kind):
     with pytest.raises(ValueError, match=r"no field '(cunning|covariance)'"):
         wrong = {"cunning": 1} if kind == "known" else arrays
         decode({"class": name, "fields": {**held, **dict.fromkeys(wrong, 1)}}, arrays, KNOWN)
-
-
-# Your own family ------------------------------------------------------------------------------
-
-
-@pytree
-class LevelParams:
-    level: jax.Array
-
-
-@pytree
-class Levels:
-    width: float = static(default=1.0)
-    prior: ClassVar[None] = None
-
-    def constraints(self):
-        return {"level": Free()}
-
-    def validate(self, x):
-        """Anything goes."""
-
-    def blank(self, k, d, dtype):
-        return LevelParams(jnp.zeros((k, d), dtype))
-
-    def never(self, *_):
-        """What no file asks for."""
-
-    features = log_base = embed = coefficients = maximize = log_prior = sample = never
-    n_parameters = usable = healthy = never
-
-
-def test_your_own_family_is_named_to_load(tmp_path):
-    model = jaxem.Mixture(Levels(2.5), n_components=2)
-    params = jaxem.MixtureParams(np.full(2, 0.5), LevelParams(np.arange(6.0).reshape(2, 3)))
-    path = tmp_path / "own.npz"
-    jaxem.save(path, (model, params))
-    with pytest.raises(ValueError, match=r"own\.npz .*'Levels'.*families=\[\.\.\.\]"):
-        jaxem.load(path)
-    again, got = jaxem.load(path, families=[Levels, LevelParams])
-    assert_identical((model, params), (again, got))
-    with pytest.raises(ValueError, match=r"must hold classes made by .*; got 3"):
-        jaxem.load(path, families=[3])
-    impostor = dataclasses.make_dataclass("Poisson", [], bases=(Levels,), frozen=True)
-    with pytest.raises(ValueError, match="Poisson is the name of a class of jaxem"):
-        jaxem.load(path, families=[impostor])
-    with pytest.raises(ValueError, match="your class Poisson has the name of one of jaxem's"):
-        jaxem.save(path, (jaxem.Mixture(impostor(), n_components=2), params), force=True)
 
 
 # Refused --------------------------------------------------------------------------------------
