@@ -18,15 +18,9 @@ from jaxem.core.constraints import Constraint, Interval
 from jaxem.core.trees import pytree
 from jaxem.core.types import Number
 from jaxem.core.validation import integer
-from jaxem.families import counts
+from jaxem.families import counts, independent
 from jaxem.families.priors import Beta
-from jaxem.numerics import (
-    log1p_minus,
-    safe_divide,
-    safe_log,
-    safe_log1p,
-    stack_rows,
-)
+from jaxem.numerics import safe_divide, safe_log, safe_log1p, stack_rows
 
 
 @pytree
@@ -41,7 +35,7 @@ class BinomialParams:
 
 
 @pytree
-class Binomial:
+class Binomial(counts.Counts[Beta]):
     """Independent counts of successes among `n_trials` (a number, the same for all features).
     `base` is the base point that a fit sets, as in `Poisson`.
 
@@ -52,93 +46,67 @@ class Binomial:
     n_trials: Number
     prior: Beta | None = None
     base: Number = 0.0  # f[d] or 0
-    scale_kind: ClassVar[str] = "counts"
-    residual_form: ClassVar[bool] = False
+    largest: ClassVar[float] = 1.0
 
-    standardized = counts.standardized
-    embed = counts.embed
     log_base = counts.binomial_log_base
     log_density = counts.binomial_log_density
 
+    @property
+    def exposure(self) -> Number:
+        """The number of trials."""
+        return self.n_trials
+
     def constraints(self) -> dict[str, Constraint]:
         """Probabilities may be exactly 0 or 1."""
-        return {"probabilities": Interval(0.0, 1.0)}
+        return {"probabilities": Interval(0.0, self.largest)}
 
     def validate(self, x: np.ndarray) -> None:
         """Whole numbers from 0 to n_trials."""
         integer("n_trials", self.n_trials, 1)
-        if self.prior is not None:
-            self.prior.validate()
-        trials = float(self.n_trials)
-        bad = ((x < 0) | (x > trials) | (x != np.round(x))).any(axis=1)
-        if bad.any():
-            row = int(np.argmax(bad))
-            raise ValueError(
-                f"x must hold whole numbers from 0 to {trials:g}; row {row}: {x[row]}."
-            )
+        super().validate(x)
+        bad = (x < 0) | (x > self.n_trials) | (x != np.round(x))
+        independent.refuse(x, bad, f"hold whole numbers from 0 to {float(self.n_trials):g}")
 
     def base_of(self, mean):
-        """The base point of columns of these means f[..., d]: whole, and 0 for small ones."""
-        return counts.base_point(mean) * (counts.base_point(self.n_trials - mean) > 0)
+        """The base point, where failures too are many."""
+        return super().base_of(mean) * (super().base_of(self.n_trials - mean) > 0)
 
     def far_below(self, x, base):
         """b[..., d]: successes or failures so far below the base point that digits are lost."""
         trials = self.n_trials
-        return counts.far_below(x, base) | counts.far_below(trials - x, trials - base)
+        return super().far_below(x, base) | super().far_below(trials - x, trials - base)
 
-    def standardize(self, params, shift, scale):
-        """Probabilities as differences from shift / n_trials f[d]."""
-        p, m = params.probabilities, jnp.asarray(self.n_trials, params.probabilities.dtype)
-        return BinomialParams(jnp.where(shift[None, :] == 0, p, (m * p - shift[None, :]) / m))
-
-    def unstandardize(self, params, shift, scale):
-        """Probabilities for x, clipped to [0, 1] against rounding."""
-        p, m = params.probabilities, jnp.asarray(self.n_trials, params.probabilities.dtype)
-        whole = jnp.where(shift[None, :] == 0, p, (m * p + shift[None, :]) / m)
-        return BinomialParams(jnp.clip(whole, 0, 1))
-
-    def _base(self, like):
-        """n_trials f[] and the base point f[d], in the dtype of `like`, and b[d]: not 0."""
-        base = jnp.broadcast_to(jnp.asarray(self.base, like.dtype), like.shape[1:])
+    def _trials_and_base(self, like):
+        """n_trials f[] and the base point f[1, d], in the dtype of `like`, and b[1, d]: not 0."""
+        base = self.base_row(like)
         return jnp.asarray(self.n_trials, like.dtype), base, base > 0
-
-    def _probabilities(self, params):
-        """Probabilities f[k, d], the base point added."""
-        m, base, there = self._base(params.probabilities)
-        p = params.probabilities
-        return jnp.where(there[None, :], p + (base / m)[None, :], p)
 
     def features(self, x):
         """φ f[1 + 2d, n]."""
-        m, _, there = self._base(x)
-        losses = jnp.where(there, 0, m)[:, None] - x.T
+        m, _, there = self._trials_and_base(x)
+        losses = jnp.where(there, 0, m).T - x.T
         return stack_rows([jnp.ones((1, x.shape[0]), x.dtype), x.T, losses])
 
     def condition(self, params):
         """Error of β · φ f[k], in units of the roundoff; see `jaxem.families.counts`."""
-        m, _, there = self._base(params.probabilities)
-        p = params.probabilities
-        size = -jnp.minimum(p * safe_log(p), (1 - p) * safe_log1p(-p))
-        return counts.condition(jnp.where(there[None, :], 0, m * size))
+        m, p = jnp.asarray(self.n_trials, params.probabilities.dtype), params.probabilities
+        return self.error(-m * jnp.minimum(p * safe_log(p), (1 - p) * safe_log1p(-p)))
 
     def coefficients(self, params):
-        """β = [0, log p, log(1 − p)] f[k, 1 + 2d]; with a base point as in the module's
-        docstring."""
+        """β = [0, log p, log(1 − p)] f[k, 1 + 2d]; with a base point as above."""
         p = params.probabilities
-        m, base, there = self._base(p)
-        base, there = base[None, :], there[None, :]
-        t = jnp.where(there, m * p / jnp.where(there, base, 1), 0)
-        s = jnp.where(there, -m * p / jnp.where(there, m - base, 1), 0)
-        constant = base * log1p_minus(t) + (m - base) * log1p_minus(s)
-        constant = jnp.sum(jnp.where(there, constant, 0), axis=1, keepdims=True)
-        wins = jnp.where(there, safe_log1p(t), safe_log(jnp.where(there, 1, p)))
-        losses = safe_log1p(jnp.where(there, s, -p))
+        m, base, there = self._trials_and_base(p)
+        won, wins = counts.expansion(base, m * p)
+        lost, losses = counts.expansion(jnp.where(there, m - base, 0), -m * p)
+        wins = jnp.where(there, wins, safe_log(jnp.where(there, 1, p)))
+        losses = jnp.where(there, losses, safe_log1p(-p))
+        constant = jnp.sum(won + lost, axis=1, keepdims=True)
         return jnp.concatenate([constant, wins, losses], axis=1)
 
     def blank(self, k, d, dtype):
         """Parameters of the right shapes, to be overwritten by an M-step."""
         half = jnp.full((k, d), 0.5, dtype)
-        return BinomialParams(jnp.where(self._base(half)[2][None, :], 0, half))
+        return BinomialParams(jnp.where(self.base_row(half) > 0, 0, half))
 
     def maximize(self, stats, params, frozen=()):
         """Successes over trials; a prior adds a − 1 successes and b − 1 failures (posterior
@@ -146,39 +114,19 @@ class Binomial:
         if "probabilities" in frozen:
             return params
         d = params.probabilities.shape[1]
-        m, base, there = self._base(params.probabilities)
-        there = there[None, :]
+        m, base, there = self._trials_and_base(params.probabilities)
         wins, losses = stats.moments[:, 1 : d + 1], stats.moments[:, d + 1 :]
         total = jnp.where(there, m * stats.moments[:, :1], wins + losses)
         if self.prior is not None:
             a, b = (value - 1 for value in self.prior.like(wins))
-            wins = wins + a - jnp.where(there, (a + b) * (base / m)[None, :], 0)
-            total = total + a + b
+            wins, total = wins + a - (a + b) * (base / m), total + a + b
         return BinomialParams(safe_divide(wins, total, params.probabilities))
-
-    def log_prior(self, params):
-        """Beta log density, summed over components and features."""
-        p = self._probabilities(params)
-        return jnp.zeros((), p.dtype) if self.prior is None else self.prior.log_density(p)
 
     def sample(self, key, params, labels):
         """Counts f[n, d] from the components named in labels i[n]."""
-        m, base, _ = self._base(params.probabilities)
-        p = self._probabilities(params)[labels]
-        return jax.random.binomial(key, m, p, dtype=p.dtype) - base[None, :]
-
-    def n_parameters(self, n_components, d, frozen=()):
-        """Free parameters of the components."""
-        return 0 if "probabilities" in frozen else n_components * d
-
-    def usable(self, params):
-        """b[k]: every probability lies in [0, 1]."""
-        p = self._probabilities(params)
-        return jnp.all((p >= 0) & (p <= 1), axis=1)
-
-    def healthy(self, params, stats):
-        """b[k]: as `usable`; rounding needs no check."""
-        return self.usable(params)
+        p = self.with_base(params).probabilities[labels]
+        m, base, _ = self._trials_and_base(p)
+        return jax.random.binomial(key, m, p, dtype=p.dtype) - base
 
 
 def Bernoulli(prior: Beta | None = None) -> Binomial:

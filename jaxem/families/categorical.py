@@ -8,6 +8,7 @@ from jaxem.core.constraints import Constraint, Simplex
 from jaxem.core.trees import pytree, static
 from jaxem.core.types import DType
 from jaxem.families import levels
+from jaxem.families.independent import Independent
 from jaxem.families.priors import Dirichlet
 from jaxem.numerics import safe_divide, safe_log, stack_rows
 
@@ -24,7 +25,7 @@ class CategoricalParams:
 
 
 @pytree
-class Categorical:
+class Categorical(Independent[Dirichlet]):
     """Independent features coded 0 .. n_categories − 1: one number for all columns, or a sequence
     with one for each. The last axis of the probabilities has the largest of these numbers, c;
     entries for categories that a column lacks are 0 and no parameters.
@@ -53,16 +54,11 @@ class Categorical:
     def validate(self, x: np.ndarray) -> None:
         """Whole numbers from 0, below the number of categories of the column."""
         levels.check(self.n_categories, x)
-        if self.prior is not None:
-            self.prior.validate()
+        super().validate(x)
 
     def features(self, x):
         """φ f[1 + d c, n]."""
         return stack_rows([jnp.ones((1, x.shape[0]), x.dtype), self.embed(x).T])
-
-    def log_base(self, x):
-        """log h = 0 f[n]."""
-        return jnp.zeros(x.shape[:1], x.dtype)
 
     def embed(self, x):
         """One-hot codes f[n, d c]: every pair of categories equally far apart."""
@@ -106,14 +102,9 @@ class Categorical:
 
     def n_parameters(self, n_components, d, frozen=()):
         """Free parameters of the components."""
-        free = sum(self.levels(d)) - d
-        return 0 if "probabilities" in frozen else n_components * free
+        return super().n_parameters(n_components, sum(self.levels(d)) - d, frozen)
 
     def usable(self, params):
         """b[k]: every probability lies in [0, 1]."""
         p = params.probabilities
         return jnp.all((p >= 0) & (p <= 1), axis=(1, 2))
-
-    def healthy(self, params, stats):
-        """b[k]: as `usable`; rounding needs no check."""
-        return self.usable(params)

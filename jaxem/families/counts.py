@@ -1,4 +1,4 @@
-"""Shared by families of counts: base points, densities (Loader 2000) and rounding errors.
+"""Families of counts: base points, densities (Loader 2000) and rounding errors.
 
 log p(x|k) is a small difference of large terms when counts are large. Expanded about a base point b
 near all rates, its terms are small. Where some counts lie far below b, some rates may too, and the
@@ -6,7 +6,7 @@ expansion loses as many digits there as it gains elsewhere. Such columns get no 
 (`jaxem.data.scaling`), and `condition` estimates the digits that they lose.
 """
 
-from typing import Protocol, TypeVar
+from typing import ClassVar, Self, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +14,9 @@ import numpy as np
 
 from jaxem.core.trees import replace
 from jaxem.core.types import Number, Params
-from jaxem.numerics import count_part, deviance, safe_log, safe_log1p
+from jaxem.families.independent import Independent
+from jaxem.families.priors import Prior
+from jaxem.numerics import count_part, deviance, log1p_minus, safe_log, safe_log1p
 
 #: Smallest mean of a column whose counts are expanded about a base point.
 LARGE = 8
@@ -27,80 +29,105 @@ FAR_BELOW = 1 / 16
 #: is reached at terms of about 300.
 WEIGHT = 32
 
-A = TypeVar("A", jax.Array, np.ndarray)
+X = TypeVar("X", jax.Array, np.ndarray)
+P = TypeVar("P", bound=Prior)
 
 
-class Based(Protocol):
-    """A family whose counts are differences from a base point."""
+class Counts(Independent[P]):
+    """Abstract: counts as differences from a base point, and parameters as differences from those
+    of that mean. The family adds its formula, and `exposure` where that is not 1."""
 
-    @property
-    def base(self) -> Number:
-        """The base point f[d], or 0."""
-        ...
-
-
-class OfTrials(Based, Protocol):
-    """Such a family of counts that end at a number of trials."""
+    base: Number
+    largest: ClassVar[float] = float("inf")  # of a parameter; the smallest is 0
+    scale_kind: ClassVar[str] = "counts"
+    residual_form: ClassVar[bool] = False
 
     @property
-    def n_trials(self) -> Number:
-        """The number of trials."""
-        ...
+    def exposure(self) -> Number:
+        """The mean of a count is this number times its parameter: 1, or the number of trials."""
+        return 1.0
+
+    def base_row(self, like: jax.Array) -> jax.Array:
+        """The base point f[1, d] in the dtype of f[k, d]."""
+        return jnp.broadcast_to(jnp.asarray(self.base, like.dtype), (1, like.shape[1]))
+
+    def with_base(self, params: Params) -> Params:
+        """Parameters f[k, d] with the base point added."""
+        return jax.tree.map(lambda value: value + self.base_row(value) / self.exposure, params)
+
+    def base_of(self, mean: X) -> X:
+        """The base point of columns of these means f[..., d]: whole, so that differences of counts
+        from it are exact, and 0 for small ones. NumPy and JAX arrays alike."""
+        return mean.round() * (mean >= LARGE)
+
+    def far_below(self, x: X, base: X) -> X:
+        """b[..., d]: counts so far below the base point that the expansion may lose digits."""
+        return x < FAR_BELOW * base
+
+    def error(self, terms: jax.Array) -> jax.Array:
+        """Error f[k] of logits with terms f[k, d], in units of the roundoff: that of the largest,
+        because errors of columns have either sign and do not add up. Terms about a base are
+        small."""
+        return WEIGHT * jnp.max(jnp.where(self.base_row(terms) > 0, 0, terms), axis=1)
+
+    def standardized(self, shift: jax.Array, scale: jax.Array) -> Self:
+        """The same family for z = x − shift, whose base point is larger by `shift`."""
+        return replace(self, base=self.base + shift)
+
+    def standardize(self, params: Params, shift: jax.Array, scale: jax.Array) -> Params:
+        """Parameters as differences from those of the mean `shift` f[d]."""
+        return self._moved(params, -shift[None, :])
+
+    def unstandardize(self, params: Params, shift: jax.Array, scale: jax.Array) -> Params:
+        """Parameters for x, clipped to their interval against rounding."""
+        moved = self._moved(params, shift[None, :])
+        return jax.tree.map(lambda value: jnp.clip(value, 0, self.largest), moved)
+
+    def _moved(self, params: Params, shift: jax.Array) -> Params:
+        def moved(value):
+            unit = jnp.asarray(self.exposure, value.dtype)
+            return jnp.where(shift == 0, value, (unit * value + shift) / unit)
+
+        return jax.tree.map(moved, params)
+
+    def log_prior(self, params: Params) -> jax.Array:
+        """Log prior density f[], summed over components and features; 0 without a prior."""
+        return super().log_prior(self.with_base(params))
+
+    def usable(self, params: Params) -> jax.Array:
+        """b[k]: every parameter lies in its interval."""
+        (value,) = vars(self.with_base(params)).values()
+        return jnp.all((value >= 0) & (value <= self.largest), axis=1)
+
+    def embed(self, x: jax.Array) -> jax.Array:
+        """Coordinates for initialisation: the counts."""
+        return x + self.base_row(x)
 
 
-B = TypeVar("B", bound=Based)
+def expansion(base: jax.Array, gap: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """b [log(1 + t) − t] and log(1 + t) with t = gap / b, of gaps f[k, d]; 0 where b f[1, d] is."""
+    t = jnp.where(base > 0, gap / jnp.where(base > 0, base, 1), 0)
+    return base * log1p_minus(t), safe_log1p(t)
 
 
-def base_point(mean: A) -> A:
-    """Whole numbers near the means f[..., d], so that differences of counts from them are exact;
-    0 where the mean is small. NumPy and JAX arrays alike."""
-    return mean.round() * (mean >= LARGE)
-
-
-def far_below(x: A, base: A) -> A:
-    """b[..., d]: counts far below the base point, where rates may be too. NumPy and JAX alike."""
-    return x < FAR_BELOW * base
-
-
-def condition(terms: jax.Array) -> jax.Array:
-    """Error f[k] of logits with terms f[k, d], in units of the roundoff: that of the largest term,
-    because errors of columns have either sign and do not add up."""
-    return WEIGHT * jnp.max(terms, axis=1)
-
-
-def standardized(self: B, shift: jax.Array, scale: jax.Array) -> B:
-    """The same family for z = x − shift, whose base point is larger by `shift`."""
-    return replace(self, base=self.base + shift)
-
-
-def base_row(self: Based, like: jax.Array) -> jax.Array:
-    """The family's base point f[1, d] in the dtype of f[k, d]."""
-    return jnp.broadcast_to(jnp.asarray(self.base, like.dtype), (1, like.shape[1]))
-
-
-def embed(self: Based, x: jax.Array) -> jax.Array:
-    """Coordinates for initialisation: the counts."""
-    return x + base_row(self, x)
-
-
-def poisson_log_base(self: Based, x: jax.Array) -> jax.Array:
+def poisson_log_base(self: Counts, x: jax.Array) -> jax.Array:
     """Σ_j log p(x_j|b_j) f[n], with −log x_j! for columns without a base point."""
-    base = base_row(self, x)
+    base = self.base_row(x)
     raw = x + base
     paid = jnp.where(base > 0, deviance(raw, -x), deviance(raw, 1 - raw) - 1)
     return -jnp.sum(count_part(raw) + paid, axis=1)
 
 
-def poisson_log_density(self: Based, params: Params, x: jax.Array) -> jax.Array:
+def poisson_log_density(self: Counts, params: Params, x: jax.Array) -> jax.Array:
     """log p(x|k) f[n, k] in saddle-point form: exact for counts of any size."""
-    raw = x + base_row(self, x)
+    raw = x + self.base_row(x)
     paid = jax.lax.map(lambda rate: jnp.sum(deviance(raw, rate[None] - x), axis=1), params.rates)
     return -(jnp.sum(count_part(raw), axis=1)[:, None] + paid.T)
 
 
-def binomial_log_base(self: OfTrials, x: jax.Array) -> jax.Array:
+def binomial_log_base(self: Counts, x: jax.Array) -> jax.Array:
     """Σ_j log p(x_j|b_j/m) f[n], with log C(m, x_j) for columns without a base point."""
-    base, m = base_row(self, x), jnp.asarray(self.n_trials, x.dtype)
+    base, m = self.base_row(x), jnp.asarray(self.exposure, x.dtype)
     wins = x + base
     losses = m - wins
     choose = wins * safe_log(wins / m) + losses * safe_log1p(-wins / m)
@@ -108,10 +135,10 @@ def binomial_log_base(self: OfTrials, x: jax.Array) -> jax.Array:
     return jnp.sum(count_part(m) - count_part(wins) - count_part(losses) - paid, axis=1)
 
 
-def binomial_log_density(self: OfTrials, params: Params, x: jax.Array) -> jax.Array:
+def binomial_log_density(self: Counts, params: Params, x: jax.Array) -> jax.Array:
     """log p(x|k) f[n, k] in saddle-point form: exact for any number of trials."""
-    m = jnp.asarray(self.n_trials, x.dtype)
-    wins = x + base_row(self, x)
+    m = jnp.asarray(self.exposure, x.dtype)
+    wins = x + self.base_row(x)
     losses = m - wins
 
     def paid(p):

@@ -8,8 +8,9 @@ import numpy as np
 
 from jaxem.core.constraints import Constraint, Positive
 from jaxem.core.trees import pytree, replace
+from jaxem.families import independent
 from jaxem.families.priors import Gamma
-from jaxem.numerics import einsum, safe_divide, safe_log, stack_rows
+from jaxem.numerics import einsum, safe_divide, safe_log
 
 
 @pytree
@@ -24,7 +25,7 @@ class ExponentialParams:
 
 
 @pytree
-class Exponential:
+class Exponential(independent.Independent[Gamma]):
     """Independent waiting times.
 
     >>> jaxem.Mixture(jaxem.Exponential(), n_components=2)
@@ -41,12 +42,8 @@ class Exponential:
 
     def validate(self, x: np.ndarray) -> None:
         """Numbers that are not negative."""
-        if self.prior is not None:
-            self.prior.validate()
-        bad = (x < 0).any(axis=1)
-        if bad.any():
-            row = int(np.argmax(bad))
-            raise ValueError(f"x must not be negative; row {row}: {x[row]}.")
+        super().validate(x)
+        independent.refuse(x, x < 0, "not be negative")
 
     def standardized(self, shift, scale):
         """The same family for z = x / scale."""
@@ -61,18 +58,6 @@ class Exponential:
     def unstandardize(self, params, shift, scale):
         """Rates for x = scale · z."""
         return ExponentialParams(params.rates / scale[None, :])
-
-    def features(self, x):
-        """φ f[1 + d, n]."""
-        return stack_rows([jnp.ones((1, x.shape[0]), x.dtype), x.T])
-
-    def log_base(self, x):
-        """log h = 0 f[n]."""
-        return jnp.zeros(x.shape[:1], x.dtype)
-
-    def embed(self, x):
-        """Coordinates for initialisation: x itself."""
-        return x
 
     def coefficients(self, params):
         """β = [Σ log λ, −λ] f[k, 1 + d]."""
@@ -102,24 +87,11 @@ class Exponential:
             count, total = count + shape - 1, total + rate
         return ExponentialParams(safe_divide(count, total, params.rates))
 
-    def log_prior(self, params):
-        """Gamma log density, summed over components and features."""
-        rates = params.rates
-        return jnp.zeros((), rates.dtype) if self.prior is None else self.prior.log_density(rates)
-
     def sample(self, key, params, labels):
         """Times f[n, d] from the components named in labels i[n]."""
         rates = params.rates[labels]
         return jax.random.exponential(key, rates.shape, rates.dtype) / rates
 
-    def n_parameters(self, n_components, d, frozen=()):
-        """Free parameters of the components."""
-        return 0 if "rates" in frozen else n_components * d
-
     def usable(self, params):
         """b[k]: every rate is positive."""
         return jnp.all(params.rates > 0, axis=1)
-
-    def healthy(self, params, stats):
-        """b[k]: as `usable`; rounding needs no check."""
-        return self.usable(params)

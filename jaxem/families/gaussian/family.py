@@ -8,15 +8,17 @@ import numpy as np
 
 from jaxem.core.capabilities import offered
 from jaxem.core.constraints import Constraint, Free
-from jaxem.core.protocols import CommonFeatures
+from jaxem.core.protocols import CommonFeatures, Statistics
 from jaxem.core.repr import constructor, short
 from jaxem.core.trees import pytree, replace
 from jaxem.core.types import Number
 from jaxem.core.validation import positive
 from jaxem.families.gaussian.full import Full
-from jaxem.families.gaussian.params import GaussianParams, as_vector, update_means
+from jaxem.families.gaussian.moments import Sums
+from jaxem.families.gaussian.params import LOG_2PI, GaussianParams, as_vector
 from jaxem.families.gaussian.priors import NormalInverseGamma, NormalInverseWishart
 from jaxem.families.gaussian.structure import Covariance, GivenCovariance
+from jaxem.numerics import einsum, inverse_factor, safe_divide
 
 
 @pytree
@@ -30,10 +32,19 @@ class GaussianFamily:
     residual_form: ClassVar[bool] = True
 
     def __repr__(self) -> str:
-        first, held = [repr(self.covariance_type)], offered(self.covariance, GivenCovariance)
-        if held is not None:
-            first.append(f"covariance={short(held.matrix)}")
+        first = [repr(self.covariance_type)]
+        if self._given is not None:
+            first.append(f"covariance={short(self._given.matrix)}")
         return constructor(self, "Gaussian", first, hidden=("covariance",))
+
+    @property
+    def _given(self) -> GivenCovariance | None:
+        return offered(self.covariance, GivenCovariance)
+
+    @property
+    def _common(self) -> CommonFeatures | None:
+        """Features whose coefficients all components share; None also where these are given."""
+        return offered(self.covariance.moments, CommonFeatures) if self._given is None else None
 
     @property
     def covariance_type(self) -> str:
@@ -51,18 +62,19 @@ class GaussianFamily:
 
     def validate(self, x: np.ndarray) -> None:
         """ValueError for settings that do not fit x f[n, d]; x may hold any finite numbers."""
-        held = offered(self.covariance, GivenCovariance)
-        if held is not None:
-            held.check(x.shape[1])
+        if self._given is not None:
+            self._given.check(x.shape[1])
         positive("reg_covar", self.reg_covar, zero=True)
         if self.prior is not None:
             self.prior.validate(x.shape[1])
 
     def standardized(self, shift, scale):
         """The same family for z = (x − shift) / scale."""
-        held, prior, covariance = offered(self.covariance, GivenCovariance), None, self.covariance
-        if held is not None:
-            covariance = held.standardized(scale)
+        covariance, prior = self.covariance, None
+        if self._given is not None:
+            matrix = jnp.asarray(self._given.matrix)
+            square = self.covariance.form.squared_scale(matrix, scale)
+            covariance = self._given.holding(matrix / square)
         if self.prior is not None:
             common = {"common": True} if self.scale_kind == "scalar" else {}
             prior = self.prior.standardized(shift, scale, **common)
@@ -83,23 +95,25 @@ class GaussianFamily:
 
     def exact(self, params: GaussianParams):
         """The parameters, with a known covariance exactly as given."""
-        held = offered(self.covariance, GivenCovariance)
-        if held is None:
+        if self._given is None:
             return params
-        return replace(params, covariances=held.exact(params.means.dtype))
+        return replace(params, covariances=jnp.asarray(self._given.matrix, params.means.dtype))
 
     def features(self, x):
         """φ f[p, n]."""
-        return self.covariance.features(x)
+        return self.covariance.moments.features(x)
 
     def products(self, d):
         """φ as products of the atoms [1, x]; empty where it is not."""
-        return self.covariance.products(d)
+        return self.covariance.moments.products(d)
 
     def log_base(self, x):
-        """log h f[n]: 0, except for a known covariance."""
-        held = offered(self.covariance, GivenCovariance)
-        return jnp.zeros(x.shape[:1], x.dtype) if held is None else held.log_base(x)
+        """log h f[n]: 0, and of a given covariance −½ (d log 2π + log|Σ| + xᵀΛx)."""
+        if self._given is None:
+            return jnp.zeros(x.shape[:1], x.dtype)
+        w, log_det, _ = inverse_factor(jnp.asarray(self._given.matrix, x.dtype))
+        z = einsum("ij,nj->ni", w, x)
+        return -0.5 * (x.shape[1] * LOG_2PI + log_det + jnp.sum(z * z, axis=1))
 
     def embed(self, x):
         """Coordinates for initialisation: x itself."""
@@ -107,35 +121,42 @@ class GaussianFamily:
 
     def coefficients(self, params: GaussianParams):
         """β f[k, p] with log p(x|k) = β_k · φ(x) + γ · ψ(x) + log h(x)."""
-        return self.covariance.coefficients(params)
+        return self.covariance.moments.coefficients(params)
 
     def common_features(self, x):
         """ψ f[c, n]; f[0, n] except for a tied covariance."""
-        tied = offered(self.covariance, CommonFeatures)
-        return x.T[:0] if tied is None else tied.common_features(x)
+        return x.T[:0] if self._common is None else self._common.common_features(x)
 
     def common_coefficients(self, params: GaussianParams):
         """γ f[c]."""
-        tied = offered(self.covariance, CommonFeatures)
-        if tied is None:
+        if self._common is None:
             return jnp.zeros((0,), params.means.dtype)
-        return tied.common_coefficients(params)
+        return self._common.common_coefficients(params)
 
     def blank(self, k, d, dtype):
         """Parameters of the right shapes, to be overwritten by an M-step."""
-        return GaussianParams(jnp.zeros((k, d), dtype), self.covariance.blank(k, d, dtype))
+        blank = jnp.zeros((k, d), dtype), jnp.zeros(self.covariance.shape(k, d), dtype)
+        return self.exact(GaussianParams(*blank))
 
     def maximize(self, stats, params: GaussianParams, frozen=()):
         """Weighted means and covariances, or the posterior mode under the prior."""
-        d = params.means.shape[-1]
-        count, first = stats.moments[:, 0], stats.moments[:, 1 : d + 1]
-        means = update_means(self.prior, count, first, params.means, frozen)
-        given = offered(self.covariance, GivenCovariance) is not None
-        if "covariances" in frozen and not given:
+        means = self._means(stats, params.means) if "means" not in frozen else params.means
+        if "covariances" in frozen and self._given is None:
             return GaussianParams(means, params.covariances)
-        ridge = as_vector(self.reg_covar, d, means.dtype)
-        updated = self.covariance.update(stats, means, params.covariances, self.prior, ridge)
+        ridge = as_vector(self.reg_covar, means.shape[-1], means.dtype)
+        sums = Sums(stats, means, self.prior)
+        updated = self.covariance.update(sums, params.covariances)
+        if self._given is None:
+            updated = updated + self.covariance.form.ridge(updated, ridge)
         return GaussianParams(means, updated)
+
+    def _means(self, stats: Statistics, old: jax.Array) -> jax.Array:
+        """Weighted means f[k, d], pulled to the prior's mean by its shrinkage."""
+        count, total = stats.moments[:, 0], stats.moments[:, 1 : old.shape[-1] + 1]
+        if self.prior is not None:
+            total = total + (self.prior.shrinkage * self.prior.mean)[None, :]
+            count = count + self.prior.shrinkage
+        return safe_divide(total, count[:, None], old)
 
     def log_prior(self, params: GaussianParams) -> jax.Array:
         """Log prior density f[] of means and covariances, 0 without a prior."""
@@ -161,7 +182,9 @@ class GaussianFamily:
 
     def healthy(self, params: GaussianParams, stats):
         """b[k]: usable, and above rounding of the second moments."""
-        return self.covariance.healthy(params, stats)
+        if self._given is not None:
+            return jnp.all(jnp.isfinite(params.means), axis=-1)
+        return self.covariance.moments.healthy(params, stats)
 
     def log_density(self, params: GaussianParams, x):
         """log N(x; μ_k, Σ_k) f[n, k] from residuals."""

@@ -1,4 +1,4 @@
-"""A covariance that is known: φ(x) = [1, x], and only means are estimated."""
+"""A covariance that is known: only means are estimated."""
 
 from typing import ClassVar
 
@@ -10,9 +10,8 @@ from jax.typing import ArrayLike
 from jaxem.core.constraints import Constraint, SymmetricPD
 from jaxem.core.trees import pytree
 from jaxem.families.gaussian import matrices
-from jaxem.families.gaussian.params import LOG_2PI, linear_products, linear_rows, outer
-from jaxem.families.gaussian.structure import Form
-from jaxem.numerics import einsum, inverse_factor, stack_rows
+from jaxem.families.gaussian.moments import CommonMatrix, Sums
+from jaxem.families.gaussian.structure import Form, Moments
 
 
 @pytree
@@ -24,6 +23,7 @@ class Known:
     scale_kind: ClassVar[str] = "feature"
     form: ClassVar[Form] = matrices
     constraint: ClassVar[Constraint] = SymmetricPD(shared=True)
+    moments: ClassVar[Moments] = CommonMatrix()
 
     def check(self, d: int) -> None:
         """The given covariance must fit d columns and be positive definite."""
@@ -33,43 +33,17 @@ class Known:
         if not np.allclose(given, given.T) or np.linalg.eigvalsh(given).min() <= 0:
             raise ValueError("covariance must be symmetric and positive definite.")
 
-    def log_base(self, x):
-        """−½ (d log 2π + log|Σ| + xᵀΛx) f[n]."""
-        w, log_det, _ = inverse_factor(jnp.asarray(self.matrix, x.dtype))
-        z = einsum("ij,nj->ni", w, x)
-        return -0.5 * (x.shape[1] * LOG_2PI + log_det + jnp.sum(z * z, axis=1))
-
-    def standardized(self, scale):
-        """The same covariance of z = x / scale."""
-        return Known(jnp.asarray(self.matrix) / outer(scale, scale))
-
-    def holding(self, covariances):
+    def holding(self, covariances: jax.Array) -> "Known":
         """Another covariance f[d, d]."""
         return Known(covariances)
 
-    def exact(self, dtype):
-        """The matrix f[d, d] exactly as given, without the rounding of a change of units."""
-        return jnp.asarray(self.matrix, dtype)
+    def shape(self, k: int, d: int) -> tuple[int, ...]:
+        """One matrix."""
+        return (d, d)
 
-    def features(self, x):
-        """φ f[1 + d, n]."""
-        return stack_rows(linear_rows(x))
-
-    def products(self, d):
-        """φ as products of the atoms [1, x]."""
-        return linear_products(d)
-
-    def coefficients(self, params):
-        """β = [−½ μᵀΛμ, Λμ] f[k, 1 + d]."""
-        return matrices.linear_coefficients(params)
-
-    def blank(self, k, d, dtype):
-        """The given matrix."""
-        return self.exact(dtype)
-
-    def update(self, stats, means, old, prior, ridge):
+    def update(self, sums: Sums, old: jax.Array) -> jax.Array:
         """The given matrix, whatever the data."""
-        return self.exact(means.dtype)
+        return jnp.asarray(self.matrix, sums.means.dtype)
 
     def n_free(self, k: int, d: int) -> int:
         """0: nothing is estimated."""
@@ -78,7 +52,3 @@ class Known:
     def min_rows(self, d: int) -> int:
         """0: no component is narrower than another where all share a covariance."""
         return 0
-
-    def healthy(self, params, stats) -> jax.Array:
-        """b[k]: finite means."""
-        return jnp.all(jnp.isfinite(params.means), axis=-1)

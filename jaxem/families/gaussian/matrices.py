@@ -42,6 +42,11 @@ def squared_scale(covariances: jax.Array, scale: jax.Array) -> jax.Array:
     return square.reshape((1,) * (covariances.ndim - square.ndim) + square.shape)
 
 
+def ridge(covariances: jax.Array, variance: jax.Array) -> jax.Array:
+    """What the covariances gain where the variance f[d] is added to the columns."""
+    return jnp.diag(variance)[None] if covariances.ndim == 3 else jnp.diag(variance)
+
+
 def linear_coefficients(params: GaussianParams) -> jax.Array:
     """β = [−½ μᵀΛμ, Λμ] f[k, 1 + d] of one matrix for all components."""
     w = inverse_factor(params.covariances)[0]

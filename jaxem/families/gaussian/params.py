@@ -1,6 +1,4 @@
-"""Shared by the Gaussian structures: parameters, packing of symmetric matrices, mean update."""
-
-from typing import Any
+"""Shared by the Gaussian structures: parameters, features, packing of symmetric matrices."""
 
 import jax
 import jax.numpy as jnp
@@ -9,7 +7,7 @@ from jax.typing import ArrayLike
 
 from jaxem.core.trees import pytree
 from jaxem.core.types import DType
-from jaxem.numerics import einsum, safe_divide
+from jaxem.numerics import einsum
 
 LOG_2PI = float(np.log(2 * np.pi))
 
@@ -69,16 +67,6 @@ def unpack(packed: jax.Array, d: int) -> jax.Array:
 def outer(a: jax.Array, b: jax.Array) -> jax.Array:
     """Outer products over the last axis: f[..., d], f[..., d] -> f[..., d, d]."""
     return a[..., :, None] * b[..., None, :]
-
-
-def update_means(prior: Any, count, first, old, frozen):
-    """Weighted means f[k, d], pulled to the prior's mean by its shrinkage (Fraley-Raftery 2007)."""
-    if "means" in frozen:
-        return old
-    if prior is not None:
-        first = first + (prior.shrinkage * prior.mean)[None, :]
-        count = count + prior.shrinkage
-    return safe_divide(first, count[:, None], old)
 
 
 def as_vector(value: ArrayLike, d: int, dtype: DType) -> jax.Array:

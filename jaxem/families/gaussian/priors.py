@@ -9,9 +9,9 @@ import numpy as np
 from jax.scipy.special import gammaln, multigammaln
 
 from jaxem.core.trees import pytree
-from jaxem.core.types import Array, DType, Number
+from jaxem.core.types import Array, Number
 from jaxem.core.validation import positive, shape
-from jaxem.families.gaussian.params import LOG_2PI
+from jaxem.families.gaussian.params import LOG_2PI, as_vector
 from jaxem.numerics import einsum, inverse_factor
 
 
@@ -40,9 +40,9 @@ class NormalInverseWishart:
         if np.linalg.eigvalsh(np.asarray(self.scale, float)).min() <= 0:
             raise ValueError("prior scale must be symmetric and positive definite.")
 
-    def scale_matrix(self, d: int, dtype: DType) -> jax.Array:
-        """The scale matrix f[d, d]."""
-        return jnp.asarray(self.scale, dtype).reshape(d, d)
+    def scale_like(self, means: jax.Array) -> jax.Array:
+        """The scale matrix f[d, d] in the dtype of means f[k, d]."""
+        return jnp.asarray(self.scale, means.dtype).reshape(means.shape[1:] * 2)
 
     def standardized(self, shift, scale):
         """The same prior for z = (x − shift) / scale."""
@@ -54,7 +54,7 @@ class NormalInverseWishart:
         """Log density of means f[k, d] and covariances, own f[k, d, d] or shared f[d, d]."""
         k, d = means.shape
         dtype = means.dtype
-        scale = self.scale_matrix(d, dtype)
+        scale = self.scale_like(means)
         nu = jnp.asarray(self.dof, dtype)
         kappa = jnp.asarray(self.shrinkage, dtype)
         w, log_det, _ = inverse_factor(covariances)
@@ -90,6 +90,10 @@ class NormalInverseGamma:
         for name in ("shrinkage", "dof", "scale"):
             positive(f"prior {name}", getattr(self, name))
 
+    def scale_like(self, means: jax.Array) -> jax.Array:
+        """The scale of each feature f[d] in the dtype of means f[k, d]."""
+        return as_vector(self.scale, means.shape[1], means.dtype)
+
     def standardized(self, shift, scale, common: bool = False):
         """The same prior for z = (x − shift) / scale; `common`: one variance, and one scale,
         for all features."""
@@ -110,3 +114,7 @@ class NormalInverseGamma:
         gap = means - jnp.asarray(self.mean, dtype)[None, :]
         normal = LOG_2PI - jnp.log(kappa) + jnp.log(wide) + kappa * gap**2 / wide
         return gamma - 0.5 * jnp.sum(normal)
+
+
+#: Either prior; which one a covariance structure takes depends on its form.
+Prior = NormalInverseWishart | NormalInverseGamma

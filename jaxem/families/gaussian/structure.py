@@ -1,13 +1,15 @@
-"""The protocols of covariance structures, and of the two forms that covariances have."""
+"""The protocols of covariance structures, of the sums they read, and of the two forms that
+covariances have."""
 
-from typing import Any, ClassVar, Protocol
+from typing import ClassVar, Protocol
 
 import jax
 from jax.typing import ArrayLike
 
 from jaxem.core.constraints import Constraint
 from jaxem.core.protocols import Statistics
-from jaxem.core.types import Array, DType
+from jaxem.core.types import Array
+from jaxem.families.gaussian.moments import Scatter, Sums
 from jaxem.families.gaussian.params import GaussianParams
 
 
@@ -36,6 +38,10 @@ class Form(Protocol):
         """The factor of the covariances when the columns are multiplied by scale f[d]."""
         ...
 
+    def ridge(self, covariances: jax.Array, variance: jax.Array) -> jax.Array:
+        """What covariances of this shape gain where the variance f[d] is added to the columns."""
+        ...
+
     def base_point(self, params: GaussianParams, weights: jax.Array) -> jax.Array:
         """As `jaxem.core.protocols.BasePoint`."""
         ...
@@ -61,13 +67,9 @@ class Form(Protocol):
         ...
 
 
-class Covariance(Protocol):
-    """How the covariances of components are tied, shaped and estimated."""
-
-    name: ClassVar[str]  #: scikit-learn's
-    scale_kind: ClassVar[str]  #: as in `jaxem.core.protocols.Rescalable`
-    form: ClassVar[Form]
-    constraint: ClassVar[Constraint]
+class Moments(Protocol):
+    """Sums over rows that covariances are estimated from: a class of `moments`. The coefficients
+    of sums that all components share are those of `jaxem.core.protocols.CommonFeatures`."""
 
     def features(self, x: jax.Array) -> jax.Array:
         """φ f[p, n]: 1, x, and the quadratic features, if any."""
@@ -81,14 +83,31 @@ class Covariance(Protocol):
         """β f[k, p]."""
         ...
 
-    def blank(self, k: int, d: int, dtype: DType) -> jax.Array:
-        """Covariances of the right shape, to be overwritten by an M-step."""
+    def scatter(self, sums: Sums) -> Scatter:
+        """The scatter about the new means."""
         ...
 
-    def update(
-        self, stats: Statistics, means: jax.Array, old: jax.Array, prior: Any, ridge: jax.Array
-    ) -> jax.Array:
-        """Covariances about the new means f[k, d], with the prior, plus the ridge f[d]."""
+    def healthy(self, params: GaussianParams, stats: Statistics) -> jax.Array:
+        """b[k]: usable, and above rounding of the second moments."""
+        ...
+
+
+class Covariance(Protocol):
+    """How the covariances of components are tied, shaped and estimated: all that a new structure
+    writes."""
+
+    name: ClassVar[str]  #: scikit-learn's
+    scale_kind: ClassVar[str]  #: as in `jaxem.core.protocols.Rescalable`
+    form: ClassVar[Form]
+    constraint: ClassVar[Constraint]
+    moments: ClassVar[Moments]
+
+    def shape(self, k: int, d: int) -> tuple[int, ...]:
+        """The shape of the covariances."""
+        ...
+
+    def update(self, sums: Sums, old: jax.Array) -> jax.Array:
+        """Covariances from the scatter about the new means; `old` where a component is empty."""
         ...
 
     def n_free(self, k: int, d: int) -> int:
@@ -97,10 +116,6 @@ class Covariance(Protocol):
 
     def min_rows(self, d: int) -> int:
         """Number of rows that a component can always fit; 0: no bound."""
-        ...
-
-    def healthy(self, params: GaussianParams, stats: Statistics) -> jax.Array:
-        """b[k]: usable, and above rounding of the second moments."""
         ...
 
 
@@ -112,21 +127,9 @@ class GivenCovariance(Protocol):
         """The covariance f[d, d]."""
         ...
 
-    def log_base(self, x: jax.Array) -> jax.Array:
-        """The part of the log density that no parameter enters f[n]."""
-        ...
-
     def check(self, d: int) -> None:
         """ValueError unless the matrix is a covariance of d columns."""
 
-    def standardized(self, scale: jax.Array) -> "Covariance":
-        """The same structure for z = x / scale."""
-        ...
-
     def holding(self, covariances: jax.Array) -> "Covariance":
         """The same structure with other covariances."""
-        ...
-
-    def exact(self, dtype: DType) -> jax.Array:
-        """The given covariances, in this dtype."""
         ...

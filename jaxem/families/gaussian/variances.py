@@ -44,6 +44,11 @@ def squared_scale(covariances: jax.Array, scale: jax.Array) -> jax.Array:
     return scale[None, :] ** 2 if covariances.ndim == 2 else scale[:1] ** 2
 
 
+def ridge(covariances: jax.Array, variance: jax.Array) -> jax.Array:
+    """What the variances gain where the variance f[d] is added to the columns."""
+    return variance[None] if covariances.ndim == 2 else variance[:1]
+
+
 def precisions(params: GaussianParams) -> tuple[jax.Array, jax.Array]:
     """1/σ² f[k, d] and Σ log 2πσ² f[k]; zeros where a variance is unusable."""
     variances = wide(params)
