@@ -350,12 +350,39 @@ def test_the_choice():
         assert choose(platform, 8, 6, 1000, np.float32) == "fused"
         assert choose(platform, 8, 1000, 1000, np.float32) == "blocked"
         assert choose(platform, 2000, 6, 1000, np.float32) == "blocked"
-    widest = [
-        max(p for p in range(1, 500) if choose("gpu", 8, p, 1000, dtype) == "fused")
-        for dtype in (np.float64, np.float32)
-    ]
-    assert widest[0] < widest[1]  # numbers of twice the size
     assert choose("cpu", 8, 6, 1000, np.float32, "fused") == "fused"
+
+
+@pytest.mark.parametrize(
+    ("dtype", "k", "widest"),
+    [
+        # Coefficients and sums of one component fill a thread's registers.
+        (np.float32, 1, 91), (np.float32, 8, 91), (np.float32, 32, 91),
+        # A warp has no room for the sums of a lane: K · P > 2944, of K padded to a power of two.
+        (np.float32, 33, 46), (np.float32, 64, 46), (np.float32, 128, 23), (np.float32, 256, 11),
+        # Numbers of twice the size: features beyond which matrix units win, and K · P > 1472.
+        (np.float64, 8, 16), (np.float64, 64, 16), (np.float64, 65, 11), (np.float64, 128, 11),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("lanes", [1, 1000])
+def test_the_choice_at_the_limits_of_registers(dtype, k, widest, lanes):
+    """The plain body at the limit, which the choice then takes; beyond it the blocked kernel."""
+    assert plan(k, widest, lanes, dtype).path == "plain"
+    assert choose("gpu", k, widest, lanes, dtype) == "fused"
+    assert choose("gpu", k, widest + 1, lanes, dtype) == "blocked"
+
+
+def test_the_body_at_the_limits_of_registers():
+    for k, p, dtype, path in [
+        (32, 91, np.float32, "plain"), (32, 92, np.float32, "dot"), (33, 91, np.float32, "dot"),
+        (128, 23, np.float32, "plain"), (128, 24, np.float32, "dot"),
+        (64, 23, np.float64, "plain"), (64, 24, np.float64, "dot"),
+        # Padded sizes: 64 · 128 sums fill sixteen warps of 512 sums each.
+        (64, 128, np.float32, "dot"), (32, 128, np.float64, "dot"),
+    ]:  # fmt: skip
+        assert plan(k, p, 1, dtype).path == path
+    for k, p, dtype in [(65, 128, np.float32), (64, 129, np.float32), (33, 128, np.float64)]:
+        assert plan(k, p, 1, dtype) is None
 
 
 @pytest.mark.parametrize(
