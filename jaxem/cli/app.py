@@ -9,11 +9,10 @@ from jaxem.cli import options as o
 from jaxem.cli.bench import run_bench
 from jaxem.cli.demo import list_examples, run_examples
 from jaxem.cli.exit_codes import NO_SOUND_FIT, fail, mendable
-from jaxem.cli.fit import run_fit
 from jaxem.cli.predict import Draw, Rows, run_predict, run_sample
 from jaxem.cli.request import Job
 from jaxem.cli.show import run_show
-from jaxem.cli.sweep import run_sweep
+from jaxem.cli.sweep import run_fit, run_sweep
 from jaxem.core.version import __version__
 from jaxem.demo import EXAMPLES
 

@@ -16,7 +16,7 @@ from jaxem.cli.outputs import Document
 from jaxem.cli.request import Job
 from jaxem.core.status import Status
 from jaxem.devices.placement import placement_of
-from jaxem.models import Mixture, MixtureParams
+from jaxem.models import MixtureParams
 from jaxem.results.fit import Fit
 from jaxem.results.sweep import Sweep
 from jaxem.results.text import TITLES, sweep_table
@@ -36,10 +36,11 @@ def devices_text(job: Job) -> str:
     return f", on {count} device{'s' * (count > 1)}"
 
 
-def show_sweep(swept: Sweep, title: str, *hidden: str) -> None:
-    """A line for each model, without the `hidden` columns; a star marks the best criterion."""
+def show_sweep(swept: Sweep, title: str) -> None:
+    """A line for each model, its covariance type where there are several; a star marks the best."""
     say(title)
-    cells = sweep_table(swept).without("parameters", *hidden)
+    several = len({row.covariance_type for row in swept.rows}) > 1
+    cells = sweep_table(swept).without("parameters", "" if several else TITLES["covariance_type"])
     table = Table(*cells.head)
     for column in table.columns[:-1]:
         column.justify, column.no_wrap = "right", True
@@ -62,13 +63,8 @@ def show_best(swept: Sweep, fit: Fit, names: list[str]) -> None:
     """The best fit of the best model of a sweep."""
     best = swept.best
     kind = f"{printable(best.covariance_type)} covariance, " if best.covariance_type else ""
-    show_winner(f"Best {TITLES[swept.criterion]}", best.model, kind, fit, names)
-
-
-def show_winner(title: str, model: Mixture, kind: str, fit: Fit, names: list[str]) -> None:
-    """The winning fit of a command, its components as tables."""
-    say(f"\n{title}: K = {model.n_components}, {kind}{ending(fit)}")
-    show_components(model, fit.params, names)
+    say(f"\nBest {TITLES[swept.criterion]}: K = {best.n_components}, {kind}{ending(fit)}")
+    show_components(best.model, fit.params, names)
 
 
 def show_files(**paths: Path | None) -> None:
@@ -106,11 +102,6 @@ def fit_document(fit: Fit) -> Document:
     }  # fmt: skip
 
 
-def winner_document(model: Mixture, fit: Fit) -> Document:
-    """A model in words, and its fit."""
-    return {"model": repr(model), "n_components": model.n_components, **fit_document(fit)}
-
-
 def sweep_document(swept: Sweep, fit: Fit | None) -> Document:
     """All models of a sweep, and `fit` of the best one; None where no fit is sound."""
     models: list[Mapping[str, object]] = [
@@ -119,6 +110,9 @@ def sweep_document(swept: Sweep, fit: Fit | None) -> Document:
     ]
     best = None
     if fit is not None:
-        kind = swept.best.covariance_type or None
-        best = {"covariance_type": kind, **winner_document(swept.best.model, fit)}
+        best = {
+            "covariance_type": swept.best.covariance_type or None,
+            "model": repr(swept.best.model), "n_components": swept.best.n_components,
+            **fit_document(fit),
+        }  # fmt: skip
     return {"criterion": swept.criterion, "models": models, "best": best}

@@ -1,10 +1,9 @@
-"""`jaxem sweep`: read, check everything that can be checked, fit every model, print and write.
+"""`jaxem fit` and `jaxem sweep`: check what can be checked, fit every model, print, write.
 
-`jaxem fit` does the same for a single covariance type, and shows and keeps its winner.
+`sweep` keeps all models; `fit`, of one covariance type, keeps and draws the best.
 """
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import jax
@@ -18,8 +17,10 @@ from jaxem.cli.families import build_family, devices_of, parse_range
 from jaxem.cli.request import Job, check_job, check_rows, read_data
 from jaxem.cli.tables import Table
 from jaxem.core.compilation import compilations
+from jaxem.core.constraints import shared_fields
 from jaxem.core.precision import precision_of
 from jaxem.core.protocols import Family
+from jaxem.core.trees import replace
 from jaxem.families.gaussian import as_gaussian
 from jaxem.models import Mixture
 from jaxem.results.fit import Fit
@@ -38,48 +39,42 @@ class Outcome:
     swept: Sweep
     fit: Fit | None  #: the best of the best model; None where no fit is sound
 
-    def metadata(self) -> dict[str, object]:
-        """The metadata of the file that is written."""
-        return {
-            "columns": self.table.names, "source": self.job.source, "n_rows": len(self.table.x),
-        }  # fmt: skip
+
+def run_fit(job: Job) -> bool:
+    """Sweep over K with one covariance type and keep the best model, as `run_sweep`."""
+    return _run(job, [job.covariance or "full"], whole=False)
 
 
-@dataclass(frozen=True)
-class Command:
-    """The parts in which `fit` and `sweep` differ."""
-
-    types: Callable[[str | None], list[str]]  #: covariance types of the option --covariance
-    winner: Callable[[Row], Fit]  #: the best fit of the best model, as it is shown and kept
-    show: Callable[[Outcome], None]  #: print tables for people
-    write: Callable[[Outcome], None]  #: write the files asked for
-
-
-def run_sweep(job: Job, command: Command | None = None) -> bool:
+def run_sweep(job: Job) -> bool:
     """Do the whole job; False when no model has a sound fit, ValueError for what can be mended."""
-    command = command or SWEEP
+    return _run(job, (job.covariance or TYPES).split(","), whole=True)
+
+
+def _run(job: Job, types: list[str], whole: bool) -> bool:
     ks = parse_range(job.k)
     check_job(job)
     _check_criterion(job)
     table, weight = read_data(job)
-    families = _families(job, table.x, command.types(job.covariance))
+    families = _families(job, table.x, types)
     check_rows(job, next(iter(families.values())), table, ks)
     if job.folds == 1 or not 0 <= job.folds <= len(table.x):
         raise ValueError(f"--folds must be 0, or from 2 to the number of rows; got {job.folds}.")
     began = time.perf_counter()
     with precision_of(table.x.dtype), compilations() as compiled:
         swept = _sweep(job, ks, families, table.x, weight)
-        fit = command.winner(swept.best) if swept.sound else None
+        best = swept.best if swept.sound else None
+        fit = best and (best.fits.best() if whole else _heaviest_first(best))
         outcome = Outcome(job, table, weight, swept, fit)
         if not job.json:
-            command.show(outcome)
-        command.write(outcome)
+            _show(outcome)
+        if fit is not None or whole:
+            _write(outcome, whole)
     seconds = time.perf_counter() - began
     if job.json:
         outputs.print_json(_document(outcome, seconds, compiled.seconds))
     else:
         report.show_time(seconds, compiled.seconds)
-    return outcome.fit is not None
+    return fit is not None
 
 
 def _check_criterion(job: Job) -> None:
@@ -113,30 +108,59 @@ def _sweep(
     return swept
 
 
+def _heaviest_first(row: Row) -> Fit:
+    """The best fit of a model, its components in order of falling weight."""
+    fit = jax.tree.map(np.asarray, row.fits).best()
+    order = np.argsort(-fit.params.weights, kind="stable")
+    shared = shared_fields(row.model.family.constraints())
+    return replace(fit, params=fit.params.take(order, shared))
+
+
 def _show(outcome: Outcome) -> None:
-    job, table = outcome.job, outcome.table
-    starts = f"{job.starts} starts each{report.devices_text(job)}"
-    report.show_sweep(outcome.swept, f"{job.source}: {report.size_text(table.x)}, {starts}")
+    job, table, swept = outcome.job, outcome.table, outcome.swept
+    kinds = {row.covariance_type for row in swept.rows}
+    kind = f"{min(kinds)} covariance" if min(kinds) else job.family
+    parts = [report.size_text(table.x), *[kind] * (len(kinds) == 1)]
+    parts += [f"{job.starts} starts each{report.devices_text(job)}"]
+    title = f"{job.source}: {', '.join(parts)}"
+    report.show_sweep(swept, title)
     if outcome.fit is not None:
-        report.show_best(outcome.swept, outcome.fit, table.names)
+        report.show_best(swept, outcome.fit, table.names)
 
 
-def _write(outcome: Outcome) -> None:
-    job, swept = outcome.job, outcome.swept
-    if job.out is not None:
-        io.write(job.out, swept, outcome.metadata(), force=job.force)
-    if job.plot is not None and swept.sound:
-        from jaxem.plot import criterion, new_figure, save
+def _write(outcome: Outcome, whole: bool) -> None:
+    """The files asked for: of the `whole` sweep, or of the best model and the scores of each K."""
+    job, table, swept, fit = outcome.job, outcome.table, outcome.swept, outcome.fit
+    metadata = {"columns": table.names, "source": job.source, "n_rows": len(table.x)}
+    scores = {row.n_components: row.criteria for row in swept.rows if row.criteria is not None}
+    if job.out is not None and whole:
+        io.write(job.out, swept, metadata, force=job.force)
+    elif job.out is not None:
+        rows = [{"n_components": k, **vars(score)} for k, score in scores.items()]
+        # For other programs: the table over K and the names as arrays.
+        arrays: dict[str, object] = {
+            name: [getattr(score, name) for score in scores.values()]
+            for name in ("bic", "aic", "icl", "icl_entropy")
+        }
+        arrays |= {"k": list(scores), "columns": table.names, "family": job.family}
+        arrays |= {"covariance_type": swept.best.covariance_type or "none"}
+        content = swept.best.model, fit
+        io.write(job.out, content, {**metadata, "table": rows}, arrays, force=job.force)
+    if job.plot is not None and fit is not None:
+        from jaxem import plot
 
-        figure = new_figure(6.4, 4.4)
-        axis = figure.add_subplot()
-        criterion(axis, swept, job.criterion, outcome.table.x, outcome.weight)
-        save(figure, job.plot)
+        if whole:
+            figure = plot.new_figure(6.4, 4.4)
+            axis = figure.add_subplot()
+            plot.criterion(axis, swept, job.criterion, table.x, outcome.weight)
+        else:
+            curve = {k: score.bic for k, score in scores.items()}
+            shown = swept.best.model, fit.params, table.x, table.names, curve, outcome.weight
+            figure = plot.fit_figure(*shown)
+        plot.save(figure, job.plot)
     if not job.json:
-        report.show_files(sweep=job.out, picture=job.plot if swept.sound else None)
-
-
-SWEEP = Command(lambda text: (text or TYPES).split(","), lambda row: row.fits.best(), _show, _write)
+        picture = job.plot if fit is not None else None
+        report.show_files(**{"sweep" if whole else "parameters": job.out, "picture": picture})
 
 
 def _document(outcome: Outcome, seconds: float, compile_seconds: float) -> outputs.Document:
