@@ -3,9 +3,11 @@
 from dataclasses import dataclass
 from typing import Any
 
+import jax
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 from sklearn.base import BaseEstimator
+from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
 from jaxem.core.protocols import Family
@@ -15,8 +17,16 @@ from jaxem.data.scaling import Scaling, scaling_of, standardize
 #: scikit-learn's `sample_weight`: f[n], or None for all ones.
 Weights = ArrayLike | None
 
+#: scikit-learn's `random_state`.
+RandomState = int | np.random.RandomState | None
+
 #: Smallest number of rows after padding (with weight 0).
 SHORTEST = 512
+
+
+def key_of(random_state: RandomState) -> jax.Array:
+    """A JAX key from scikit-learn's `random_state`."""
+    return jax.random.key(check_random_state(random_state).randint(np.iinfo(np.int32).max))
 
 
 def rows_to_fit(estimator: BaseEstimator, X: Any) -> np.ndarray:

@@ -8,6 +8,7 @@ loop over the same E-step and M-step.
 """
 
 from functools import partial
+from typing import TYPE_CHECKING
 
 import jax
 import jax.numpy as jnp
@@ -18,12 +19,13 @@ from jaxem.core.protocols import Statistics
 from jaxem.core.status import Status
 from jaxem.core.trees import pytree, replace
 from jaxem.core.types import Array
-from jaxem.data.data import Data
-from jaxem.data.scaling import Scaling
 from jaxem.engine import steps
 from jaxem.engine.finish import restore
-from jaxem.models import Mixture, MixtureParams
+from jaxem.models import MixtureParams
 from jaxem.results.fit import Fit
+
+if TYPE_CHECKING:
+    from jaxem.sklearn.restarts import Problem
 
 #: Steps of a compiled call, and the length of the trace that it returns.
 CHUNK = 64
@@ -43,29 +45,24 @@ class Track:
     failed: Array  # b[], singular covariances; `params` are the last good ones
 
 
-def run(
-    model: Mixture,
-    data: Data,
-    scaling: Scaling,
-    rows: int,
-    starts: MixtureParams,
-    bound: float,
-    tol: float,
-    max_iter: int,
+def iterate(
+    problem: "Problem", starts: MixtureParams, bound: float
 ) -> tuple[Fit, np.ndarray, list[list[float]]]:
     """Run all starts (parameters in standard units, lane axis leading) to their ends; `bound` is
     the lower bound of a previous fit. Returns the `Fit` in the units of x, b[lanes] which starts
     converged, and the lower bounds of each start."""
-    fixed = model, data, scaling, tol, max_iter
+    model, data, max_iter = problem.inner, problem.rows.data(), problem.max_iter
+    fixed = model, data, problem.rows.scaling, problem.tol, max_iter
+    block = problem.plan(len(starts.weights)).rows
     tracks = _begin(model, data, starts, bound)
     bounds: list[list[float]] = [[] for _ in starts.weights]
     while True:
-        tracks, trace, fits = _advance(*fixed, tracks, rows)
+        tracks, trace, fits = _advance(*fixed, tracks, block)
         for known, line in zip(bounds, np.asarray(trace), strict=True):
             known.extend(float(value) for value in line[~np.isnan(line)])
         ended = jax.device_get(replace(tracks, stats=None))
         if not np.any(_live(ended, max_iter)):
-            return jax.device_get(fits), ended.converged, bounds
+            return jax.device_get(fits), np.array(ended.converged), bounds
 
 
 def _begin(model, data, starts, bound: float) -> Track:

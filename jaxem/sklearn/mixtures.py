@@ -12,7 +12,6 @@ from numpy.typing import ArrayLike
 from scipy.special import logsumexp
 from sklearn.base import BaseEstimator, DensityMixin, _fit_context
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted
 
@@ -20,15 +19,16 @@ import jaxem
 from jaxem.core.precision import precision_of
 from jaxem.core.protocols import Family
 from jaxem.families import levels
-from jaxem.sklearn.data import Weights, mean, pad, rows_like_fitted, rows_to_fit, weight_of
-
-#: scikit-learn's `random_state`.
-RandomState = int | np.random.RandomState | None
-
-
-def key_of(random_state: RandomState) -> jax.Array:
-    """A JAX key from scikit-learn's `random_state`."""
-    return jax.random.key(check_random_state(random_state).randint(np.iinfo(np.int32).max))
+from jaxem.sklearn.data import (
+    RandomState,
+    Weights,
+    key_of,
+    mean,
+    pad,
+    rows_like_fitted,
+    rows_to_fit,
+    weight_of,
+)
 
 
 @dataclass(eq=False, repr=False)

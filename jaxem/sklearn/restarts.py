@@ -21,8 +21,8 @@ from jaxem.results.fit import Fit
 from jaxem.search.driver import run_search
 from jaxem.search.options import Watch
 from jaxem.search.race import Race
-from jaxem.sklearn import iteration
 from jaxem.sklearn.data import Rows
+from jaxem.sklearn.iteration import iterate
 
 #: Largest tol of a race: with a looser one, fits of one optimum differ as much as optima do.
 TELLING = 1e-6
@@ -85,7 +85,7 @@ def exhaustive(problem: Problem, starts: MixtureParams, bound: float = -np.inf) 
     The winner is run once more alone. Rounding depends on the number of lanes of a program; run
     alone, the winner has the bits of a call with that start only, so more starts are never worse.
     """
-    fits, converged, bounds = _iterate(problem, starts, bound)
+    fits, converged, bounds = iterate(problem, starts, bound)
     failed = fits.status == Status.SINGULAR
     if failed.all():
         raise SingularStarts
@@ -95,20 +95,9 @@ def exhaustive(problem: Problem, starts: MixtureParams, bound: float = -np.inf) 
     winner = int(np.argmax(last >= last.max() - ROUNDING * (1 + abs(last.max()))))
     if len(bounds) > 1 and problem.max_iter > 0:
         alone = jax.tree.map(lambda leaf: leaf[winner : winner + 1], starts)
-        again, converged[winner : winner + 1], (bounds[winner],) = _iterate(problem, alone, bound)
+        again, converged[winner : winner + 1], (bounds[winner],) = iterate(problem, alone, bound)
         fits = fits.put([winner], again)
     return Found(fits, winner, converged, bounds)
-
-
-def _iterate(problem: Problem, starts: MixtureParams, bound: float) -> tuple[Fit, np.ndarray, list]:
-    """The `Fit` of each start, whether it converged, and its lower bounds."""
-    data, scaling = problem.rows.data(), problem.rows.scaling
-    block = problem.plan(len(starts.weights)).rows
-    ends = problem.tol, problem.max_iter
-    fits, converged, bounds = iteration.run(
-        problem.inner, data, scaling, block, starts, bound, *ends
-    )
-    return fits, np.array(converged), bounds
 
 
 def race(given: Problem, starts: MixtureParams, progress: bool) -> Found:

@@ -15,9 +15,8 @@ from sklearn.utils.validation import check_is_fitted
 import jaxem
 from jaxem.api.many_models import CRITERIA
 from jaxem.results.sweep import Row
-from jaxem.sklearn.data import Weights, rows_to_fit, weight_of
+from jaxem.sklearn.data import RandomState, Weights, key_of, rows_to_fit, weight_of
 from jaxem.sklearn.gaussian import GaussianMixture
-from jaxem.sklearn.mixtures import RandomState, key_of
 
 
 @dataclass(eq=False, repr=False)

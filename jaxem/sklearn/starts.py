@@ -21,6 +21,7 @@ from jaxem.core.trees import replace
 from jaxem.data.scaling import Scaling, standardized_model, standardized_params
 from jaxem.families.gaussian import as_gaussian
 from jaxem.models.starts import given_responsibilities
+from jaxem.sklearn.data import key_of
 from jaxem.sklearn.restarts import Problem
 
 if TYPE_CHECKING:
@@ -84,8 +85,7 @@ def drawn(
     data, zeros = problem.rows.data(), np.zeros(n_starts, int)
     at_once = problem.plan(n_starts).at_once
     grid = Grid(problem.inner, data, None, problem.rows.scaling, shared=True)
-    key = jax.random.key(random_state.randint(np.iinfo(np.int32).max))
-    ids = LaneIds(zeros, zeros, np.arange(n_starts))
+    ids, key = LaneIds(zeros, zeros, np.arange(n_starts)), key_of(random_state)
     return jax.device_get(lanes.draw_starts(grid, ids, key, None, init, at_once))
 
 
