@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-from rich.table import Table
 
-from jaxem.cli.components import print_table, printable, say, show_components
+from jaxem.cli.components import new_table, print_table, printable, say, show_components
 from jaxem.cli.families import devices_of
 from jaxem.cli.outputs import Document
 from jaxem.cli.request import Job
+from jaxem.core.repr import Table as Cells
 from jaxem.core.status import Status
 from jaxem.devices.placement import placement_of
 from jaxem.models import MixtureParams
@@ -41,17 +41,22 @@ def show_sweep(swept: Sweep, title: str) -> None:
     say(title)
     several = len({row.covariance_type for row in swept.rows}) > 1
     cells = sweep_table(swept).without("parameters", "" if several else TITLES["covariance_type"])
-    table = Table(*cells.head)
-    for column in table.columns[:-1]:
-        column.justify, column.no_wrap = "right", True
-    judged = cells.head.index(TITLES[swept.criterion])
-    for number, row in enumerate(cells.rows):
-        texts = [printable(str(cell)) for cell in row]
-        texts[judged] += "*" if number == cells.best and len(cells.rows) > 1 else ""
-        texts[-1] = texts[-1].upper()  # statuses by their names, as everywhere on the terminal
-        table.add_row(*texts)
-    print_table(table)
+    show_cells(cells, TITLES[swept.criterion])
     say("BIC, AIC, ICL: lower is better. At best: sound starts that ended at the best one.")
+
+
+def show_cells(cells: Cells, judged: str = "") -> None:
+    """A table whose last column are statuses, by their names as everywhere on the terminal; a star
+    marks the best of several rows in the column `judged`."""
+    table = new_table(cells.head)
+    for column in table.columns[:-1]:
+        column.no_wrap = True
+    table.columns[-1].justify = "left"
+    for number, row in enumerate(cells.rows):
+        star = judged if number == cells.best and len(cells.rows) > 1 else ""
+        texts = [f"{cell}{'*' * (t == star)}" for t, cell in zip(cells.head, row, strict=True)]
+        table.add_row(*map(printable, texts[:-1]), printable(texts[-1]).upper())
+    print_table(table)
 
 
 def ending(fit: Fit) -> str:

@@ -3,17 +3,17 @@
 from pathlib import Path
 
 import numpy as np
-from rich.table import Table
 
 from jaxem import io
 from jaxem.cli import outputs, report
 from jaxem.cli.components import new_table, print_table, printable, say, show_components
 from jaxem.cli.selection import content_of
-from jaxem.core.repr import counts_text, total
+from jaxem.core.repr import total
 from jaxem.core.status import MESSAGES, Status
 from jaxem.models import MixtureParams
 from jaxem.results.fit import Fit
 from jaxem.results.sweep import Sweep
+from jaxem.results.text import data_set_table
 
 #: Most data sets that are listed.
 MAX_DATA_SETS = 20
@@ -30,11 +30,13 @@ def run_show(path: Path, as_json: bool) -> None:
     say(f"written by {printable(programs)}; file format {io.FORMAT}")
     _show_metadata(file)
     if file.kind == "sweep":
-        _show_sweep(file)
+        report.show_sweep(file.value, "")
+        if file.value.sound:
+            report.show_best(file.value, file.value.best.fits.best(), content_of("", file).columns)
     elif file.kind == "fit":
         _show_fit(file)
-    elif file.kind == "params":
-        _show_params(file)
+    elif file.kind == "params" and np.ndim(file.value.weights) == 1:
+        _show_mixture(file, file.value)
 
 
 def _title(file: io.File) -> str:
@@ -71,17 +73,10 @@ def _show_numbers(rows: list[dict[str, object]]) -> None:
     print_table(table)
 
 
-def _show_sweep(file: io.File) -> None:
-    swept: Sweep = file.value
-    report.show_sweep(swept, "")
-    if swept.sound:
-        report.show_best(swept, swept.best.fits.best(), _names(file))
-
-
 def _show_fit(file: io.File) -> None:
     fit: Fit = file.value
     if np.ndim(fit.status) > 1:
-        _show_data_sets(fit)
+        report.show_cells(data_set_table(fit, MAX_DATA_SETS))
         return
     if np.ndim(fit.status) == 1:
         for name, number in fit.status_counts().items():
@@ -96,37 +91,11 @@ def _show_fit(file: io.File) -> None:
     _show_mixture(file, fit.params)
 
 
-def _show_data_sets(fit: Fit) -> None:
-    """The best start of each of the first data sets."""
-    if np.ndim(fit.status) > 2:
-        say(f"axes {list(np.shape(fit.status))}")
-        return
-    table = Table("data set", "log-likelihood", "at best", "ended")
-    for i in range(min(len(fit.status), MAX_DATA_SETS)):
-        starts = fit[i]
-        ended = counts_text(starts.status_counts()).upper()
-        best = f"{float(starts.best().log_likelihood):.4f}" if starts.sound.any() else "-"
-        table.add_row(str(i), best, f"{starts.optima().best_count} of {starts.status.size}", ended)
-    print_table(table)
-    if len(fit.status) > MAX_DATA_SETS:
-        say(f"and {len(fit.status) - MAX_DATA_SETS} more data sets")
-
-
-def _show_params(file: io.File) -> None:
-    if np.ndim(file.value.weights) == 1:
-        _show_mixture(file, file.value)
-
-
 def _show_mixture(file: io.File, params: MixtureParams) -> None:
     if file.model is None:
         say(printable(repr(params)))
     else:
-        show_components(file.model, params, _names(file))
-
-
-def _names(file: io.File) -> list[str]:
-    """Names of the columns, numbered ones where the file has none."""
-    return content_of("", file).columns
+        show_components(file.model, params, content_of("", file).columns)
 
 
 def _document(path: Path, file: io.File) -> outputs.Document:

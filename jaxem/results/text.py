@@ -61,7 +61,7 @@ def fit_html(fit: "Fit") -> str:
     dimensions = np.ndim(fit.status)
     if dimensions == 0:
         return _parameters(fit)
-    return _endings(fit) if dimensions == 1 else _data_sets(fit)
+    return _endings(fit) if dimensions == 1 else data_set_table(fit).html(fit_line(fit))
 
 
 def _parameters(fit: "Fit") -> str:
@@ -95,20 +95,18 @@ def _endings(fit: "Fit") -> str:
     return optima_table.html(fit_line(fit)) + endings_table.html("How they ended")
 
 
-def _data_sets(fit: "Fit") -> str:
-    """The best start of each data set."""
-    sound = np.isin(np.asarray(fit.status), SOUND)
-    likelihood = np.where(sound, np.asarray(fit.log_likelihood), -np.inf)
+def data_set_table(fit: "Fit", most: int = MAX_ROWS) -> Table:
+    """The best start of each of the first data sets, and how its starts ended."""
     rows = []
-    for index in list(np.ndindex(sound.shape[:-1]))[:MAX_ROWS]:
-        best = likelihood[index].max(initial=-np.inf)
-        number = f"{best:.4f}" if np.isfinite(best) else "no sound fit"
-        ended = counts_text(fit[index].status_counts())
-        rows.append((", ".join(map(str, index)), number, ended))
-    more = int(np.prod(sound.shape[:-1])) - len(rows)
-    if more > 0:
-        rows.append((f"{more} more", "", ""))
-    return Table(("data set", "best log-likelihood", "starts ended"), rows).html(fit_line(fit))
+    for index in list(np.ndindex(fit.sound.shape[:-1]))[:most]:
+        one = fit[index]
+        sound = one.sound.any()
+        number = f"{float(one.best().log_likelihood):.4f}" if sound else "no sound fit"
+        at_best = f"{one.optima().best_count} of {np.size(one.status)}"
+        rows.append((", ".join(map(str, index)), number, at_best, counts_text(one.status_counts())))
+    more = int(np.prod(fit.sound.shape[:-1])) - len(rows)
+    rows += [(f"{more} more", "", "", "")] * (more > 0)
+    return Table(("data set", "best log-likelihood", "at best", "ended"), rows)
 
 
 def sweep_text(sweep: "Sweep") -> str:

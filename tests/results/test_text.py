@@ -86,7 +86,7 @@ def test_tables_of_fits():
     assert one[1] == ["1", "0.2500", "[1, 2000.00]", "1"]
     many = fits(np.repeat(VALUES, 30).reshape(30, 4), np.repeat(ENDS, 30).reshape(30, 4))
     rows = Cells(many._repr_html_()).rows
-    assert rows[1] == ["0", "-10.0000", "4 converged"] and rows[-1][0] == "20 more"
+    assert rows[1] == ["0", "-10.0000", "4 of 4", "4 converged"] and rows[-1][0] == "20 more"
 
 
 def test_tables_escape_names():
