@@ -41,7 +41,7 @@ def histogram(
     else:
         bins = "auto"
         margin = 0.08 * (high - low)
-        floor = low - margin if low < 0 or takes(model, np.array([[low - margin]])) else 0.0
+        floor = low - margin if takes(model, np.array([[-1.0]])) else 0.0
         grid = np.linspace(floor, high + margin, 401)
     # NumPy chooses bins from unweighted values only.
     edges = np.histogram_bin_edges(values, bins)

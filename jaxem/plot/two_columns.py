@@ -149,7 +149,8 @@ def _on_grid(
             f"a density over two columns needs Gaussian components, or continuous ones of two "
             f"columns; got {model!r} and x of {x.shape[1]} columns."
         )
-    margin = 0.03 * (high - low)
+    # Of other families, the support may end where the data do.
+    margin = 0.03 * (high - low) * is_gaussian(model)
     sides = zip(low - margin, high + margin, strict=True)
     u, v = np.meshgrid(*[np.linspace(a, b, POINTS) for a, b in sides])
     points = np.column_stack([u.ravel(), v.ravel()])
