@@ -42,8 +42,7 @@ def read_rows(source: str, columns: Columns = None, header: bool | None = None) 
     line of a CSV file holds names; None: look at it.
     """
     if source in datasets.names():
-        x, names = _choose(datasets.load(source), datasets.columns(source), columns, source)
-        return Table(x, names, "row", np.arange(len(x)))
+        return _numbers(datasets.load(source), datasets.columns(source), columns, source)
     path = Path(source)
     if source != "-" and not path.is_file():
         known = ", ".join(datasets.names())
@@ -95,9 +94,10 @@ def _known(columns: list[str], names: list[str], source: object) -> list[int]:
     )
 
 
-def _choose(x: np.ndarray, names: list[str], columns: Columns, source: object):
+def _numbers(x: np.ndarray, names: list[str], columns: Columns, source: object) -> Table:
     wanted = _wanted(columns, names, source)
-    return x[:, wanted], [names[j] for j in wanted]
+    rows = x[:, wanted].astype(np.float64)
+    return _finite(rows, [names[j] for j in wanted], source, "row", np.arange(len(x)))
 
 
 def _read_npy(path: Path, columns: Columns) -> Table:
@@ -108,8 +108,7 @@ def _read_npy(path: Path, columns: Columns) -> Table:
     x = x[:, None] if x.ndim == 1 else x
     if x.ndim != 2 or x.dtype.kind not in "fiub":
         raise ValueError(f"{path}: needs numbers of shape [n] or [n, d]; got {x.dtype} {x.shape}.")
-    x, names = _choose(x.astype(np.float64), _numbered(x.shape[1]), columns, path)
-    return _finite(x, names, path, "row", np.arange(len(x)))
+    return _numbers(x, _numbered(x.shape[1]), columns, path)
 
 
 def _read_parquet(path: Path, columns: Columns) -> Table:
@@ -130,8 +129,7 @@ def _read_parquet(path: Path, columns: Columns) -> Table:
             raise ValueError(
                 f"{path}, column {names[j]!r}: holds {kind}, not numbers; choose with --columns."
             )
-    x = np.column_stack([array.astype(np.float64) for array in arrays])
-    return _finite(x, [names[j] for j in wanted], path, "row", np.arange(len(x)))
+    return _numbers(np.column_stack(arrays), [names[j] for j in wanted], None, path)
 
 
 def _read_csv(path: Path, columns: Columns, header: bool | None) -> Table:
@@ -203,13 +201,13 @@ def _bad_cell(path: Path, lines: list[int], rows: list[list[str]], names: list[s
     return f"{path}: holds a cell that is not a number."
 
 
-def _finite(x: np.ndarray, names: list[str], path: Path, unit: str, where: np.ndarray) -> Table:
+def _finite(x: np.ndarray, names: list[str], source: object, unit: str, where: np.ndarray) -> Table:
     """The table, or a ValueError for the first NaN or infinity."""
     bad = np.argwhere(~np.isfinite(x))
     if len(bad):
         i, j = bad[0]
         raise ValueError(
-            f"{path}, {unit} {where[i]}, column {names[j]!r}: {x[i, j]} is not a finite number; "
+            f"{source}, {unit} {where[i]}, column {names[j]!r}: {x[i, j]} is not a finite number; "
             "drop or impute it."
         )
     return Table(x, names, unit, where)
