@@ -66,7 +66,7 @@ class FitPlots:
         known = self._model(model, "ellipses", "family")
         if not is_gaussian(known):
             raise ValueError(f"ellipses() need means and covariances; {known!r} has none.")
-        return self._pair(classified, x, columns, ax, names, known)
+        return self._drawn(ax, classified, known, *_pair(x, columns, names))
 
     def contours(
         self,
@@ -79,15 +79,14 @@ class FitPlots:
     ) -> "Axes":
         """What density was fitted? Contours in two columns, the others integrated out."""
         known = self._model(model, "contours", "family")
-        return self._pair(contours, x, columns, ax, names, known)
+        return self._drawn(ax, contours, known, *_pair(x, columns, names))
 
     def responsibilities(
         self, x: ArrayLike, ax: "Axes | None" = None, *, model: Mixture | None = None
     ) -> "Axes":
         """How surely do rows belong to components? Each row's probabilities, stacked."""
-        known, rows = self._model(model, "responsibilities", "predict_proba"), _table(x, None)[0]
-        with precision_of(np.asarray(self._fits.log_likelihood).dtype):
-            return drawn(ax, responsibilities, known, self._best_params(), rows)
+        known = self._model(model, "responsibilities", "predict_proba")
+        return self._drawn(ax, responsibilities, known, _table(x, None)[0])
 
     def clouds(
         self,
@@ -137,19 +136,12 @@ class FitPlots:
             raise ValueError(f"{picture}() needs a model with {method}; {model!r} has none.")
         return model
 
-    def _pair(
-        self,
-        draw: Callable[..., None],
-        x: ArrayLike,
-        columns: Sequence[int | str],
-        ax: "Axes | None",
-        names: Sequence[str] | None,
-        model: Mixture,
+    def _drawn(
+        self, ax: "Axes | None", draw: Callable[..., None], model: Mixture, *rest: object
     ) -> "Axes":
-        rows, names = _table(x, names)
-        pair = _two_of(columns, names)
+        """A picture of the best fit, in its precision."""
         with precision_of(np.asarray(self._fits.log_likelihood).dtype):
-            return drawn(ax, draw, model, self._best_params(), rows, names, pair)
+            return drawn(ax, draw, model, self._best_params(), *rest)
 
 
 class SweepPlots:
@@ -205,13 +197,14 @@ def _table(x: ArrayLike, names: Sequence[str] | None) -> tuple[np.ndarray, list[
     return rows, names
 
 
-def _two_of(columns: Sequence[int | str], names: list[str]) -> tuple[int, int]:
-    """Positions of two columns given by number or name."""
-    chosen = [names.index(name) if name in names else name for name in columns]
-    good = len(chosen) == 2 and all(
-        isinstance(j, int | np.integer) and 0 <= j < len(names) for j in chosen
-    )
-    if not good:
-        known = ", ".join(f"{j} ({name})" for j, name in enumerate(names))
-        raise ValueError(f"columns must be two of {known}; got {columns}.")
-    return int(chosen[0]), int(chosen[1])
+def _pair(
+    x: ArrayLike, columns: Sequence[int | str], names: Sequence[str] | None
+) -> tuple[np.ndarray, list[str], tuple[int, int]]:
+    """x as f[n, d], names of its columns, and two of them, given by number or name."""
+    rows, known = _table(x, names)
+    chosen = [known.index(name) if name in known else name for name in columns]
+    numbers = [int(j) for j in chosen if isinstance(j, int | np.integer) and 0 <= j < len(known)]
+    if not len(numbers) == len(chosen) == 2:
+        listed = ", ".join(f"{j} ({name})" for j, name in enumerate(known))
+        raise ValueError(f"columns must be two of {listed}; got {columns}.")
+    return rows, known, (numbers[0], numbers[1])
