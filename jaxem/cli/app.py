@@ -1,5 +1,7 @@
 """The commands and their arguments. Exit codes: 0 done, 1 no sound fit, 2 an error to mend."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -7,14 +9,16 @@ import typer
 
 from jaxem.cli import options as o
 from jaxem.cli.bench import run_bench
+from jaxem.cli.components import printable
 from jaxem.cli.demo import list_examples, run_examples
-from jaxem.cli.exit_codes import NO_SOUND_FIT, fail, mendable
 from jaxem.cli.predict import Draw, Rows, run_predict, run_sample
 from jaxem.cli.request import Job
 from jaxem.cli.show import run_show
 from jaxem.cli.sweep import run_fit, run_sweep
 from jaxem.core.version import __version__
 from jaxem.demo import EXAMPLES
+
+NO_SOUND_FIT, MENDABLE = 1, 2
 
 app = typer.Typer(
     help="Mixtures by EM, many starts at once.",
@@ -24,6 +28,23 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+@contextmanager
+def mendable() -> Iterator[None]:
+    """Turn ValueError and OSError into one line on stderr and exit code 2."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise  # the reader of our output is gone: there is nobody to tell
+    except (ValueError, OSError) as error:
+        fail(str(error), MENDABLE)
+
+
+def fail(message: str, code: int) -> None:
+    """Print one line on stderr and exit."""
+    typer.echo(f"error: {printable(' '.join(message.split()))}", err=True)
+    raise typer.Exit(code)
 
 
 def _say_version(wanted: bool) -> None:

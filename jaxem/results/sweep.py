@@ -1,7 +1,7 @@
 """`Sweep`: the fits of many models and their scores, a row for each model."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from importlib import import_module
 from typing import Any
 
@@ -95,14 +95,9 @@ class Sweep:
 def total(reports: Sequence[Report | None]) -> Report:
     """Reports of several calls as one."""
     known = [report for report in reports if report is not None]
-    return Report(
-        executed=sum(r.executed for r in known),
-        needed=sum(r.needed for r in known),
-        programs=sum(r.programs for r in known),
-        compile_seconds=sum(r.compile_seconds for r in known),
-        run_seconds=sum(r.run_seconds for r in known),
-        interrupted=any(r.interrupted for r in known),
-    )
+    names = "executed", "needed", "programs", "compile_seconds", "run_seconds"
+    sums = {name: sum(getattr(report, name) for report in known) for name in names}
+    return replace(Report(interrupted=any(report.interrupted for report in known)), **sums)
 
 
 def _line(row: Row) -> dict[str, Any]:
