@@ -7,21 +7,27 @@ A guest: may import any room; this file has all of it.
 """
 
 from importlib import import_module
-from typing import Any
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 import jaxem
-from jaxem.families.gaussian import GaussianFamily, as_gaussian, variances
+from jaxem.core.protocols import Family
+from jaxem.core.types import Params
+from jaxem.families.gaussian import GaussianFamily, variances
 from jaxem.models import Mixture, MixtureParams
 from jaxem.results.fit import Fit
+
+if TYPE_CHECKING:
+    from sklearn.mixture import GaussianMixture
 
 _TFP = "tensorflow_probability.substrates.jax.distributions"
 
 
-def from_sklearn(estimator: Any) -> tuple[Mixture, MixtureParams]:
+def from_sklearn(estimator: object) -> tuple[Mixture, MixtureParams]:
     """(model, params) of a fitted `sklearn.mixture.GaussianMixture` or any estimator of
     `jaxem.sklearn`, as NumPy arrays in float64. Raises TypeError for other estimators (a
     `BayesianGaussianMixture` has no such density) and NotFittedError for unfitted ones.
@@ -38,9 +44,8 @@ def from_sklearn(estimator: Any) -> tuple[Mixture, MixtureParams]:
         return from_sklearn(estimator.best_estimator_)
     if isinstance(estimator, FamilyMixture):
         check_is_fitted(estimator)
-        return estimator._model, jax.tree.map(
-            lambda leaf: np.asarray(leaf, float), estimator._params
-        )
+        params = jax.tree.map(lambda leaf: np.asarray(leaf, float), estimator._params)
+        return estimator._model, params
     if not isinstance(estimator, GaussianMixture):
         raise TypeError(
             "from_sklearn takes a fitted GaussianMixture or an estimator of jaxem.sklearn; got "
@@ -52,7 +57,7 @@ def from_sklearn(estimator: Any) -> tuple[Mixture, MixtureParams]:
     return Mixture(family, n_components=len(params.weights)), params
 
 
-def to_sklearn(model: Mixture, params: MixtureParams | Fit) -> Any:
+def to_sklearn(model: Mixture, params: MixtureParams | Fit) -> "GaussianMixture":
     """A fitted `sklearn.mixture.GaussianMixture` with these parameters (of one fit, or that fit),
     ready to predict, score and sample; a known covariance becomes a tied one.
 
@@ -62,27 +67,23 @@ def to_sklearn(model: Mixture, params: MixtureParams | Fit) -> Any:
     from sklearn.mixture import GaussianMixture
     from sklearn.mixture._gaussian_mixture import _compute_precision_cholesky
 
-    _gaussian(model, "to_sklearn")
-    kind, fit = (
-        as_gaussian(model.family).covariance_type,
-        params if isinstance(params, Fit) else None,
-    )
-    kind = "tied" if kind == "known" else kind
-    own = _one(params)
-    covariances = np.asarray(own.covariances)
+    family, own = _gaussian(model, "to_sklearn"), _one(params)
+    fit = params if isinstance(params, Fit) else None
+    kind = "tied" if family.covariance_type == "known" else family.covariance_type
+    weights, means, covariances = map(np.asarray, (own.weights, own.means, own.covariances))
     estimator = GaussianMixture(
-        len(own.weights),
-        covariance_type=kind,
-        reg_covar=float(as_gaussian(model.family).reg_covar),
+        len(weights), covariance_type=kind, reg_covar=float(family.reg_covar)
     )
     upper = _compute_precision_cholesky(covariances, kind)
-    estimator._set_parameters((np.asarray(own.weights), np.asarray(own.means), covariances, upper))
-    fitted: Any = estimator
-    fitted.n_features_in_ = own.means.shape[1]
-    estimator.converged_ = fit is None or bool(fit.converged)
-    estimator.n_iter_ = 0 if fit is None else int(fit.n_iter)
-    # A warm start takes this for the bound of the last iteration: there was none.
-    estimator.lower_bound_, estimator.lower_bounds_ = -np.inf, []
+    estimator._set_parameters((weights, means, covariances, upper))
+    vars(estimator).update(
+        n_features_in_=means.shape[1],
+        converged_=fit is None or bool(fit.converged),
+        n_iter_=0 if fit is None else int(fit.n_iter),
+        # A warm start takes this for the bound of the last iteration: there was none.
+        lower_bound_=-np.inf,
+        lower_bounds_=[],
+    )
     return estimator
 
 
@@ -93,14 +94,12 @@ def to_numpyro(model: Mixture, params: MixtureParams | Fit) -> Any:
     Raises ImportError without NumPyro, ValueError for other families (NumPyro mixes none whose
     support depends on parameters) and for parameters of several fits.
     """
-    dist: Any = _module("numpyro.distributions", "numpyro")
-
-    own = _one(params)
+    dist, own = _module("numpyro.distributions", "numpyro"), _one(params)
     components = _components(model.family, own, dist)
     return dist.MixtureSameFamily(dist.Categorical(probs=jnp.asarray(own.weights)), components)
 
 
-def _components(family: Any, own: MixtureParams, dist: Any) -> Any:
+def _components(family: Family, own: MixtureParams, dist: ModuleType) -> object:
     """The components as one batched NumPyro distribution: batch (k,), event (d,)."""
     if isinstance(family, GaussianFamily):
         means, root = _means_and_root(family, own)
@@ -125,8 +124,7 @@ def from_numpyro(mixture: Any) -> tuple[Mixture, MixtureParams]:
     package has: MultivariateNormal (full), and Normal, Poisson, Exponential or Bernoulli with
     `.to_event(1)`. Raises ValueError for any other.
     """
-    dist: Any = _module("numpyro.distributions", "numpyro")
-
+    dist = _module("numpyro.distributions", "numpyro")
     if not isinstance(mixture, dist.MixtureSameFamily) or mixture.batch_shape:
         raise ValueError(f"from_numpyro takes one MixtureSameFamily, unbatched; got {mixture}.")
     weights, inner = mixture.mixing_distribution.probs, mixture.component_distribution
@@ -139,11 +137,11 @@ def from_numpyro(mixture: Any) -> tuple[Mixture, MixtureParams]:
     return Mixture(family, weights.size), MixtureParams(weights, own)
 
 
-def _family(base: Any, shape: tuple[int, ...], dist: Any) -> tuple[Any, Any]:
+def _family(base: Any, shape: tuple[int, ...], dist: ModuleType) -> tuple[Family, Params]:
     """Family and parameters of independent features of this distribution, f[k, d]."""
-    discrete: Any = _module("numpyro.distributions.discrete", "numpyro")
+    discrete = _module("numpyro.distributions.discrete", "numpyro")
 
-    def wide(value: Any) -> Any:
+    def wide(value: jax.Array) -> jax.Array:
         return jnp.broadcast_to(value, shape)
 
     if isinstance(base, dist.Normal):
@@ -163,12 +161,10 @@ def to_tfp(model: Mixture, params: MixtureParams | Fit) -> Any:
     log_prob. Raises ImportError without a TFP that goes with this JAX (of the day, `tfp-nightly`,
     where the last release is too old), ValueError for other families and several fits.
     """
-    tfd: Any = _module(_TFP, "tensorflow-probability")
-
-    _gaussian(model, "to_tfp")
-    own = _one(params)
-    weights, (means, root) = jnp.asarray(own.weights), _means_and_root(model.family, own)
-    if as_gaussian(model.family).covariance.form is variances:
+    tfd = _module(_TFP, "tensorflow-probability")
+    family, own = _gaussian(model, "to_tfp"), _one(params)
+    weights, (means, root) = jnp.asarray(own.weights), _means_and_root(family, own)
+    if family.covariance.form is variances:
         components = tfd.MultivariateNormalDiag(means, root)
     else:
         root = jnp.broadcast_to(root, (*means.shape, means.shape[1]))
@@ -181,11 +177,10 @@ def from_tfp(mixture: Any) -> tuple[Mixture, MixtureParams]:
     batch axes: components MultivariateNormalDiag (diag), or any other multivariate normal (full).
     Raises ImportError as `to_tfp`, ValueError for any other distribution.
     """
-    tfd: Any = _module(_TFP, "tensorflow-probability")
-
+    tfd = _module(_TFP, "tensorflow-probability")
     whole = isinstance(mixture, tfd.MixtureSameFamily) and not tuple(mixture.batch_shape)
-    inner: Any = mixture.components_distribution if whole else None
-    if not isinstance(inner, tfd.MultivariateNormalLinearOperator):
+    inner = mixture.components_distribution if whole else None
+    if inner is None or not isinstance(inner, tfd.MultivariateNormalLinearOperator):
         raise ValueError(
             "from_tfp takes one MixtureSameFamily, unbatched, of multivariate normals; got "
             f"{mixture}."
@@ -200,7 +195,7 @@ def from_tfp(mixture: Any) -> tuple[Mixture, MixtureParams]:
     return Mixture(jaxem.Gaussian(kind), weights.size), MixtureParams(weights, own)
 
 
-def _module(name: str, package: str) -> Any:
+def _module(name: str, package: str) -> ModuleType:
     """A module of another library; ImportError that says what to install."""
     try:
         return import_module(name)
@@ -214,16 +209,17 @@ def _module(name: str, package: str) -> Any:
         ) from error
 
 
-def _means_and_root(family: Any, own: MixtureParams) -> tuple[jax.Array, jax.Array]:
+def _means_and_root(family: GaussianFamily, own: MixtureParams) -> tuple[jax.Array, jax.Array]:
     """Means f[k, d], and lower roots of the covariance matrices or standard deviations f[k, d]."""
     components = jax.tree.map(jnp.asarray, own.components)
     return components.means, family.covariance.form.deviations(components)
 
 
-def _gaussian(model: Mixture, what: str) -> None:
+def _gaussian(model: Mixture, what: str) -> GaussianFamily:
     if not isinstance(model.family, GaussianFamily):
         name = type(model.family).__name__
         raise ValueError(f"{what} takes a mixture of Gaussians; got one of {name}.")
+    return model.family
 
 
 def _one(params: MixtureParams | Fit) -> MixtureParams:

@@ -3,11 +3,16 @@
 import dataclasses
 from collections.abc import Mapping, Sequence
 from html import escape
-from typing import Any
+from typing import TYPE_CHECKING, TypeGuard
 
 import jax
 import numpy as np
 from jax.core import Tracer
+
+from jaxem.core.types import Number
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 #: Arrays of more numbers than this show dtype and shape instead.
 FEW = 8
@@ -22,7 +27,7 @@ def concrete(*values: object) -> bool:
     return all(_at_hand(value) for value in values)
 
 
-def _at_hand(value: object) -> bool:
+def _at_hand(value: object) -> TypeGuard[Number]:
     if isinstance(value, Tracer) or not hasattr(value, "__array__"):
         return isinstance(value, bool | int | float)
     if isinstance(value, jax.Array):
@@ -31,18 +36,17 @@ def _at_hand(value: object) -> bool:
     return True
 
 
-def shape_text(value: Any) -> str:
+def shape_text(value: object) -> str:
     """dtype and shape, `float32[8, 2]`; also of tracers."""
-    if not hasattr(value, "dtype"):
-        return type(value).__name__
-    return f"{value.dtype}{list(np.shape(value))}"
+    dtype, shape = getattr(value, "dtype", None), getattr(value, "shape", ())
+    return type(value).__name__ if dtype is None else f"{dtype}{list(shape)}"
 
 
-def short(value: Any) -> str:
+def short(value: object) -> str:
     """Numbers and small arrays with few digits, larger arrays as dtype and shape, else the repr."""
     if not hasattr(value, "dtype"):
         return f"{value:.6g}" if isinstance(value, float) else repr(value)
-    if not concrete(value) or np.size(value) > FEW or np.size(value) == 0:
+    if not _at_hand(value) or np.size(value) > FEW or np.size(value) == 0:
         return shape_text(value)
     return _nested(np.asarray(value))
 
@@ -62,7 +66,10 @@ def total(value: float) -> str:
 
 
 def constructor(
-    value: Any, name: str | None = None, first: Sequence[str] = (), hidden: Sequence[str] = ()
+    value: "DataclassInstance",
+    name: str | None = None,
+    first: Sequence[str] = (),
+    hidden: Sequence[str] = (),
 ) -> str:
     """A dataclass as the call that makes it, without fields that have their default, arrays short.
     `first`: arguments before the fields. `hidden`: fields that are left out."""
@@ -74,10 +81,10 @@ def constructor(
     return f"{name or type(value).__name__}({', '.join(parts)})"
 
 
-def _is_default(value: Any, default: Any) -> bool:
+def _is_default(value: object, default: object) -> bool:
     if value is default:
         return True
-    if default is None or not concrete(value) or not concrete(default):
+    if default is None or not _at_hand(value) or not _at_hand(default):
         return isinstance(value, str | tuple) and value == default
     return np.ndim(value) == 0 and bool(value == default)
 

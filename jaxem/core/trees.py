@@ -11,7 +11,7 @@ from jaxem.core.repr import constructor
 T = TypeVar("T")
 
 
-def static(default: Any = dataclasses.MISSING) -> Any:
+def static(default: object = dataclasses.MISSING) -> Any:
     """Declare a field that is part of the program (hashable), not of its data.
 
     >>> @jaxem.pytree
@@ -26,7 +26,7 @@ def static(default: Any = dataclasses.MISSING) -> Any:
     return dataclasses.field(default=default, metadata={"static": True})
 
 
-def note(default: Any) -> Any:
+def note(default: T) -> T:
     """Declare a field that is neither data nor part of the program: any value, never compared when
     JAX looks for a compiled program."""
     return dataclasses.field(default=default, compare=False, metadata={"note": True})
@@ -66,7 +66,8 @@ def pytree(cls: type[T]) -> type[T]:
     """
     if "__repr__" not in vars(cls):
         cls.__repr__ = constructor  # type: ignore[method-assign, assignment]
-    data_class: Any = dataclasses.dataclass(frozen=True)(cls)
+    data_class = dataclasses.dataclass(frozen=True)(cls)
+    assert dataclasses.is_dataclass(data_class)
     fields = dataclasses.fields(data_class)
     meta = tuple(f.name for f in fields if f.metadata.get("static", False))
     notes = tuple(f.name for f in fields if f.metadata.get("note", False))

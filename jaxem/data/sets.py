@@ -1,7 +1,6 @@
 """Many data sets, read from every form in which a caller may give them."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
@@ -70,9 +69,9 @@ def _taken_apart(
 
 
 def _joined(sets: Sequence[np.ndarray], weights: Known, labels: Known) -> list[Data]:
-    nothing = [None] * len(sets)
-    rows: Any = zip(sets, weights or nothing, labels or nothing, strict=True)
-    return [Data(*fields) for fields in rows]
+    nothing: list = [None] * len(sets)
+    parts = zip(sets, weights or nothing, labels or nothing, strict=True)
+    return [Data(*fields) for fields in parts]
 
 
 def _sets(x: Rows) -> list[np.ndarray]:

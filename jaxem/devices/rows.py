@@ -1,7 +1,7 @@
 """Rows spread over devices: each device sums its own rows, sums are added, and rows never move."""
 
 import warnings
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import jax
 import numpy as np
@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 def shard_rows(
     x: Rows, devices: Devices = "all", sample_weight: Rows = None, labels: Rows = None
-) -> Any:
+) -> Data:
     """`Data` whose rows are spread over `devices` (as in `jaxem.fit`, or a Mesh), for `em`,
     `e_step` and `fit`.
 
