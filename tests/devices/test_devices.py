@@ -14,6 +14,7 @@ from problems import force_plan
 import jaxem
 from jaxem import Status
 from jaxem.batch import checkpoint, lanes
+from jaxem.batch import grid as grids
 from jaxem.devices import placement
 
 pytestmark = pytest.mark.skipif(jax.device_count() < 8, reason="written for eight devices")
@@ -330,6 +331,6 @@ def test_data_too_large_for_the_device(monkeypatch):
     def full(*args):
         raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory")
 
-    monkeypatch.setattr(lanes, "_prepare", full)
+    monkeypatch.setattr(grids, "_prepare", full)
     with pytest.raises(MemoryError, match=r"x float64.*give fewer rows"):
         fit()
