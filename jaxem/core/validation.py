@@ -3,6 +3,8 @@
 import numpy as np
 from numpy.typing import ArrayLike
 
+from jaxem.core.types import Number
+
 
 def positive(name: str, value: object, zero: bool = False) -> None:
     """Every entry is finite and above 0 (or 0 itself where `zero`)."""
@@ -13,7 +15,7 @@ def positive(name: str, value: object, zero: bool = False) -> None:
         raise ValueError(f"{name} must be finite and {what}; got {value}.")
 
 
-def integer(name: str, value: float, least: int) -> None:
+def integer(name: str, value: Number, least: int) -> None:
     """A whole number, at least `least`."""
     if np.ndim(value) != 0:
         raise ValueError(f"{name} must be one whole number; got {value!r}.")

@@ -84,8 +84,7 @@ class Binomial(counts.Counts[Beta]):
     def features(self, x):
         """φ f[1 + 2d, n]."""
         m, _, there = self._trials_and_base(x)
-        losses = jnp.where(there, 0, m).T - x.T
-        return stack_rows([jnp.ones((1, x.shape[0]), x.dtype), x.T, losses])
+        return stack_rows([jnp.ones((1, x.shape[0]), x.dtype), x.T, jnp.where(there, 0, m).T - x.T])
 
     def condition(self, params):
         """Error of β · φ f[k], in units of the roundoff; see `jaxem.families.counts`."""

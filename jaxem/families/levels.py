@@ -1,15 +1,18 @@
 """Numbers of categories: one for all columns of codes, or a tuple with one for each."""
 
-from typing import Any
+from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from numpy.typing import ArrayLike
 
 from jaxem.core.validation import integer
 
+T = TypeVar("T", bound=ArrayLike)
 
-def hashable(n_categories: Any) -> int | tuple[int, ...]:
+
+def hashable(n_categories: T) -> T | tuple[int, ...]:
     """A sequence of numbers as a tuple; one number unchanged."""
     single = np.ndim(n_categories) != 1
     return n_categories if single else tuple(np.asarray(n_categories).tolist())

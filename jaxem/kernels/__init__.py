@@ -4,10 +4,8 @@ May import: core, numerics, devices. Look first at `reference` (what is computed
 (which implementation runs), `blocked` (CPU and general) and `fused` (GPU).
 """
 
-from jaxem.devices.collectives import ROWS as ROWS
-from jaxem.devices.collectives import each_device as each_device
-from jaxem.devices.collectives import filled as filled
-from jaxem.devices.collectives import summed as summed
+from jaxem.kernels.blocked import SOFT as SOFT
+from jaxem.kernels.blocked import Assignment as Assignment
 from jaxem.kernels.blocked import Blocks as Blocks
 from jaxem.kernels.blocked import as_blocks as as_blocks
 from jaxem.kernels.blocked import as_one_block as as_one_block

@@ -11,7 +11,7 @@ from functools import partial, reduce
 import jax
 import jax.numpy as jnp
 
-from jaxem.core.trees import pytree, replace
+from jaxem.core.trees import pytree, replace, static
 from jaxem.kernels import small_products
 from jaxem.numerics import device_einsum, einsum, exp_nonpositive
 
@@ -28,6 +28,18 @@ class Blocks:
     weight: jax.Array  # f[b, m]
     phi: jax.Array | None = None  # f[b, p, m], features of the rows; None: computed in every step
     known: tuple | None = None  # weight f[b, m] and component i[b, m] of the rows with a label
+
+
+@pytree
+class Assignment:
+    """How a row is shared out among components: r ∝ exp(exponent · logits) (Ueda and Nakano 1998;
+    None: 1), or `hard` to the most probable one (Celeux and Govaert 1992)."""
+
+    exponent: jax.Array | None = None  # f[]
+    hard: bool = static(default=False)
+
+
+SOFT = Assignment()
 
 
 def as_blocks(x: jax.Array, weight: jax.Array, rows: int) -> Blocks:
@@ -108,8 +120,7 @@ def blocked_moments(
     beta: jax.Array,
     blocks: Blocks,
     reference: jax.Array,
-    exponent: jax.Array | None = None,
-    hard: bool = False,
+    assignment: Assignment = SOFT,
     precision: str = "float32",
 ) -> tuple[jax.Array, jax.Array]:
     """Moments f[k, p] and Σ w (logsumexp_k − reference) f[], as `softmax_moments_reference`.
@@ -120,12 +131,13 @@ def blocked_moments(
 
     kept = blocks.phi is not None
     rows = blocks.columns if blocks.phi is None else blocks.phi
-    products = _products(kept, precision)
+    to_logits, to_moments = _products(kept, precision)
 
     def block(carry, piece):
         rows, w = piece
         phi = rows if kept else features(rows.T)
-        moments, value = _step(phi, beta, w, reference, exponent, hard, products)
+        r, level = softmax_step(to_logits(beta, phi), w, assignment)
+        moments, value = to_moments(r, phi), jnp.sum(w * (level - reference))
         return (carry[0] + moments, carry[1] + value), None
 
     start = jnp.zeros(beta.shape, beta.dtype), jnp.zeros((), beta.dtype)
@@ -134,17 +146,13 @@ def blocked_moments(
     return jax.lax.scan(block, start, (rows, blocks.weight))[0]
 
 
-def _step(phi, beta, w, reference, exponent, hard, products):
-    """Moments f[k, p] and Σ w (logsumexp − reference) f[] of one block."""
-    to_logits, to_moments = products
-    r, level = softmax_step(to_logits(beta, phi), w, exponent, hard)
-    return to_moments(r, phi), jnp.sum(w * (level - reference))
-
-
-def softmax_step(logits, w, exponent=None, hard: bool = False) -> tuple[jax.Array, jax.Array]:
+def softmax_step(
+    logits: jax.Array, w: jax.Array, assignment: Assignment = SOFT
+) -> tuple[jax.Array, jax.Array]:
     """w · responsibilities f[k, m] of logits f[k, m], and the objective of each row f[m]:
-    logsumexp, tempered by `exponent`, or the largest logit where `hard`."""
-    if hard:
+    logsumexp, tempered by the exponent, or the largest logit where `hard`."""
+    exponent = assignment.exponent
+    if assignment.hard:
         best = jnp.argmax(logits, axis=0)
         r = jnp.where(jnp.arange(logits.shape[0])[:, None] == best[None, :], w[None, :], 0)
         return r, jnp.max(logits, axis=0)

@@ -35,8 +35,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxem.core.model_values import DEFAULT_COMPUTE, Compute
 from jaxem.core.types import DType
-from jaxem.kernels.blocked import Blocks, blocked_moments
+from jaxem.kernels.blocked import SOFT, Assignment, Blocks, blocked_moments
 from jaxem.kernels.fused.body import Pairs
 from jaxem.kernels.fused.launch import fused_moments
 from jaxem.kernels.fused.tiling import PLAIN_FEATURES, plan
@@ -88,32 +89,30 @@ def softmax_moments(
     beta: jax.Array,
     blocks: Blocks,
     reference: jax.Array,
-    exponent: jax.Array | None = None,
-    hard: bool = False,
-    *,
-    kernel: str = "blocked",
-    precision: str = "float32",
+    assignment: Assignment = SOFT,
+    compute: Compute = DEFAULT_COMPUTE,
     products: Pairs | None = None,
 ) -> tuple[jax.Array, jax.Array]:
-    """Moments f[k, p] and Σ w (logsumexp_k − reference) f[] by the named kernel.
+    """Moments f[k, p] and Σ w (logsumexp_k − reference) f[] by the kernel of `compute`, with its
+    precision of float32 products where the device has it; ValueError for names of neither.
 
-    `precision` of float32 products: "float32", or where the device has them "tf32x3" or "bf16x3";
-    ValueError for another. `products`: the features as pairs of the atoms [1, x], which the fused
-    kernel multiplies on chip; without them it reads features that are computed before.
+    `products`: the features as pairs of the atoms [1, x], which the fused kernel multiplies on
+    chip; without them it reads features that are computed before.
     """
+    kernel, precision = compute.kernel, compute.precision
     check_precision(precision)
     if kernel == "blocked":
-        return blocked_moments(features, beta, blocks, reference, exponent, hard, precision)
+        return blocked_moments(features, beta, blocks, reference, assignment, precision)
     if kernel == "fused":
         rows, products = _atoms(features, blocks, products)
         weight = blocks.weight.reshape(-1)
-        return fused_moments(products, beta, rows, weight, reference, exponent, hard, precision)
+        return fused_moments(products, beta, rows, weight, reference, assignment, precision)
     if kernel != "reference":
         raise ValueError(f"kernel must be one of {', '.join(KERNELS)}; got {kernel!r}.")
     weight = blocks.weight.reshape(-1)
     phi = _side_by_side(_features(features, blocks))
-    scale = 1.0 if exponent is None else exponent
-    moments, total = softmax_moments_reference(phi, beta, weight, scale, hard)
+    scale = 1.0 if assignment.exponent is None else assignment.exponent
+    moments, total = softmax_moments_reference(phi, beta, weight, scale, assignment.hard)
     return moments, total - reference * jnp.sum(weight)
 
 

@@ -11,9 +11,9 @@ from jaxem.core.constraints import complaint
 from jaxem.core.model_protocol import Health
 from jaxem.core.protocols import Accurate, Bounded, Ridged, Statistics, check_family
 from jaxem.core.status import Status
+from jaxem.core.types import Rows
 from jaxem.core.validation import positive
-from jaxem.data.data import Data
-from jaxem.data.validate import check_components, check_finite, check_labels
+from jaxem.data.validate import as_host_data, check_components, check_finite, check_labels
 from jaxem.devices.rows import rows_of_all_processes
 from jaxem.models.params import MixtureParams, Prepared
 from jaxem.numerics import ROUNDOFF
@@ -91,8 +91,9 @@ def _condition(model: "Mixture", params: MixtureParams, precision: str) -> jax.A
     return lost if unit == 1 else unit * (lost + 10)
 
 
-def validate(model: "Mixture", data: Data) -> None:
-    """ValueError for settings or data (host) that the mixture cannot take."""
+def validate(model: "Mixture", data: Rows) -> None:
+    """ValueError for data (`Data`, or x f[n, d]) that cannot be fitted (host)."""
+    data = as_host_data(data)
     check_finite(data.x)
     present = rows_of_all_processes(data)
     check_components(model.n_components, data.weight, present)

@@ -1,7 +1,6 @@
 """A finite mixture of any family: the E-step is a softmax between two matrix products."""
 
 from dataclasses import InitVar, is_dataclass
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +11,6 @@ from jax.typing import ArrayLike
 from jaxem.core.capabilities import offered, provides
 from jaxem.core.constraints import Constraint, Simplex, retract
 from jaxem.core.keys import as_key
-from jaxem.core.model_protocol import BLOCK_ROWS, DEFAULT_COMPUTE, Compute
 from jaxem.core.protocols import (
     CommonFeatures,
     Family,
@@ -23,7 +21,7 @@ from jaxem.core.protocols import (
 )
 from jaxem.core.settings import Deprecated, Settings, settings_of
 from jaxem.core.trees import pytree, replace, static
-from jaxem.core.types import DType, Init, Number, Rows, Size, Total
+from jaxem.core.types import DType, Number, Rows, Total
 from jaxem.data.data import as_data, check_rows
 from jaxem.data.scaling import (
     Scaling,
@@ -34,9 +32,8 @@ from jaxem.data.scaling import (
     standardized_model,
     standardized_params,
 )
-from jaxem.data.validate import as_host_data
 from jaxem.devices.collectives import summed
-from jaxem.kernels import softmax_moments, with_features
+from jaxem.kernels import Assignment, softmax_moments, with_features
 from jaxem.models import capacity, mixture_steps, preparation, starts
 from jaxem.models import health as judgement
 from jaxem.models.params import Expected, MixtureParams, Prepared
@@ -89,14 +86,6 @@ class Mixture:
         """The constraints of the weights and of the fields of the components."""
         return {"weights": Simplex(shared=True), **self.family.constraints()}
 
-    def prepare(
-        self, data: Rows, rows: int = BLOCK_ROWS, compute: Compute = DEFAULT_COMPUTE
-    ) -> Prepared:
-        """Blocks of at most `rows` rows, and the sums that do not change between iterations."""
-        data = as_data(data)
-        check_rows(data.x.shape)
-        return preparation.prepare(self, data, rows, compute)
-
     def cached(self, prepared: Prepared) -> Prepared:
         """`prepared` with φ of every row stored: for rows that few lanes share."""
         if prepared.compute.kernel == "fused" and self._products(prepared.blocks.columns.shape[-2]):
@@ -123,27 +112,28 @@ class Mixture:
         beta = self.family.coefficients(params.components)
         return beta.at[:, 0].add(safe_log(params.weights))
 
-    def expect(self, params, prepared: Prepared, reference) -> Expected:
-        """Statistics, Σ w (logsumexp − reference) with the base left out, and the summed size of
-        the terms of the logits: times the unit roundoff, the error of that sum."""
-        return self.expect_assigned(params, prepared, reference, False, None)
-
-    def expect_assigned(
-        self, params, prepared: Prepared, reference, hard: bool, exponent: Number | None
+    def expect(
+        self,
+        params: MixtureParams,
+        prepared: Prepared,
+        reference: jax.Array,
+        hard: bool = False,
+        exponent: Number | None = None,
     ) -> Expected:
-        """As `expect`, with rows given to their most probable component (`hard`; Celeux and Govaert
-        1992), or with r ∝ exp(exponent · logits) (Ueda and Nakano 1998)."""
+        """Statistics, Σ w (logsumexp − reference) with the base left out, and the summed size of
+        the terms of the logits: times the unit roundoff, the error of that sum. `hard` and
+        `exponent` as in `jaxem.kernels.Assignment`."""
         beta = self.coefficients(params)
         exponent = None if exponent is None else jnp.asarray(exponent, beta.dtype)
-        products = self._products(prepared.blocks.columns.shape[-2])
-        compute = prepared.compute
-        ways: Any = dict(kernel=compute.kernel, precision=compute.precision, products=products)
+        compute, products = prepared.compute, self._products(prepared.blocks.columns.shape[-2])
 
         def step(blocks, rest):
-            family, beta, reference, exponent = rest
-            return softmax_moments(family.features, beta, blocks, reference, exponent, hard, **ways)
+            family, beta, reference, assignment = rest
+            return softmax_moments(
+                family.features, beta, blocks, reference, assignment, compute, products
+            )
 
-        rest = self.family, beta, reference, exponent
+        rest = self.family, beta, reference, Assignment(exponent, hard)
         moments, total = summed(prepared.mesh, step)(prepared.blocks, rest)
         # A switched-off component has zero moments: its huge coefficient is replaced by 0.
         used = jnp.where(beta > NEGLIGIBLE / 10, beta, 0)
@@ -164,6 +154,8 @@ class Mixture:
         """The scalings f[s, d] of data sets x f[s, n, d] with weights f[s, n], on the host."""
         return scalings_of(self.family, x, weight, total)
 
+    expect_assigned = expect
+
     # Capabilities (`jaxem.core.model_protocol`), each a function whose first argument is the
     # mixture.
     log_prior = mixture_steps.log_prior
@@ -179,6 +171,7 @@ class Mixture:
     active = judgement.active
     read_init = starts.read_init
     start = starts.start
+    prepare = preparation.prepare
     signature = capacity.signature
     can_propose = capacity.can_propose
     size = capacity.size
@@ -186,7 +179,10 @@ class Mixture:
     unpadded = capacity.unpadded
     cost = capacity.cost
     compute_for = capacity.compute_for
-    kept = mixture_steps.kept_params
+    kept = mixture_steps.kept
+    init = mixture_steps.init
+    validate = judgement.validate
+    validate_settings = judgement.validate_settings
 
     def e_step(
         self,
@@ -207,16 +203,18 @@ class Mixture:
         self, asked, data = settings_of(self, asked, as_data(data))
         base = None if base is None else jnp.broadcast_to(base, data.x.shape[1:])
         base = base if base is None else base.astype(data.x.dtype)
-        hard = asked.assignment == "hard"
-        return mixture_steps.e_step(self, params, data, base, asked.exponent, hard)
+        exponent = asked.exponent
+        exponent = exponent if exponent is None else jnp.asarray(exponent, data.x.dtype)
+        way = Assignment(exponent, asked.assignment == "hard")
+        return mixture_steps.e_step(self, params, data, base, way)
 
     def m_step(self, stats: Statistics, params: MixtureParams) -> MixtureParams:
         """The argmax of expected log-likelihood plus log prior; weights of 0 stay 0."""
         inner, own, here, scaling = mixture_steps.about(self, stats, params)
         moved = inner.family.maximize(own, here.components, self.frozen)
         if scaling is not None:
-            moved = original_params(self, replace(here, components=moved), scaling).components
-            moved = mixture_steps.kept(self, params.components, moved)
+            moved = original_params(self, replace(here, components=moved), scaling)
+            moved = self.kept(params, moved).components
         if "weights" in self.frozen:
             return MixtureParams(params.weights, moved)
         count = stats.moments[:, 0]
@@ -283,28 +281,7 @@ class Mixture:
         weights = 0 if "weights" in self.frozen else self.n_components - 1
         return weights + self.family.n_parameters(self.n_components, d, self.frozen)
 
-    def init(
-        self,
-        key,
-        x: Rows,
-        init: Init = "k-means++",
-        weight: Rows = None,
-        active: Size | None = None,
-    ):
-        """Starting parameters by the named initialiser (see `jaxem.models.initializers`), which
-        measures distances in standard units; components from `active` on are switched off. `key`
-        may be an integer."""
-        return mixture_steps.init(self, as_key(key), as_data(x, weight), init, active)
-
     def propose(self, key, params: MixtureParams, data: Rows) -> MixtureParams:
         """Starting parameters that differ from `params` by a split and a merge (see
         `jaxem.models.proposals`); three components at least must have weight."""
         return mixture_steps.propose(self, key, params, as_data(data))
-
-    def validate_settings(self, d: int) -> None:
-        """ValueError for settings that are wrong for any data f[n, d] (host)."""
-        judgement.validate_settings(self, d)
-
-    def validate(self, data: Rows) -> None:
-        """ValueError for data (`Data`, or x f[n, d]) that cannot be fitted (host)."""
-        judgement.validate(self, as_host_data(data))

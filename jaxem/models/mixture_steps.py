@@ -1,7 +1,6 @@
 """Steps of a mixture, compiled once per shape, so that they are fast outside a caller's `jit`
 too."""
 
-from functools import partial
 from typing import TYPE_CHECKING
 
 import jax
@@ -10,11 +9,13 @@ import jax.numpy as jnp
 from jaxem.core.capabilities import offered
 from jaxem.core.compiled import jitted
 from jaxem.core.constraints import shared_fields
+from jaxem.core.keys import as_key
 from jaxem.core.model_protocol import BLOCK_ROWS
 from jaxem.core.program_memory import make_room, roomy
 from jaxem.core.protocols import Accurate, BasePoint, Given, Statistics
 from jaxem.core.trees import replace
-from jaxem.core.types import Params
+from jaxem.core.types import Init, Rows, Size
+from jaxem.data.data import as_data
 from jaxem.data.scaling import (
     Scaling,
     original_params,
@@ -23,7 +24,7 @@ from jaxem.data.scaling import (
     standardized_params,
 )
 from jaxem.devices.collectives import filled, replicate, summed
-from jaxem.kernels import as_blocks, recut, softmax_step, weighted_moments, with_known
+from jaxem.kernels import SOFT, as_blocks, recut, softmax_step, weighted_moments, with_known
 from jaxem.models.params import MixtureParams
 from jaxem.models.proposals import split_and_merge
 from jaxem.numerics import einsum, safe_log
@@ -33,8 +34,8 @@ if TYPE_CHECKING:
 
 
 @roomy
-@partial(jitted, static_argnames="hard")
-def e_step(model, params, data, base, exponent=None, hard=False):
+@jitted
+def e_step(model, params, data, base, assignment=SOFT):
     """Statistics about a base point, and the log-likelihood, of data that are not prepared."""
     pointed = offered(model.family, BasePoint)
     if base is None and pointed is not None:
@@ -43,24 +44,21 @@ def e_step(model, params, data, base, exponent=None, hard=False):
     if data.mesh is not None:
         x, weight, label = filled(data.mesh, x, weight, label)
 
-    def own(rows, rest, hard):
-        return _sums(*rest, *rows, hard=hard)
+    def own(rows, rest):
+        return _sums(*rest, *rows)
 
-    exponent = None if exponent is None else jnp.asarray(exponent, x.dtype)
-    rest = model, params, base, exponent
-    parts = summed(data.mesh, partial(own, hard=hard))((x, weight, label), rest)
-    return replicate(data.mesh, parts)
+    rest = model, params, base, assignment
+    return replicate(data.mesh, summed(data.mesh, own)((x, weight, label), rest))
 
 
-def _sums(model, params, base, exponent, x, weight, label, hard):
+def _sums(model, params, base, assignment, x, weight, label):
     """Statistics about the base point, and log-likelihood, block by block of rows f[n, d]."""
     family, blocks = model.family, as_blocks(x, weight, BLOCK_ROWS)
     known = None if label is None else with_known(blocks, jnp.ones_like(weight), label + 1).known
-    how = exponent, hard
 
     def one(columns, w, known):
         logits = log_joint_of(model, params, columns.T).T
-        r, value = softmax_step(logits, w, *how)
+        r, value = softmax_step(logits, w, assignment)
         if known is not None:
             member = jax.nn.one_hot(known[1] - 1, logits.shape[0], dtype=w.dtype, axis=0)
             there = (known[1] > 0)[None, :]
@@ -169,9 +167,19 @@ def seed_within(model, data, resp):
     return replicate(data.mesh, model.m_step(Statistics(moments, common), blank))
 
 
-def init(model, key, data, init, active):
-    """Starting parameters by an initialiser that sees the data in standard units."""
-    scaling = scaling_within(model.family, data.x, data.weight)
+def init(
+    model: "Mixture",
+    key: jax.Array | int,
+    x: Rows,
+    init: Init = "k-means++",
+    weight: Rows = None,
+    active: Size | None = None,
+) -> MixtureParams:
+    """Starting parameters by the named initialiser (see `jaxem.models.initializers`), which
+    measures distances in standard units; components from `active` on are switched off. `key` may be
+    an integer."""
+    key, data = as_key(key), as_data(x, weight)
+    scaling = scaling_within(model.family, jnp.asarray(data.x), jnp.asarray(data.weight))
     z = (data.x - scaling.shift[None, :]) / scaling.scale[None, :]
     inner = standardized_model(model, scaling)
     return original_params(model, inner.start(key, replace(data, x=z), init, active), scaling)
@@ -232,18 +240,13 @@ def draw_labels(key, weights, n):
     return jax.random.categorical(key, safe_log(weights), shape=(n,))
 
 
-def kept(model: "Mixture", given: Params, moved: Params) -> Params:
-    """`moved`, with frozen parameters exactly as in `given` and known parameters exactly as in the
-    family: a change of units rounds."""
+def kept(model: "Mixture", given: MixtureParams, moved: MixtureParams) -> MixtureParams:
+    """`moved`, with frozen parameters of components exactly as in `given` and known ones exactly as
+    in the family: a change of units rounds."""
     names = [name for name in model.frozen if name != "weights"]
-    moved = replace(moved, **{name: getattr(given, name) for name in names})
-    given_here = offered(model.family, Given)
-    return moved if given_here is None else given_here.exact(moved)
-
-
-def kept_params(model, given: MixtureParams, moved: MixtureParams) -> MixtureParams:
-    """`moved`, with frozen parameters exactly as in `given`."""
-    return replace(moved, components=kept(model, given.components, moved.components))
+    own = replace(moved.components, **{name: getattr(given, name) for name in names})
+    exact = offered(model.family, Given)
+    return replace(moved, components=own if exact is None else exact.exact(own))
 
 
 def exact_is_cheap(model) -> bool:

@@ -1,7 +1,7 @@
 """Values that the methods of a mixture exchange: parameters, and prepared data."""
 
 from collections.abc import Collection
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +15,8 @@ from jaxem.core.trees import pytree, replace, static
 from jaxem.core.types import Params
 from jaxem.data.scaling import Scaling
 from jaxem.kernels import Blocks
+
+A = TypeVar("A", jax.Array, np.ndarray)
 
 #: What `Mixture.expect` returns: statistics, Σ w (log p(x) − reference) f[] without the base, and
 #: the summed size of the terms of that sum f[].
@@ -45,12 +47,13 @@ class MixtureParams:
         unchanged (`jaxem.core.constraints.shared_fields`)."""
         order, axis = np.asarray(order), np.ndim(self.weights) - 1
 
-        def taken(leaf: Any) -> Any:
+        def taken(leaf: A) -> A:
             if order.ndim == 1:
                 return leaf[(slice(None),) * axis + (order,)]
-            library: Any = jnp if isinstance(leaf, jax.Array) else np
             index = order.reshape(order.shape + (1,) * (np.ndim(leaf) - order.ndim))
-            return library.take_along_axis(leaf, index, axis=axis)
+            if isinstance(leaf, jax.Array):
+                return jnp.take_along_axis(leaf, index, axis=axis)
+            return np.take_along_axis(leaf, index, axis=axis)
 
         parts = {n: v for n, v in vars(self.components).items() if n not in shared}
         components = replace(self.components, **{n: taken(v) for n, v in parts.items()})

@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING
 import jax
 import jax.numpy as jnp
 
-from jaxem.core.model_protocol import Compute
+from jaxem.core.model_protocol import BLOCK_ROWS, DEFAULT_COMPUTE, Compute
 from jaxem.core.trees import replace
-from jaxem.data.data import Data
+from jaxem.core.types import Rows
+from jaxem.data.data import Data, as_data, check_rows
 from jaxem.devices.collectives import each_device, filled
 from jaxem.kernels import Blocks, as_blocks, as_one_block, padded_rows, weighted_moments, with_known
 from jaxem.models.params import Prepared
@@ -16,8 +17,12 @@ if TYPE_CHECKING:
     from jaxem.models.mixture import Mixture
 
 
-def prepare(model: "Mixture", data: Data, rows: int, compute: Compute) -> Prepared:
+def prepare(
+    model: "Mixture", data: Rows, rows: int = BLOCK_ROWS, compute: Compute = DEFAULT_COMPUTE
+) -> Prepared:
     """Blocks of at most `rows` rows, and the sums that do not change between iterations."""
+    data = as_data(data)
+    check_rows(data.x.shape)
     if data.mesh is not None:
         mesh, data = data.mesh, Data(*filled(data.mesh, data.x, data.weight, data.label))
         own = each_device(mesh, lambda data, model: _blocks_and_sums(model, data, rows, compute))

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxem.kernels import as_blocks, softmax_moments, softmax_moments_reference
+from jaxem.kernels import Assignment, as_blocks, softmax_moments, softmax_moments_reference
 from jaxem.numerics import elimination, exp_nonpositive, inverse_factor
 
 
@@ -25,7 +25,7 @@ SHAPES = st.sampled_from([(1, 1, 1, 1), (33, 3, 5, 7), (33, 3, 5, 33), (40, 2, 2
 @functools.partial(jax.jit, static_argnames=("rows", "hard"))
 def _blocked(x, weight, beta, reference, exponent, rows, hard):
     blocks = as_blocks(x, weight, rows)
-    moments, total = softmax_moments(_features, beta, blocks, reference, exponent, hard)
+    moments, total = softmax_moments(_features, beta, blocks, reference, Assignment(exponent, hard))
     return moments, total + reference * jnp.sum(weight)
 
 

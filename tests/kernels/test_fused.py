@@ -15,8 +15,10 @@ import pytest
 from problems import platform_of
 
 import jaxem
+from jaxem.core.model_values import Compute
 from jaxem.kernels import (
     KERNELS,
+    Assignment,
     as_blocks,
     blocked_moments,
     choose,
@@ -49,7 +51,8 @@ def _problem(n, d, k, lanes, dtype, seed=0, spread=1.0, pairs=None):
 @functools.partial(jax.jit, static_argnames=("pairs", "hard", "precision"))
 def _fused(pairs, beta, rows, weight, reference, exponent=None, hard=False, precision="float32"):
     """All lanes on the same rows."""
-    one = lambda b, r: fused_moments(pairs, b, rows, weight, r, exponent, hard, precision)  # noqa: E731
+    way = Assignment(exponent, hard)
+    one = lambda b, r: fused_moments(pairs, b, rows, weight, r, way, precision)  # noqa: E731
     return jax.vmap(one)(beta, reference)
 
 
@@ -314,9 +317,8 @@ def test_every_kernel_behind_the_door_gives_the_same(kind):
 
     @functools.partial(jax.jit, static_argnums=0)
     def step(kernel, blocks):
-        level, exponent = jnp.asarray(0.5), jnp.asarray(0.7)
-        f = functools.partial(softmax_moments, kernel=kernel, products=products)
-        return f(family.features, beta, blocks, level, exponent)
+        how = jnp.asarray(0.5), Assignment(jnp.asarray(0.7)), Compute(kernel), products
+        return softmax_moments(family.features, beta, blocks, *how)
 
     several = as_blocks(x, weight, 20)
     want = step("reference", several)
@@ -329,9 +331,10 @@ def test_a_name_that_is_no_kernel_and_a_size_that_is_too_large_are_refused():
     pairs, beta, rows, weight, reference = _problem(8, 2, 3, 1, jnp.float32)
     blocks = as_blocks(rows.T, weight, 8)
     with pytest.raises(ValueError, match="kernel must be one of reference, blocked, fused"):
-        softmax_moments(_features_2, beta[0], blocks, reference[0], kernel="cuda")
+        softmax_moments(_features_2, beta[0], blocks, reference[0], compute=Compute("cuda"))
     with pytest.raises(ValueError, match="precision must be one of float32, tf32x3, bf16x3"):
-        softmax_moments(_features_2, beta[0], blocks, reference[0], precision="tf32")
+        compute = Compute(precision="tf32")
+        softmax_moments(_features_2, beta[0], blocks, reference[0], compute=compute)
     with pytest.raises(ValueError, match="kernel must be one of"):
         choose("cpu", 3, 6, 1, jnp.float32, "cuda")
     with pytest.raises(ValueError, match="no room on chip for 600 components"):
@@ -495,7 +498,8 @@ def test_the_products_of_xla_are_never_tf32_by_default(precision):
     def blocked(beta, rows, weight):
         features = functools.partial(features_of, pairs)
         blocks = as_blocks(rows.T, weight, 64)
-        return softmax_moments(features, beta[0], blocks, reference[0], precision=precision)
+        compute = Compute(precision=precision)
+        return softmax_moments(features, beta[0], blocks, reference[0], compute=compute)
 
     lines = _lowered(blocked, beta, rows, weight).as_text().splitlines()
     products = [line for line in lines if "dot_general" in line]

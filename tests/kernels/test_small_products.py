@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxem.kernels import as_blocks, small_products, softmax_moments, with_features
+from jaxem.kernels import Assignment, as_blocks, small_products, softmax_moments, with_features
 from jaxem.numerics import device_einsum
 
 DOT = partial(device_einsum, precision="float32")
@@ -48,9 +48,9 @@ def test_a_step_with_kept_features_is_the_step(hard):
     features = lambda x: jnp.concatenate([jnp.ones((1, x.shape[0])), x.T])  # noqa: E731
     blocks = as_blocks(x, weight, 96)
     kept = with_features(features, blocks)
-    how = beta, jnp.asarray(0.3), jnp.asarray(1.0), hard
+    level, way = jnp.asarray(0.3), Assignment(jnp.asarray(1.0), hard)
     made = [
-        jax.jit(lambda b: softmax_moments(features, how[0], b, *how[1:]))(b) for b in (blocks, kept)
+        jax.jit(lambda b: softmax_moments(features, beta, b, level, way))(b) for b in (blocks, kept)
     ]
     np.testing.assert_allclose(made[1][0], made[0][0], rtol=1e-12, atol=1e-12)
     np.testing.assert_allclose(made[1][1], made[0][1], rtol=1e-12)
@@ -90,6 +90,6 @@ def test_rows_that_lanes_share_keep_their_products(keep, dots):
         features = lambda x: jnp.concatenate([jnp.ones((1, x.shape[0]), x.dtype), x.T])  # noqa: E731
         blocks = as_blocks(x, jnp.ones(x.shape[:1], x.dtype), 256)
         blocks = with_features(features, blocks) if keep else blocks
-        return softmax_moments(features, beta, blocks, jnp.zeros((), x.dtype), None, False)
+        return softmax_moments(features, beta, blocks, jnp.zeros((), x.dtype))
 
     assert _dots("cpu", step, (256, 2), (3, 3)) == dots

@@ -4,13 +4,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxem.core.types import Array
-from jaxem.families.gaussian.params import (
-    LOG_2PI,
-    WRITTEN,
-    GaussianParams,
-    mean_if_far,
-    outer,
-)
+from jaxem.families.gaussian.params import LOG_2PI, WRITTEN, GaussianParams, mean_if_far, outer
 from jaxem.numerics import cholesky, einsum, inverse_factor
 
 

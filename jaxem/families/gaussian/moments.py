@@ -8,15 +8,7 @@ import jax.numpy as jnp
 
 from jaxem.core.protocols import Statistics
 from jaxem.families.gaussian import matrices, quadratic_form, variances
-from jaxem.families.gaussian.params import (
-    GaussianParams,
-    linear_products,
-    linear_rows,
-    outer,
-    square_products,
-    square_rows,
-    unpack,
-)
+from jaxem.families.gaussian.params import GaussianParams, linear_rows, outer, square_rows, unpack
 from jaxem.families.gaussian.priors import Prior
 from jaxem.numerics import einsum, safe_divide, stack_rows
 
@@ -57,7 +49,7 @@ class CommonMatrix:
 
     def products(self, d: int) -> tuple[tuple[int, int], ...]:
         """φ as products of the atoms [1, x]."""
-        return linear_products(d)
+        return tuple((0, i) for i in range(d + 1))
 
     def coefficients(self, params: GaussianParams) -> jax.Array:
         """β = [−½ μᵀΛμ, Λμ] f[k, 1 + d]."""
@@ -91,8 +83,8 @@ class CommonMatrix:
         """b[k]: usable, and no variance within rounding of the second moments."""
         d = params.means.shape[1]
         second = jnp.diagonal(unpack(stats.common[1:], d)) / stats.common[0]
-        above = variances.above_rounding(jnp.diagonal(params.covariances), second)
-        return matrices.usable(params) & jnp.all(above)
+        floor = 8 * jnp.finfo(second.dtype).eps * second
+        return matrices.usable(params) & jnp.all(jnp.diagonal(params.covariances) > floor)
 
 
 class OwnMatrix:
@@ -104,7 +96,7 @@ class OwnMatrix:
 
     def products(self, d: int) -> tuple[tuple[int, int], ...]:
         """φ as products of the atoms [1, x]."""
-        return (*linear_products(d), *square_products(d))
+        return tuple((i, j) for i in range(d + 1) for j in range(i, d + 1))
 
     def coefficients(self, params: GaussianParams) -> jax.Array:
         """β f[k, p]: `jaxem.families.gaussian.quadratic_form`."""
@@ -137,7 +129,7 @@ class OwnVariances:
 
     def products(self, d: int) -> tuple[tuple[int, int], ...]:
         """φ as products of the atoms [1, x]."""
-        return (*linear_products(d), *((i, i) for i in range(1, d + 1)))
+        return (*((0, i) for i in range(d + 1)), *((i, i) for i in range(1, d + 1)))
 
     def coefficients(self, params: GaussianParams) -> jax.Array:
         """β f[k, p] with log p(x|k) = β_k · φ(x)."""
@@ -193,6 +185,10 @@ class OneVariance:
         d = params.means.shape[-1]
         second = safe_divide(stats.moments[:, d + 1], stats.moments[:, 0], params.covariances)
         return variances.usable(params) & variances.above_rounding(params.covariances, second)
+
+
+#: All that there are; what `CommonMatrix` adds is `jaxem.core.protocols.CommonFeatures`.
+Moments = CommonMatrix | OwnMatrix | OwnVariances | OneVariance
 
 
 def _parts(sums: Sums) -> tuple[jax.Array, jax.Array, jax.Array]:

@@ -33,16 +33,6 @@ def linear_rows(x: jax.Array) -> list[jax.Array]:
     return [jnp.ones((1, x.shape[0]), x.dtype), x.T]
 
 
-def linear_products(d: int) -> tuple[tuple[int, int], ...]:
-    """The pairs of atoms [1, x] that `linear_rows` is made of."""
-    return ((0, 0), *((0, i) for i in range(1, d + 1)))
-
-
-def square_products(d: int) -> tuple[tuple[int, int], ...]:
-    """The pairs of atoms [1, x] that `square_rows` is made of."""
-    return tuple((i, j) for i in range(1, d + 1) for j in range(i, d + 1))
-
-
 def square_rows(x: jax.Array) -> list[jax.Array]:
     """vech(x xᵀ), rows minor, in d pieces f[d - i, n]."""
     t = x.T

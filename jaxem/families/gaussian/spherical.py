@@ -7,8 +7,8 @@ import jax
 from jaxem.core.constraints import Constraint, Positive
 from jaxem.core.trees import pytree
 from jaxem.families.gaussian import variances
-from jaxem.families.gaussian.moments import OneVariance, Sums
-from jaxem.families.gaussian.structure import Form, Moments
+from jaxem.families.gaussian.moments import Moments, OneVariance, Sums
+from jaxem.families.gaussian.structure import Form
 
 
 @pytree

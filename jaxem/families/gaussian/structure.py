@@ -1,5 +1,4 @@
-"""The protocols of covariance structures, of the sums they read, and of the two forms that
-covariances have."""
+"""The protocols of covariance structures, and of the two forms that covariances have."""
 
 from typing import ClassVar, Protocol
 
@@ -7,9 +6,8 @@ import jax
 from jax.typing import ArrayLike
 
 from jaxem.core.constraints import Constraint
-from jaxem.core.protocols import Statistics
 from jaxem.core.types import Array
-from jaxem.families.gaussian.moments import Scatter, Sums
+from jaxem.families.gaussian.moments import Moments, Sums
 from jaxem.families.gaussian.params import GaussianParams
 
 
@@ -64,31 +62,6 @@ class Form(Protocol):
 
     def usable(self, params: GaussianParams) -> jax.Array:
         """b[k]: finite means and positive definite covariances."""
-        ...
-
-
-class Moments(Protocol):
-    """Sums over rows that covariances are estimated from: a class of `moments`. The coefficients
-    of sums that all components share are those of `jaxem.core.protocols.CommonFeatures`."""
-
-    def features(self, x: jax.Array) -> jax.Array:
-        """φ f[p, n]: 1, x, and the quadratic features, if any."""
-        ...
-
-    def products(self, d: int) -> tuple[tuple[int, int], ...]:
-        """φ as products of the atoms [1, x]; empty where it is not."""
-        ...
-
-    def coefficients(self, params: GaussianParams) -> jax.Array:
-        """β f[k, p]."""
-        ...
-
-    def scatter(self, sums: Sums) -> Scatter:
-        """The scatter about the new means."""
-        ...
-
-    def healthy(self, params: GaussianParams, stats: Statistics) -> jax.Array:
-        """b[k]: usable, and above rounding of the second moments."""
         ...
 
 

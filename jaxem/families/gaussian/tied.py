@@ -7,8 +7,8 @@ import jax
 from jaxem.core.constraints import Constraint, SymmetricPD
 from jaxem.core.trees import pytree
 from jaxem.families.gaussian import matrices
-from jaxem.families.gaussian.moments import CommonMatrix, Sums
-from jaxem.families.gaussian.structure import Form, Moments
+from jaxem.families.gaussian.moments import CommonMatrix, Moments, Sums
+from jaxem.families.gaussian.structure import Form
 
 
 @pytree

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.experimental import pallas as pl
 
+from jaxem.core.types import DType
 from jaxem.kernels.fused.arithmetic import Arithmetic, arithmetic
 from jaxem.kernels.fused.tiling import Tile
 from jaxem.numerics import einsum
@@ -28,20 +29,31 @@ class Step(NamedTuple):
     precision: str
 
 
-def plain_program(
-    step: Step, tile: Tile, ptx: bool, length: int, beta_ref, level_ref, rows_ref, weight_ref,
-    out, total,
-):  # fmt: skip
+class Program(NamedTuple):
+    """Static settings of one program."""
+
+    step: Step
+    tile: Tile
+    length: int  # rows of its chunk
+    platform: str | None  # None: interpreted
+
+    def arithmetic(self, dtype: DType) -> Arithmetic:
+        """The arithmetic of the platform."""
+        return arithmetic(self.platform == "cuda", dtype)
+
+
+def plain_program(own: Program, beta_ref, level_ref, rows_ref, weight_ref, out, total):
     """The plain path: a sum f[l, k, m] per feature, added up over m at the very end.
 
-    beta f[p, l, k]; all rows f[a, n], of which `length` are the program's chunk. With m last, a
+    beta f[p, l, k]; all rows f[a, n], of which `own.length` are the program's chunk. With m last, a
     thread keeps all columns of its row. Where a row has too many columns for one thread, threads
     of the same warp share them: the softmax exchanges two numbers in registers, and there is no
     barrier in the loop. φ is never made: Σ β_ij a_i a_j is Σ_i a_i (β_0i + Σ_j β_ij a_j).
     """
+    step, tile, length, _ = own
     beta = [beta_ref[p][:, :, None] for p in range(tile.features)]
     level, terms = level_ref[:][:, None], terms_of(step.pairs)
-    do = arithmetic(ptx, beta_ref.dtype)
+    do = own.arithmetic(beta_ref.dtype)
     begin = pl.program_id(1) * np.int32(length)
     shape = tile.lanes, tile.components, tile.rows
 
@@ -135,13 +147,11 @@ def _added(terms: Terms, sums, r, atoms, do: Arithmetic):
     return sums
 
 
-def dot_program(
-    step: Step, tile: Tile, ptx: bool, beta_ref, level_ref, rows_ref, weight_ref, pairs_ref,
-    out, total,
-):  # fmt: skip
+def dot_program(own: Program, beta_ref, level_ref, rows_ref, weight_ref, pairs_ref, out, total):
     """The dot path, two matrix products over all columns of the tile: beta f[l·k, p], sums
     f[l·k, p]."""
-    dot, do = partial(einsum, precision=step.precision), arithmetic(ptx, beta_ref.dtype)
+    step, tile, _, _ = own
+    dot, do = partial(einsum, precision=step.precision), own.arithmetic(beta_ref.dtype)
     beta, level = beta_ref[:, :], level_ref[:][:, None]
     i, j = pairs_ref[0, :][:, None], pairs_ref[1, :][:, None]
     shape = tile.lanes, tile.components, tile.rows

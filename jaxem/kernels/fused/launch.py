@@ -22,8 +22,8 @@ import numpy as np
 from jax.custom_batching import custom_vmap
 from jax.experimental import pallas as pl
 
-from jaxem.kernels.blocked import as_blocks, blocked_moments
-from jaxem.kernels.fused.body import Pairs, Step, dot_program, plain_program
+from jaxem.kernels.blocked import SOFT, Assignment, as_blocks, blocked_moments
+from jaxem.kernels.fused.body import Pairs, Program, Step, dot_program, plain_program
 from jaxem.kernels.fused.tiling import Tile, padded_rows, plan, row_layout
 from jaxem.kernels.fused.triton import AVAILABLE, triton
 from jaxem.numerics import NEGLIGIBLE
@@ -38,8 +38,7 @@ def fused_moments(
     rows: jax.Array,
     weight: jax.Array,
     reference: jax.Array,
-    exponent: jax.Array | None = None,
-    hard: bool = False,
+    assignment: Assignment = SOFT,
     precision: str = "float32",
 ) -> tuple[jax.Array, jax.Array]:
     """Moments f[k, p] and Σ w (logsumexp_k − reference) f[], as `softmax_moments_reference`.
@@ -52,8 +51,8 @@ def fused_moments(
             f"kernel='fused' needs Pallas' backend for Triton, which JAX {jax.__version__} has "
             "not; use kernel='blocked', or another version of JAX."
         )
-    step = Step(pairs, hard, precision)
-    if exponent is None or hard:
+    step, exponent = Step(pairs, assignment.hard, precision), assignment.exponent
+    if exponent is None or assignment.hard:
         return _lane(step, beta, rows, weight, reference)
     # softmax(c βφ) is the softmax of other coefficients, and its level is c times as high.
     moments, total = _lane(step, beta * exponent, rows, weight, reference * exponent)
@@ -80,7 +79,7 @@ def _(step, primals, tangents):
     def blocked(beta, rows, weight, reference):
         features = partial(features_of, step.pairs)
         blocks = as_blocks(rows.T, weight, BLOCK_ROWS)
-        return blocked_moments(features, beta, blocks, reference, hard=step.hard)
+        return blocked_moments(features, beta, blocks, reference, Assignment(hard=step.hard))
 
     return jax.jvp(blocked, primals, tangents)
 
@@ -168,16 +167,14 @@ def _call(step: Step, tile: Tile, platform: str | None, beta, rows, weight, refe
     inputs = [beta, reference, rows, weight]
     cut = None if plain else length
     specs = [_whole(beta), _whole(reference), _rows(rows, count, cut), _rows(weight, count, cut)]
-    ptx = platform == "cuda"
-    if plain:
-        body = partial(plain_program, step, tile, ptx, length)
-    else:
+    if platform is None and not plain:
+        step = step._replace(precision="float32")
+    body = partial(plain_program if plain else dot_program, Program(step, tile, length, platform))
+    if not plain:
         pairs = np.zeros((2, p), np.int32)
         pairs[:, : len(step.pairs)] = np.asarray(step.pairs).T
         inputs += [jnp.asarray(pairs)]
         specs += [pl.BlockSpec((2, p), lambda t, c: (0, 0))]
-        step = step._replace(precision="float32") if platform is None else step
-        body = partial(dot_program, step, tile, ptx)
     moments, total = pl.pallas_call(
         body,
         grid=(count, chunks),
