@@ -33,7 +33,7 @@ LONGEST = 1 << 26
 #: Kinds of dtype that are stored: numbers, booleans and text, never objects.
 KINDS = "fiubU"
 
-_NAME = re.compile(r"[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*")
+_NAME = re.compile(r"\w+(\.\w+)*")
 
 #: NumPy's readers of the header of an NPY array, by version of the format.
 _READERS = {

@@ -29,8 +29,7 @@ def as_data(x: Rows, weight: Rows = None, label: Rows = None, units: bool = Fals
     """Build `Data` from arrays or tracers; values are not checked, so it works under `jit`. A unit
     is one row, x f[n, d], unless `units` allows it several axes."""
     if isinstance(x, Data):
-        if weight is not None or label is not None:
-            raise ValueError("x is Data, which has its own weight and label: give them there only.")
+        check_none_beside(weight, label)
         return x
     x = jnp.asarray(x)
     if jnp.issubdtype(x.dtype, jnp.complexfloating):
@@ -43,8 +42,7 @@ def as_data(x: Rows, weight: Rows = None, label: Rows = None, units: bool = Fals
     weight = jnp.ones(x.shape[:1], x.dtype) if weight is None else jnp.asarray(weight, x.dtype)
     label = None if label is None else jnp.asarray(label, jnp.int32)
     for name, value in (("sample_weight", weight), ("labels", label)):
-        if value is not None and value.shape != x.shape[:1]:
-            raise ValueError(shape_message(name, x.shape[0], value.shape))
+        check_per_row(name, value, x.shape[0])
     return Data(x, weight, label)
 
 
@@ -63,6 +61,13 @@ def check_rows(shape: tuple[int, ...]) -> None:
         )
 
 
-def shape_message(name: str, n: int, shape: tuple[int, ...]) -> str:
-    """The message for weights or labels whose shape does not match x."""
-    return f"{name} must have shape ({n},), one per row of x; got {shape}."
+def check_per_row(name: str, value: Array | None, n: int) -> None:
+    """ValueError for weights, labels or groups that are not one for each of n rows."""
+    if value is not None and value.shape != (n,):
+        raise ValueError(f"{name} must have shape ({n},), one per row of x; got {value.shape}.")
+
+
+def check_none_beside(weight: Rows, label: Rows) -> None:
+    """ValueError for weights or labels beside `Data`."""
+    if weight is not None or label is not None:
+        raise ValueError("x is Data, which has its own weight and label: give them there only.")

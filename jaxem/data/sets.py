@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from jaxem.core.types import Rows
-from jaxem.data.data import Data, shape_message
+from jaxem.data.data import Data, check_none_beside, check_per_row
 
 #: Arguments that give a value to each row.
 GIVEN = "sample_weight", "labels"
@@ -42,7 +42,9 @@ def as_list(
         raise ValueError("x holds no data set.")
     widths = {x.shape[1:] for x in sets if x.size}
     if len(widths) > 1:
-        raise ValueError(f"all data sets need units of one shape; got {sorted(widths)}.")
+        raise ValueError(
+            f"all data sets need the same number of columns (units of one shape); got {sorted(widths)}."
+        )
     weights, known = _by_row(weight, sets, GIVEN[0]), _by_row(labels, sets, GIVEN[1])
     return _joined(sets, weights, known)
 
@@ -60,8 +62,7 @@ def _taken_apart(
 ) -> tuple[list, list, list | None]:
     if any(data.mesh is not None for data in sets):
         raise ValueError("fit_many spreads fits, not rows: give devices= and plain arrays.")
-    if weight is not None or labels is not None:
-        raise ValueError("x is Data, which has its own weight and label: give them there only.")
+    check_none_beside(weight, labels)
     known = None
     if any(data.label is not None for data in sets):
         known = [np.full(len(s.x), -1) if s.label is None else np.asarray(s.label) for s in sets]
@@ -95,10 +96,7 @@ def _by_row(values: Rows, sets: list[np.ndarray], name: str) -> Known:
             f"{name} must hold one array per data set ({len(sets)}); got {len(arrays)}."
         )
     for i, (one, value) in enumerate(zip(sets, arrays, strict=True)):
-        if value.shape != one.shape[:1]:
-            raise ValueError(
-                f"{name}[{i}] must have shape ({len(one)},), one per row; got {value.shape}."
-            )
+        check_per_row(f"{name}[{i}]", value, len(one))
     return arrays
 
 
@@ -113,8 +111,7 @@ def _units(one: np.ndarray, i: int) -> np.ndarray:
 
 def _split(x: np.ndarray, groups: np.ndarray, weight: Rows, labels: Rows) -> list[Data]:
     x = _units(x, 0)
-    if groups.shape != x.shape[:1]:
-        raise ValueError(f"groups must have shape ({len(x)},), one per row; got {groups.shape}.")
+    check_per_row("groups", groups, len(x))
     order = np.argsort(groups, kind="stable")
     cuts = np.flatnonzero(groups[order][1:] != groups[order][:-1]) + 1
 
@@ -122,8 +119,7 @@ def _split(x: np.ndarray, groups: np.ndarray, weight: Rows, labels: Rows) -> lis
         if value is None:
             return None
         value = np.asarray(value)
-        if value.shape != x.shape[:1]:
-            raise ValueError(f"{name} must have shape ({len(x)},); got {value.shape}.")
+        check_per_row(name, value, len(x))
         return list(np.split(value[order], cuts))
 
     given = (apart(v, name) for name, v in zip(GIVEN, (weight, labels), strict=True))
@@ -134,9 +130,8 @@ def _one_table(x: np.ndarray, weight: np.ndarray, labels: Rows) -> list[Data]:
     """Data sets that share the rows of x, with weights f[s, n]."""
     x = _units(x, 0)
     label = None if labels is None else np.asarray(labels)
-    for name, value in (("sample_weight", weight[0]), ("labels", label)):
-        if value is not None and value.shape != x.shape[:1]:
-            raise ValueError(shape_message(name, len(x), value.shape))
+    check_per_row("sample_weight", weight[0], len(x))
+    check_per_row("labels", label, len(x))
     return [Data(x, row, label) for row in weight]
 
 

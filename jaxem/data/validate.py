@@ -7,7 +7,7 @@ import numpy as np
 from jax.core import Tracer
 
 from jaxem.core.types import Rows
-from jaxem.data.data import Array, Data, check_rows, shape_message
+from jaxem.data.data import Array, Data, check_none_beside, check_per_row, check_rows
 
 T = TypeVar("T")
 
@@ -25,8 +25,7 @@ def host_data(x: Rows, weight: Rows = None, label: Rows = None) -> Data:
     """
     mesh = None
     if isinstance(x, Data):
-        if weight is not None or label is not None:
-            raise ValueError("x is Data, which has its own weight and label: give them there only.")
+        check_none_beside(weight, label)
         x, weight, label, mesh = own_part(x.x), own_part(x.weight), own_part(x.label), x.mesh
     array = as_real(x, "x")
     array = array[:, None] if array.ndim == 1 else array
@@ -38,8 +37,7 @@ def host_data(x: Rows, weight: Rows = None, label: Rows = None) -> Data:
         check_weight(weights, n)
     if label is not None:
         label = as_real(label, "labels")
-        if label.shape != (n,):
-            raise ValueError(shape_message("labels", n, label.shape))
+        check_per_row("labels", label, n)
     return Data(array, weights, label, mesh)
 
 
@@ -135,8 +133,7 @@ def _parse(array: np.ndarray, name: str) -> np.ndarray:
 
 def check_weight(weight: np.ndarray, n: int) -> None:
     """ValueError, naming the row, for weights that are not finite, negative, or all 0."""
-    if weight.shape != (n,):
-        raise ValueError(shape_message("sample_weight", n, weight.shape))
+    check_per_row("sample_weight", weight, n)
     bad = ~np.isfinite(weight) | (weight < 0)
     if bad.any():
         row = int(np.argmax(bad))

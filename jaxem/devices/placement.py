@@ -142,10 +142,7 @@ def _found(platform: str | None) -> list[Device]:
     """This process's devices of a platform; ValueError, with advice, where there are none."""
     try:
         return jax.local_devices(backend=platform)
-    except (
-        RuntimeError,
-        AssertionError,
-    ) as error:  # an empty AssertionError for JAX_PLATFORMS=cuda
+    except (RuntimeError, AssertionError) as error:  # an empty one of these for JAX_PLATFORMS=cuda
         asked = jax.config.jax_platforms  # type: ignore[attr-defined]
         text = why_missing(platform, str(error), _installed(), asked or "")
         raise ValueError(text) from error

@@ -13,29 +13,12 @@ from collections.abc import Iterable, Mapping
 import jax
 import numpy as np
 
+from jaxem import families
 from jaxem.core.capabilities import members, provides
 from jaxem.core.model_protocol import Model
 from jaxem.core.protocols import Family
 from jaxem.core.settings import Deprecated
-from jaxem.families import (
-    Binomial,
-    BinomialParams,
-    Categorical,
-    CategoricalParams,
-    Exponential,
-    ExponentialParams,
-    GaussianParams,
-    Poisson,
-    PoissonParams,
-)
-from jaxem.families.gaussian import (
-    Diagonal,
-    Full,
-    GaussianFamily,
-    Known,
-    Spherical,
-    Tied,
-)
+from jaxem.families.gaussian import Diagonal, Full, GaussianFamily, Known, Spherical, Tied
 from jaxem.families.gaussian.priors import NormalInverseGamma, NormalInverseWishart
 from jaxem.families.gaussian.structure import Covariance
 from jaxem.families.priors import Beta, Dirichlet, Gamma
@@ -47,14 +30,14 @@ from jaxem.results.sweep import Row, Sweep
 
 #: Classes of parameters; a model of a caller may have these too.
 _PARAMS = (
-    MixtureParams, GaussianParams, BinomialParams, PoissonParams, ExponentialParams,
-    CategoricalParams,
+    MixtureParams, families.GaussianParams, families.BinomialParams, families.PoissonParams,
+    families.ExponentialParams, families.CategoricalParams,
 )  # fmt: skip
 
 _CLASSES = (
     *_PARAMS, Mixture, Deprecated, Fit, Report, Sweep, Row, Criteria,
     GaussianFamily, Full, Tied, Diagonal, Spherical, Known,
-    Binomial, Poisson, Exponential, Categorical,
+    families.Binomial, families.Poisson, families.Exponential, families.Categorical,
     NormalInverseWishart, NormalInverseGamma, Beta, Gamma, Dirichlet,
 )  # fmt: skip
 

@@ -16,6 +16,10 @@ from jaxem.results.sweep import Sweep
 #: Exceptions that a model may raise on invalid settings.
 _NONSENSE = (TypeError, AttributeError, ValueError, ArithmeticError, LookupError)
 
+#: Kinds of dtype of the leaves of a fit.
+_KINDS = dict(status="iu", n_iter="iu", log_likelihood="f", objective="f", trace="f")
+_KINDS |= dict(follows="i", parent="i")
+
 
 def check_consistent(kind: str, model: object, value: object) -> int | None:
     """The number of columns d, None where it is unknown. ValueError unless `value` is consistent in
@@ -63,15 +67,7 @@ def _check_fit(model: Model | None, fit: object) -> int | None:
     if not is_params(fit.params):
         raise ValueError(f"the parameters of the fit are a {type(fit.params).__name__}")
     lanes = np.shape(fit.status)
-    for name, kinds in dict(
-        status="iu",
-        n_iter="iu",
-        log_likelihood="f",
-        objective="f",
-        trace="f",
-        follows="i",
-        parent="i",
-    ).items():
+    for name, kinds in _KINDS.items():
         value = getattr(fit, name)
         if value is None and name in ("trace", "follows", "parent"):
             continue

@@ -41,7 +41,7 @@ def encode(
 ) -> JSON:
     """A value as JSON; its arrays are added to `arrays`, its classes to `table`. ValueError where a
     file cannot hold it."""
-    if value is None or (isinstance(value, bool | int | str) and type(value) in (bool, int, str)):
+    if value is None or type(value) in (bool, int, str):
         return value
     if type(value) is float:
         return value if math.isfinite(value) else {"float": str(value)}

@@ -4,14 +4,7 @@ import math
 from collections.abc import Mapping
 
 from jaxem.core.settings import Deprecated
-from jaxem.families.gaussian import (
-    Diagonal,
-    Full,
-    GaussianFamily,
-    Known,
-    Spherical,
-    Tied,
-)
+from jaxem.families.gaussian import Diagonal, Full, GaussianFamily, Known, Spherical, Tied
 from jaxem.io.classes import build
 from jaxem.models import Mixture
 from jaxem.results.information_criteria import Criteria

@@ -101,7 +101,11 @@ def test_names_of_columns_are_counted_where_the_model_tells(tmp_path):
 
 
 def test_settings_that_no_shape_tells_do_not_stand_in_the_way(tmp_path):
-    """Three columns, of which the parameters show nothing."""
+    """Three columns, of which the parameters show nothing. Names need not be English."""
+
+    @pytree
+    class Mittel:
+        μ: jax.Array  # f[]
 
     @pytree
     class Trios(own_models.NormalMean):
@@ -110,11 +114,11 @@ def test_settings_that_no_shape_tells_do_not_stand_in_the_way(tmp_path):
                 raise ValueError("trios are three columns.")
 
         def blank(self, d, dtype):
-            return own_models.Mean(jnp.zeros((), dtype))
+            return Mittel(jnp.zeros((), dtype))
 
-    value = Trios(), own_models.Mean(np.float64(2.0))
+    value = Trios(), Mittel(np.array(2.0))
     jaxem.save(tmp_path / "trios.npz", value)
-    assert_identical(value, jaxem.load(tmp_path / "trios.npz", [Trios, own_models.Mean]))
+    assert_identical(value, jaxem.load(tmp_path / "trios.npz", [Trios, Mittel]))
 
 
 # Refused --------------------------------------------------------------------------------------
