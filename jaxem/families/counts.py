@@ -3,7 +3,7 @@
 log p(x|k) is a small difference of large terms when counts are large. Expanded about a base point b
 near all rates, its terms are small. Where some counts lie far below b, some rates may too, and the
 expansion loses as many digits there as it gains elsewhere. Such columns get no base point
-(`jaxem.data.scaling`), and `condition` estimates the digits that they lose.
+(`jaxem.data.scaling`), and `error` estimates the digits that they lose.
 """
 
 from typing import ClassVar, Self, TypeVar
@@ -14,8 +14,7 @@ import numpy as np
 
 from jaxem.core.trees import replace
 from jaxem.core.types import Number, Params
-from jaxem.families.independent import Independent
-from jaxem.families.priors import Prior
+from jaxem.families.independent import Independent, P
 from jaxem.numerics import count_part, deviance, log1p_minus, safe_log, safe_log1p
 
 #: Smallest mean of a column whose counts are expanded about a base point.
@@ -30,12 +29,11 @@ FAR_BELOW = 1 / 16
 WEIGHT = 32
 
 X = TypeVar("X", jax.Array, np.ndarray)
-P = TypeVar("P", bound=Prior)
 
 
 class Counts(Independent[P]):
-    """Abstract: counts as differences from a base point, and parameters as differences from those
-    of that mean. The family adds its formula, and `exposure` where that is not 1."""
+    """Abstract: counts and their parameters as differences from a base point. The family adds its
+    formula, and `exposure` where that is not 1."""
 
     base: Number
     largest: ClassVar[float] = float("inf")  # of a parameter; the smallest is 0
@@ -53,7 +51,11 @@ class Counts(Independent[P]):
 
     def with_base(self, params: Params) -> Params:
         """Parameters f[k, d] with the base point added."""
-        return jax.tree.map(lambda value: value + self.base_row(value) / self.exposure, params)
+
+        def moved(value):
+            return value + self.base_row(value) / jnp.asarray(self.exposure, value.dtype)
+
+        return jax.tree.map(moved, params)
 
     def base_of(self, mean: X) -> X:
         """The base point of columns of these means f[..., d]: whole, so that differences of counts
@@ -65,9 +67,8 @@ class Counts(Independent[P]):
         return x < FAR_BELOW * base
 
     def error(self, terms: jax.Array) -> jax.Array:
-        """Error f[k] of logits with terms f[k, d], in units of the roundoff: that of the largest,
-        because errors of columns have either sign and do not add up. Terms about a base are
-        small."""
+        """Error f[k] of logits with terms f[k, d], in units of the roundoff: that of the largest
+        without a base, because errors of columns have either sign and do not add up."""
         return WEIGHT * jnp.max(jnp.where(self.base_row(terms) > 0, 0, terms), axis=1)
 
     def standardized(self, shift: jax.Array, scale: jax.Array) -> Self:

@@ -13,14 +13,14 @@ from jaxem.core.types import Params
 from jaxem.families.priors import Prior
 from jaxem.numerics import stack_rows
 
-A = TypeVar("A", bound=Prior)
+P = TypeVar("P", bound=Prior)
 
 
-class Independent(Generic[A]):
+class Independent(Generic[P]):
     """Abstract. A family adds its prior, constraints, `coefficients`, `blank`, `maximize`, `sample`
     and `usable`, and features other than [1, x]."""
 
-    prior: A | None
+    prior: P | None
 
     def constraints(self) -> dict[str, Constraint]:
         """The constraint of the field."""

@@ -1,7 +1,5 @@
 """Conjugate priors of one-parameter families; the MAP step is the exact posterior mode."""
 
-from typing import Protocol
-
 import jax
 import jax.numpy as jnp
 from jax.scipy.special import betaln, gammaln
@@ -10,17 +8,6 @@ from jaxem.core.trees import pytree
 from jaxem.core.types import Number
 from jaxem.core.validation import positive
 from jaxem.numerics import safe_log
-
-
-class Prior(Protocol):
-    """A prior of one field of parameters."""
-
-    def validate(self) -> None:
-        """ValueError, naming the field, for numbers that are no prior."""
-
-    def log_density(self, value: jax.Array, /) -> jax.Array:
-        """Log density f[], summed over all entries."""
-        ...
 
 
 def _like(values: tuple[Number, ...], target: jax.Array) -> tuple[jax.Array, ...]:
@@ -102,3 +89,7 @@ class Dirichlet:
             c, logs = jnp.sum(present, axis=-1).astype(p.dtype), jnp.where(present, logs, 0)
         constant = gammaln(c * a) - c * gammaln(a)
         return jnp.sum(constant + (a - 1) * jnp.sum(logs, axis=-1))
+
+
+#: The prior of a family with one field of parameters.
+Prior = Beta | Gamma | Dirichlet

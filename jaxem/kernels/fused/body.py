@@ -12,7 +12,6 @@ import jax.numpy as jnp
 import numpy as np
 from jax.experimental import pallas as pl
 
-from jaxem.core.types import DType
 from jaxem.kernels.fused.arithmetic import Arithmetic, arithmetic
 from jaxem.kernels.fused.tiling import Tile
 from jaxem.numerics import einsum
@@ -37,10 +36,6 @@ class Program(NamedTuple):
     length: int  # rows of its chunk
     platform: str | None  # None: interpreted
 
-    def arithmetic(self, dtype: DType) -> Arithmetic:
-        """The arithmetic of the platform."""
-        return arithmetic(self.platform == "cuda", dtype)
-
 
 def plain_program(own: Program, beta_ref, level_ref, rows_ref, weight_ref, out, total):
     """The plain path: a sum f[l, k, m] per feature, added up over m at the very end.
@@ -53,7 +48,7 @@ def plain_program(own: Program, beta_ref, level_ref, rows_ref, weight_ref, out, 
     step, tile, length, _ = own
     beta = [beta_ref[p][:, :, None] for p in range(tile.features)]
     level, terms = level_ref[:][:, None], terms_of(step.pairs)
-    do = own.arithmetic(beta_ref.dtype)
+    do = arithmetic(own.platform == "cuda", beta_ref.dtype)
     begin = pl.program_id(1) * np.int32(length)
     shape = tile.lanes, tile.components, tile.rows
 
@@ -150,8 +145,9 @@ def _added(terms: Terms, sums, r, atoms, do: Arithmetic):
 def dot_program(own: Program, beta_ref, level_ref, rows_ref, weight_ref, pairs_ref, out, total):
     """The dot path, two matrix products over all columns of the tile: beta f[l·k, p], sums
     f[l·k, p]."""
-    step, tile, _, _ = own
-    dot, do = partial(einsum, precision=step.precision), own.arithmetic(beta_ref.dtype)
+    step, tile, length, platform = own
+    dot = partial(einsum, precision=step.precision)
+    do = arithmetic(platform == "cuda", beta_ref.dtype)
     beta, level = beta_ref[:, :], level_ref[:][:, None]
     i, j = pairs_ref[0, :][:, None], pairs_ref[1, :][:, None]
     shape = tile.lanes, tile.components, tile.rows
@@ -171,14 +167,9 @@ def dot_program(own: Program, beta_ref, level_ref, rows_ref, weight_ref, pairs_r
         return sums + more, value + w * height
 
     start = jnp.zeros_like(beta), _zero_level(tile, beta_ref)
-    out[:, :], value = _over_rows(tile, rows_ref, block, start)
+    turns = np.int32(length // tile.rows)
+    out[:, :], value = jax.lax.fori_loop(np.int32(0), turns, block, start)
     total[:] = jnp.sum(value, axis=1)
-
-
-def _over_rows(tile: Tile, rows_ref, block, start):
-    """`block(number, carry)` over the chunk, a few rows at a time."""
-    steps = rows_ref.shape[1] // tile.rows
-    return jax.lax.fori_loop(np.int32(0), np.int32(steps), block, start)
 
 
 def _zero_level(tile: Tile, beta_ref):
