@@ -1,6 +1,7 @@
 """Component families: features, coefficients and maximum-likelihood or MAP updates.
 
-May import: core, numerics. Names no model. Look first at `poisson`, a whole family in one file;
+May import: core, numerics. Names no model. Look first at `exponential`; `independent` and `counts`
+hold what such families share, `gaussian.structure` says what a covariance structure provides, and
 the contract is `core.protocols.Family`.
 """
 

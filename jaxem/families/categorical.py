@@ -10,7 +10,7 @@ from jaxem.core.types import DType
 from jaxem.families import levels
 from jaxem.families.independent import Independent
 from jaxem.families.priors import Dirichlet
-from jaxem.numerics import safe_divide, safe_log, stack_rows
+from jaxem.numerics import safe_divide, safe_log
 
 
 @pytree
@@ -58,7 +58,7 @@ class Categorical(Independent[Dirichlet]):
 
     def features(self, x):
         """φ f[1 + d c, n]."""
-        return stack_rows([jnp.ones((1, x.shape[0]), x.dtype), self.embed(x).T])
+        return super().features(self.embed(x))
 
     def embed(self, x):
         """One-hot codes f[n, d c]: every pair of categories equally far apart."""
