@@ -88,7 +88,9 @@ def in_one_step(path: str | PathLike[str], fill: Callable[[BinaryIO], object], f
     if path.exists() and not path.is_file():
         raise ValueError(f"{path} is not a plain file; name another.")
     if path.exists() and not force:
-        raise FileExistsError(f"{path} exists.")
+        raise FileExistsError(
+            f"{path} exists, and was left as it is: name another file, or say force."
+        )
     unfinished = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
     try:
         with open(unfinished, "xb") as file:

@@ -1,6 +1,6 @@
 """Many data sets, read from every form in which a caller may give them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -10,9 +10,8 @@ from jaxem.data.data import Data, check_none_beside, check_per_row
 #: Arguments that give a value to each row.
 GIVEN = "sample_weight", "labels"
 
-
-#: Weights or labels of every data set; None where nothing is given.
-Known = list[np.ndarray] | None
+#: Rows, weights or labels of every data set; None where nothing is given.
+Parts = list[np.ndarray] | None
 
 
 def as_list(
@@ -26,16 +25,16 @@ def as_list(
     if groups is not None and lengths is not None:
         raise ValueError("give groups (one array with ids) or lengths (a padded array), not both.")
     if isinstance(x, Data):
-        x, weight, labels = _taken_apart([x], weight, labels)
-        x, weight, labels = x[0], weight[0], None if labels is None else labels[0]
+        (x,), (weight,), known = _taken_apart([x], weight, labels)
+        labels = known and known[0]
     table = getattr(x, "ndim", 0) in (1, 2) and getattr(weight, "ndim", 0) == 2
     if table and groups is None and lengths is None:
         return _one_table(np.asarray(x), np.asarray(weight), labels)
     if groups is not None:
-        return _split(np.asarray(x), np.asarray(groups), weight, labels)
-    if lengths is not None:
-        return _unpad(np.asarray(x), np.asarray(lengths), weight, labels)
-    if isinstance(x, Sequence) and len(x) and all(isinstance(item, Data) for item in x):
+        x, weight, labels = _split(np.asarray(x), np.asarray(groups), weight, labels)
+    elif lengths is not None:
+        x, weight, labels = _unpad(np.asarray(x), np.asarray(lengths), weight, labels)
+    elif isinstance(x, Sequence) and len(x) and all(isinstance(item, Data) for item in x):
         x, weight, labels = _taken_apart(x, weight, labels)
     sets = _sets(x)
     if not sets:
@@ -43,10 +42,11 @@ def as_list(
     widths = {x.shape[1:] for x in sets if x.size}
     if len(widths) > 1:
         raise ValueError(
-            f"all data sets need the same number of columns (units of one shape); got {sorted(widths)}."
+            "all data sets need the same number of columns (units of one shape); got "
+            f"{sorted(widths)}."
         )
     weights, known = _by_row(weight, sets, GIVEN[0]), _by_row(labels, sets, GIVEN[1])
-    return _joined(sets, weights, known)
+    return [Data(*parts) for parts in zip(sets, weights, known, strict=True)]
 
 
 def same_rows(sets: list[Data]) -> bool:
@@ -57,9 +57,7 @@ def same_rows(sets: list[Data]) -> bool:
     return len(sets) > 1 and all(alike)
 
 
-def _taken_apart(
-    sets: Sequence[Data], weight: Rows, labels: Rows
-) -> tuple[list, list, list | None]:
+def _taken_apart(sets: Sequence[Data], weight: Rows, labels: Rows) -> tuple[list, list, Parts]:
     if any(data.mesh is not None for data in sets):
         raise ValueError("fit_many spreads fits, not rows: give devices= and plain arrays.")
     check_none_beside(weight, labels)
@@ -67,12 +65,6 @@ def _taken_apart(
     if any(data.label is not None for data in sets):
         known = [np.full(len(s.x), -1) if s.label is None else np.asarray(s.label) for s in sets]
     return [np.asarray(s.x) for s in sets], [np.asarray(s.weight) for s in sets], known
-
-
-def _joined(sets: Sequence[np.ndarray], weights: Known, labels: Known) -> list[Data]:
-    nothing: list = [None] * len(sets)
-    parts = zip(sets, weights or nothing, labels or nothing, strict=True)
-    return [Data(*fields) for fields in parts]
 
 
 def _sets(x: Rows) -> list[np.ndarray]:
@@ -86,10 +78,11 @@ def _sets(x: Rows) -> list[np.ndarray]:
     return [_units(np.asarray(one), i) for i, one in enumerate(x)]
 
 
-def _by_row(values: Rows, sets: list[np.ndarray], name: str) -> Known:
-    """One array of weights or labels per data set; ValueError where shapes do not match."""
+def _by_row(values: Rows, sets: list[np.ndarray], name: str) -> list:
+    """One array of weights or labels per data set, None where none are given; ValueError where
+    shapes do not match."""
     if values is None:
-        return None
+        return [None] * len(sets)
     arrays = [np.asarray(value) for value in values]
     if len(arrays) != len(sets):
         raise ValueError(
@@ -109,21 +102,15 @@ def _units(one: np.ndarray, i: int) -> np.ndarray:
     return one[:, None] if one.ndim == 1 else one
 
 
-def _split(x: np.ndarray, groups: np.ndarray, weight: Rows, labels: Rows) -> list[Data]:
+def _split(x: np.ndarray, groups: np.ndarray, weight: Rows, labels: Rows) -> Iterator[Parts]:
+    """Rows, weights and labels of each group, in lists."""
     x = _units(x, 0)
-    check_per_row("groups", groups, len(x))
+    given = [None if value is None else np.asarray(value) for value in (groups, weight, labels)]
+    for name, value in zip(("groups", *GIVEN), given, strict=True):
+        check_per_row(name, value, len(x))
     order = np.argsort(groups, kind="stable")
     cuts = np.flatnonzero(groups[order][1:] != groups[order][:-1]) + 1
-
-    def apart(value: Rows, name: str) -> Known:
-        if value is None:
-            return None
-        value = np.asarray(value)
-        check_per_row(name, value, len(x))
-        return list(np.split(value[order], cuts))
-
-    given = (apart(v, name) for name, v in zip(GIVEN, (weight, labels), strict=True))
-    return _joined(np.split(x[order], cuts), *given)
+    return (None if v is None else np.split(v[order], cuts) for v in (x, *given[1:]))
 
 
 def _one_table(x: np.ndarray, weight: np.ndarray, labels: Rows) -> list[Data]:
@@ -135,7 +122,8 @@ def _one_table(x: np.ndarray, weight: np.ndarray, labels: Rows) -> list[Data]:
     return [Data(x, row, label) for row in weight]
 
 
-def _unpad(x: np.ndarray, lengths: np.ndarray, weight: Rows, labels: Rows) -> list[Data]:
+def _unpad(x: np.ndarray, lengths: np.ndarray, weight: Rows, labels: Rows) -> Iterator[Parts]:
+    """Rows, weights and labels of each data set, in lists."""
     x = x[..., None] if x.ndim == 2 else x
     if x.ndim != 3 or lengths.shape != x.shape[:1]:
         raise ValueError(
@@ -143,14 +131,7 @@ def _unpad(x: np.ndarray, lengths: np.ndarray, weight: Rows, labels: Rows) -> li
         )
     if (lengths < 0).any() or (lengths > x.shape[1]).any():
         raise ValueError(f"lengths must lie between 0 and {x.shape[1]}.")
-    sets = [one[:n] for one, n in zip(x, lengths, strict=True)]
-
-    def short(value: Rows, name: str) -> Known:
-        if value is None:
-            return None
-        return _by_row(
-            [np.asarray(one)[:n] for one, n in zip(value, lengths, strict=True)], sets, name
-        )
-
-    given = (short(v, name) for name, v in zip(GIVEN, (weight, labels), strict=True))
-    return _joined(sets, *given)
+    return (
+        None if v is None else [np.asarray(one)[:n] for one, n in zip(v, lengths, strict=True)]
+        for v in (x, weight, labels)
+    )

@@ -77,16 +77,15 @@ def is_params(value: object) -> bool:
 def build(cls: type, fields: Mapping[str, object]) -> object:
     """A value of `cls`; ValueError for unknown fields, missing fields and fields of wrong type."""
     declared = {field.name: field for field in dataclasses.fields(cls)}
-    strange = [name for name in fields if name not in declared]
-    if strange:
-        raise ValueError(f"{cls.__name__} has no field {strange[0]!r:.80}")
-    for name, field in declared.items():
-        if name not in fields and field.default is dataclasses.MISSING:
-            raise ValueError(f"{cls.__name__} lacks its field {name!r}")
     hints = _hints(cls)
     for name, value in fields.items():
+        if name not in declared:
+            raise ValueError(f"{cls.__name__} has no field {name!r:.80}")
         if not matches(value, hints.get(name, object)):
             raise ValueError(f"{cls.__name__}.{name} cannot be a {type(value).__name__}")
+    for name, field in declared.items():
+        if name not in fields and field.default is field.default_factory:  # neither is given
+            raise ValueError(f"{cls.__name__} lacks its field {name!r}")
     return cls(**fields)
 
 

@@ -103,12 +103,9 @@ def write(
 ) -> None:
     """`save` with metadata, and with extra arrays for other programs."""
     kind, model, value = _sort(value)
-    arrays: dict[str, np.ndarray] = {}
-    table = known_classes(())
-    tree = {
-        "model": encode(model, arrays, table, ("model",)),
-        "thing": encode(value, arrays, table),
-    }
+    arrays, table = {}, known_classes(())
+    tree = {"model": encode(model, arrays, table, ("model",))}
+    tree["thing"] = encode(value, arrays, table)
     extra = {name: np.asarray(array) for name, array in (extra_arrays or {}).items()}
     header = {
         "format": FORMAT, "kind": kind, **tree, "facts": dict(metadata),
@@ -120,12 +117,7 @@ def write(
         check_metadata(metadata, check_consistent(kind, model, value))
     except ValueError as error:
         raise ValueError(f"cannot be saved: {error}.") from error
-    try:
-        npz.write(path, header, {**arrays, **extra}, force)
-    except FileExistsError:
-        raise FileExistsError(
-            f"{path} exists, and was left as it is: name another file, or say force."
-        ) from None
+    npz.write(path, header, {**arrays, **extra}, force)
 
 
 def _sort(value: object) -> tuple[str, object, object]:
