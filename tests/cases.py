@@ -30,8 +30,6 @@ class Case:
     far: float  # a value far out, still inside the support
     given: tuple[str, ...] = ()  # parameters that the family does not estimate
     settings: dict[str, Any] = field(default_factory=dict)  # keywords of `em` and `fit`
-    settings: dict[str, Any] = field(default_factory=dict)  # keywords of `em` and `fit`
-    settings: dict[str, Any] = field(default_factory=dict)  # keywords of `em` and `fit`
     plain: bool = True  # no prior, and a mixture without options
 
     def data(self, n: int, seed: int = 7) -> np.ndarray:

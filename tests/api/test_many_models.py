@@ -305,5 +305,5 @@ def test_held_out_likelihood_of_a_model_of_ones_own():
 def test_no_models_and_wrong_ones():
     with pytest.raises(ValueError, match="models is empty"):
         jaxem.sweep(X, models={}, key=KEY)
-    with pytest.raises(ValueError, match="Gaussian is no Model: it lacks"):
+    with pytest.raises(ValueError, match="GaussianFamily is no Model: it lacks"):
         jaxem.sweep(X, models={"family": jaxem.Gaussian("full")}, key=KEY)

@@ -2,6 +2,7 @@
 
 from typing import ClassVar
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -94,3 +95,25 @@ def test_one_matrix_for_each_component_that_is_the_same_is_a_tied_one():
     np.testing.assert_allclose(one.params.means, other.params.means, rtol=1e-5, atol=1e-6)
     want = np.broadcast_to(other.params.covariances, (3, 2, 2))
     np.testing.assert_allclose(one.params.covariances, want, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["full", "diag", "spherical"])
+def test_a_component_without_rows_keeps_its_parameters_whatever_reg_covar_is(kind):
+    model = jaxem.Mixture(jaxem.Gaussian(kind, reg_covar=0.1), n_components=4)
+    data = jaxem.Data(jnp.asarray(X), jnp.ones(len(X)))
+    params = model.start(jax.random.key(0), data, "k-means++", 3)  # the fourth is off
+    prepared = model.prepare(data)
+    for _ in range(3):
+        before = params.take(np.array([3]), ()).components
+        params = model.m_step(model.expect(params, prepared, jnp.zeros(()))[0], params)
+        after = params.take(np.array([3]), ()).components
+        for old, new in zip(*map(jax.tree.leaves, (before, after)), strict=True):
+            np.testing.assert_array_equal(old, new)
+
+
+def test_components_that_are_off_do_not_change_the_path_of_an_accelerator():
+    model = jaxem.Mixture(jaxem.Gaussian("full", reg_covar=0.1), n_components=3)
+    options = dict(key=0, n_starts=6, tol=1e-9, accelerate="squarem", race=False, max_iter=30)
+    plain, padded = (jaxem.fit(model, X, **options, **more) for more in ({}, {"pad_to": 5}))
+    np.testing.assert_array_equal(plain.n_iter, padded.n_iter)
+    np.testing.assert_allclose(plain.log_likelihood, padded.log_likelihood, rtol=1e-10)

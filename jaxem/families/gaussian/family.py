@@ -147,7 +147,12 @@ class GaussianFamily:
         sums = Sums(stats, means, self.prior)
         updated = self.covariance.update(sums, params.covariances)
         if self._given is None:
-            updated = updated + self.covariance.form.ridge(updated, ridge)
+            more = self.covariance.form.ridge(updated, ridge)
+            if self.prior is None and not self.covariance.constraint.shared:
+                # A component without rows keeps its covariance: it would grow at each step.
+                there = stats.moments[:, 0] > 0
+                more = jnp.where(there.reshape(-1, *[1] * (updated.ndim - 1)), more, 0)
+            updated = updated + more
         return GaussianParams(means, updated)
 
     def _means(self, stats: Statistics, old: jax.Array) -> jax.Array:
