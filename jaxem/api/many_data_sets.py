@@ -72,11 +72,11 @@ def fit_many(
     """Fit `model` to every data set from `n_starts` starts each: a `Fit` with axes [data sets,
     starts], NumPy leaves.
 
-    Every data set has its own standard units and its own random key, so it fits as it would alone,
-    to rounding. A data set that is empty, shorter than the components or not finite fails alone:
-    its fits have a status and NaN parameters. Ctrl-C returns what is finished; data sets that were
-    not begun have status RUNNING and NaN parameters. Raises ValueError only for arguments that make
-    no sense for any data set.
+    Every data set has its own standard units (those that share their rows have the units of their
+    sum) and its own random key, so it fits as it would alone, to rounding. A data set that is
+    empty, shorter than the components or not finite fails alone: its fits have a status and NaN
+    parameters. Ctrl-C returns what is finished; data sets that were not begun have status RUNNING
+    and NaN parameters. Raises ValueError only for arguments that make no sense for any data set.
 
     - `x`: a list of arrays f[n_i, d] (f[n_i, ..., d] where a unit of the model is several rows) or
       of `Data`, an array f[s, n, d], one array f[n, d] with `groups` (an id per row; data sets in

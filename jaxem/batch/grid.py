@@ -114,7 +114,8 @@ def _prepare_weights(model, data, rows, compute):
 
 
 def _by_weight(model: Model, data: Data, rows: int, compute: Compute) -> PyTree:
-    """Whether each leaf of the prepared data depends on the weights f[s, n], found by tracing."""
+    """Whether each leaf of the prepared data depends on the weights f[s, n], found by tracing:
+    `vmap` tells the rule of a `custom_vmap` which leaves have its axis."""
     of_weight, seen = _of_weight(model, data, rows, compute), []
 
     @jax.custom_batching.custom_vmap

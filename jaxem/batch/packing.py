@@ -6,8 +6,8 @@ is one lane. An empty slot of a tile is −1.
 """
 
 from dataclasses import dataclass
+from functools import partial
 
-import jax
 import numpy as np
 
 from jaxem.batch import lanes
@@ -149,9 +149,7 @@ def _run_bucket(job: Job, tiles: np.ndarray, size: int, refill: bool) -> None:
         until = Until(job.limit, 0, min(batch.plan.stride, ITERATIONS_BETWEEN_EXCHANGES), least)
     groups = placement.shard(batch.groups[slots[:, 0]])
 
-    def step(run: Run) -> tuple[Run, jax.Array]:
-        return lanes.advance(batch.grid, groups, job.control, until, run, placement.mesh)
-
+    step = partial(lanes.advance, batch.grid, groups, job.control, until, mesh=placement.mesh)
     run, tally = step(placement.shard(at_start))
     ids, source, bucket = slots[taken], np.flatnonzero(taken), Bucket(tiles, size)
     while True:
@@ -164,7 +162,7 @@ def _run_bucket(job: Job, tiles: np.ndarray, size: int, refill: bool) -> None:
         if job.on_look is not None:
             _look(runs, bucket, (ids, source, run), job.on_look)
         run, tally = ahead
-    if devices > 1:
+    if devices > 1:  # there stop_at is 0, and `ahead` has made steps
         run, tally = ahead
         _count(runs, int(np.sum(np.asarray(tally)[:, 0])) * size * width)
     put(runs.run, ids, source, run)

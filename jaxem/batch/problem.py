@@ -2,7 +2,7 @@
 
 `fit` poses one data set, whose rows all lanes share; `fit_many` poses several of one length, each
 with lanes of its own, or several that share their rows and differ in their weights. From a
-`Problem` on, all doors run the same code.
+`Problem` on, all public functions run the same code.
 """
 
 import math

@@ -36,7 +36,7 @@ class Batch:
 
     @property
     def shares_data(self) -> bool:
-        """Whether all lanes fit one data set."""
+        """Whether all lanes share the rows of one table; their weights may differ."""
         return self.grid.shared
 
     def with_plan(self, **sizes: int) -> "Batch":
@@ -59,7 +59,7 @@ class Runs:
     batch: Batch  # with smaller sizes once memory has run out
     run: Run = field(init=False)  # NumPy leaves f[lanes, ...]; set where lanes are started
     executed: int = 0  # lane-iterations that the machine ran
-    active_bucket: Bucket | None = None  # the bucket in which a checkpoint was taken
+    active_bucket: Bucket | None = None  # the bucket on the device, for a checkpoint to record
     syncs_done: int = 0  # number of exchanges of lanes between processes
     shared: Shared = field(default_factory=Shared)
 

@@ -69,7 +69,9 @@ def _check(kind: type, required: type, optional: tuple[type, ...]) -> None:
         raise ValueError(lacks)
     for name in sorted(_public(kind) - known):
         for meant in get_close_matches(name, sorted(absent), n=1, cutoff=0.85):
-            raise ValueError(f"{kind.__name__}.{name} is not a name that is asked for: {meant}?")
+            raise ValueError(
+                f"{kind.__name__}.{name} is no member that jaxem knows; did you mean {meant}?"
+            )
     if missing:
         raise ValueError(lacks)
     for protocol in optional:

@@ -75,7 +75,8 @@ class Model(Protocol):
         self, key: jax.Array, data: FitData, init: Init, active: Size | None = None
     ) -> Params:
         """Starting parameters for data in standard units. The model defines the values of `init`:
-        names of initialisers, callables or arrays."""
+        names of initialisers, callables or arrays. `active`: the number of latent values that are
+        on where the model is padded (`Paddable`); None for all."""
         ...
 
     def expect(
@@ -98,7 +99,8 @@ class Model(Protocol):
         ...
 
     def health(self, params: Params, stats: Stats, prepared: PreparedData) -> Health:
-        """Whether the parameters can be used."""
+        """Whether the parameters can be used. The statistics are those at the parameters, or,
+        within a step, those that the parameters were made from."""
         ...
 
     def log_prob(self, params: Params, x: Array) -> jax.Array:
@@ -271,7 +273,12 @@ class Kernelled(Protocol):
 
 
 class Freezable(Protocol):
-    """A model whose parameters can be held fixed."""
+    """A model whose parameters can be held fixed. `n_parameters` counts the free ones alone."""
+
+    @property
+    def frozen(self) -> tuple[str, ...]:
+        """Names of the fields that are held fixed."""
+        ...
 
     def kept(self, given: Params, moved: Params) -> Params:
         """`moved`, with the held parameters exactly as in `given`: a change of units rounds."""

@@ -46,5 +46,5 @@ class Health:
     status: Number = int(Status.RUNNING)
     spurious: Flag = False  #: b[], at a spurious maximum of the likelihood; never a winner
     near_spurious: Flag = False  #: b[], near a spurious maximum, by stricter limits
-    condition: Number = 0.0  #: f[], roundings of a log density that `expect` can lose
+    condition: Number = 0.0  #: f[], estimated error of a log density in `expect`, in roundoffs
     monotone: Flag = True  #: b[], whether a plain EM step can only raise the objective

@@ -89,7 +89,7 @@ def in_one_step(path: str | PathLike[str], fill: Callable[[BinaryIO], object], f
         raise ValueError(f"{path} is not a plain file; name another.")
     if path.exists() and not force:
         raise FileExistsError(
-            f"{path} exists, and was left as it is: name another file, or say force."
+            f"{path} exists, and was left as it is: name another file, or give force=True."
         )
     unfinished = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
     try:

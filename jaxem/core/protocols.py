@@ -177,7 +177,7 @@ class Bounded(Protocol):
     """A family whose likelihood has spurious maxima, which these bounds detect."""
 
     def min_rows(self, d: int) -> int:
-        """The number of rows that some component fits whatever they are; 0: no bound."""
+        """A component of this number of rows or fewer is at a spurious maximum; 0: none is."""
         ...
 
     def narrowness(self, params: Params, weights: jax.Array) -> jax.Array:

@@ -30,7 +30,8 @@ MESSAGES = {
     Status.MAX_ITER: "max_iter was reached first; raise max_iter or loosen tol",
     Status.SINGULAR: "a component's parameters became unusable (a covariance lost its rank); use "
     "fewer components, a prior or reg_covar, or a simpler covariance_type",
-    Status.EMPTY_COMPONENT: "a component lost all its rows; use fewer components or a prior",
+    Status.EMPTY_COMPONENT: "a component lost all its rows, or the data have too few; use fewer "
+    "components or a prior",
     Status.DECREASED: "the objective fell by more than rounding; the step was refused",
     Status.NONFINITE: "the objective is not finite at these parameters; check the data and start",
     Status.PRUNED: "left the race early, before convergence",

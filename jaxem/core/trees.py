@@ -1,4 +1,4 @@
-"""Frozen dataclasses that are JAX pytrees: the only value type of the package."""
+"""Frozen dataclasses that are JAX pytrees: the values that go into compiled programs."""
 
 import dataclasses
 from collections.abc import Iterable

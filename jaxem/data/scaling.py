@@ -104,7 +104,10 @@ def _scaling(xp: ModuleType, kind: str, mean: Array, square: Array) -> Scaling:
     """Scalings f[s, d] of a kind from means and mean squares, by NumPy or `jax.numpy` (xp). A
     constant column keeps its units: its fits end SINGULAR, as they should."""
     if kind not in ("feature", "scalar", "positive"):
-        raise ValueError(f"scale_kind {kind!r} is none, or its family provides no CountBase.")
+        raise ValueError(
+            "scale_kind must be 'feature', 'scalar', 'positive', or 'counts' with base_of and "
+            f"far_below; got {kind!r}."
+        )
     if kind == "positive":
         return Scaling(xp.zeros_like(mean), xp.where(mean > 0, mean, 1))
     if kind == "scalar":

@@ -4,8 +4,8 @@ EM is a fixed-point map θ → F(θ) on the parameters: E-step, then M-step. Eve
 parameters is extrapolated as it stands, whatever the model: weights keep their sum, means and
 covariances need no map. Where components overlapped, SQUAREM on the parameters needed 0.08 to 0.36
 of plain EM's steps (`python -m bench accelerators`), on the sufficient statistics 0.17 to 0.37. The
-engine refuses a proposal that lowers the objective or is no mixture, and takes the plain step from
-the same point instead. Every proposal costs one E-step, accepted or refused. The length of a
+engine refuses a proposal that lowers the objective or breaks a constraint, and takes the plain step
+from the same point instead. Every proposal costs one E-step, accepted or refused. The length of a
 proposal is bounded (`Memory.reach`): far from an optimum, most unbounded proposals are refused.
 
 Anderson mixing: Walker and Ni (2011, SIAM J. Numer. Anal. 49, 1715), eq. 2.2; for EM, Henderson

@@ -55,7 +55,7 @@ def finish(
     dtype: DType | None = None,
 ) -> tuple[Fit, jax.Array]:
     """The `Fit` of a run in the units of the data, with totals in place of means, its status
-    judged; and the number of roundings that its log densities can lose f[].
+    judged; and the error of its log densities f[], in units of the roundoff.
 
     `model` is in standard units. Where the model is `Exact`, and its `log_likelihood` is cheap or
     `exact` asks for it, the likelihood is that function of the parameters as they are reported, in

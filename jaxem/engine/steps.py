@@ -39,7 +39,9 @@ class Control:
     stop: str = static(default="log_likelihood")
     accelerate: str | None = static(default=None)
     trace: int = static(default=0)  # iterations whose objective is kept
-    remaining: float | jax.Array = jnp.inf  # nats left to gain, by Aitken, at which a run may end
+    remaining: float | jax.Array = (
+        jnp.inf
+    )  # nats that Aitken's rule may see left to gain where a run ends
     assignment: str = static(default="soft")  # "hard": classification EM
     exponent: float | jax.Array | None = None  # of tempered responsibilities; None for 1
 
@@ -71,7 +73,7 @@ class Run:
     n_iter: jax.Array  # i[], -1 before the first E-step
     gain: jax.Array  # f[], of the last accepted step
     gain_before: jax.Array  # f[], of the one before
-    gain_since_progress: jax.Array  # f[], gain since it last exceeded rounding
+    gain_since_progress: jax.Array  # f[], gain added up since this sum last exceeded rounding
     steps_without_progress: jax.Array  # i[], steps since then
     steps_below_tol: jax.Array  # i[], steps in a row that satisfied the stopping rule
     memory: accelerators.Memory | None  # None for plain EM

@@ -31,7 +31,7 @@ class Independent(Generic[P]):
         raise NotImplementedError
 
     def validate(self, x: np.ndarray) -> None:
-        """ValueError for a prior that is none."""
+        """ValueError for a prior with numbers out of range."""
         if self.prior is not None:
             self.prior.validate()
 

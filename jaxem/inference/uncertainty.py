@@ -1,4 +1,4 @@
-"""Standard errors from the observed information of the mixture's log-likelihood.
+"""Standard errors from the observed information of the model's log-likelihood.
 
 The information is minus the matrix of second derivatives at the fitted parameters (Efron and
 Hinkley 1978, Biometrika 65, 457; for mixtures Louis 1982, J. R. Stat. Soc. B 44, 226, whose

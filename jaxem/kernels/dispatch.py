@@ -7,8 +7,8 @@
 |                                         |         | two products below (`bench step`)            |
 | TPU and others                          | blocked | the fused kernel is written for GPUs         |
 | GPU, float32, P ≤ 91 (full d ≤ 12,      | fused   | measured on an H200, G responsibilities/s at |
-| diagonal d ≤ 45)                        |         | K = 8: 1040, 490, 150, 100, 82 against 138,  |
-|                                         |         | 132, 100, 79, 74 for P = 6, 15, 45, 66, 91   |
+| diagonal d ≤ 45)                        |         | K = 8: 928, 459, 151, 99, 81 against 137,    |
+|                                         |         | 135, 100, 78, 75 for P = 6, 15, 45, 66, 91   |
 |                                         |         | (`bench devices`)                            |
 | GPU, float32, P > 91                    | blocked | coefficients and sums of one component fill  |
 |                                         |         | a thread's registers: the matrix library     |
@@ -94,7 +94,8 @@ def softmax_moments(
     products: Pairs | None = None,
 ) -> tuple[jax.Array, jax.Array]:
     """Moments f[k, p] and Σ w (logsumexp_k − reference) f[] by the kernel of `compute`, with its
-    precision of float32 products where the device has it; ValueError for names of neither.
+    precision of float32 products where the device has it; ValueError for an unknown kernel or
+    precision.
 
     `products`: the features as pairs of the atoms [1, x], which the fused kernel multiplies on
     chip; without them it reads features that are computed before.

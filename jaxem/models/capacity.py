@@ -1,4 +1,4 @@
-"""Cost of a mixture, padding with components, and the signature that tells optima apart."""
+"""Cost and kernel of a mixture, padding with components, the signature that tells optima apart."""
 
 from typing import TYPE_CHECKING
 

@@ -64,7 +64,7 @@ def _degenerate(
     factor: float,
     narrowness: float,
 ) -> jax.Array:
-    """b[]: a spurious maximum, where a component has fewer rows than `factor` times the family's
+    """b[]: a spurious maximum, where a component has no more rows than `factor` times the family's
     `min_rows`, or is narrower than the pooled components by the factor `narrowness`."""
     family = offered(model.family, Bounded)
     least = 0 if family is None else family.min_rows(prepared.blocks.columns.shape[-2])

@@ -156,8 +156,8 @@ class Mixture:
 
     expect_assigned = expect
 
-    # Capabilities (`jaxem.core.model_protocol`), each a function whose first argument is the
-    # mixture.
+    # Methods that lie in other files of this room and in `data.scaling`: functions whose first
+    # argument is the mixture.
     log_prior = mixture_steps.log_prior
     log_likelihood = mixture_steps.likelihood
     exact_is_cheap = mixture_steps.exact_is_cheap

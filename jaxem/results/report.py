@@ -23,7 +23,6 @@ class Report:
     run_seconds: float = 0.0
     kernel: str = ""
     stopping_gain: float = 0.0  #: tol × total weight, in nats; optima closer than this count as one
-    resumed: bool = False  #: whether the call went on from a checkpoint
     interrupted: bool = False  #: whether Ctrl-C ended the call before all fits had ended
 
     def __repr__(self) -> str:

@@ -201,7 +201,7 @@ def test_constraints_name_the_fields():
 )
 def test_a_misspelt_method_is_refused_where_a_mixture_is_made(name):
     wrong = type("Wrong", (Scatter,), {name: lambda self: None})
-    with pytest.raises(ValueError, match=rf"Wrong\.{name} is not a name that is asked for"):
+    with pytest.raises(ValueError, match=rf"Wrong\.{name} is no member that jaxem knows"):
         jaxem.Mixture(wrong(), n_components=2)
 
 

@@ -175,7 +175,7 @@ def test_a_capability_in_part():
 def test_a_misspelt_method():
     odd = pytree(type("Odd", (), {**_body(), "signatur": lambda self, params: params.mean}))()
     with pytest.raises(
-        ValueError, match=r"Odd\.signatur is not a name that is asked for: signature"
+        ValueError, match=r"Odd\.signatur is no member that jaxem knows; did you mean signature"
     ):
         jaxem.fit_many(odd, [ROWS], key=0)
 

@@ -47,5 +47,8 @@ def Gaussian(
     if name != "known" or covariance is None:
         return GaussianFamily(_TYPES[name](), reg_covar, prior)
     if prior is not None or np.any(np.asarray(reg_covar) != 0):
-        raise TypeError("Gaussian('known') takes neither prior nor reg_covar: it estimates none.")
+        raise TypeError(
+            "Gaussian('known') takes neither prior nor reg_covar: its "
+            "covariance is given, not estimated."
+        )
     return GaussianFamily(Known(covariance))

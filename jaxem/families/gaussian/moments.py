@@ -31,8 +31,7 @@ class Scatter:
     count: jax.Array  # weights, in a shape that divides `total`
 
     def mean(self, otherwise: jax.Array) -> jax.Array:
-        """The maximum where nothing ties the covariances: total / count, and `otherwise` where
-        nothing is counted."""
+        """The maximum, total / count; `otherwise` where nothing is counted."""
         return safe_divide(self.total, self.count, otherwise)
 
 
