@@ -46,12 +46,13 @@ class Deprecated:
         given = {name: value for name, value in given.items() if value is not None}
         if not given:
             return None
-        names = " and ".join(f"{name}=" for name in given if name != "mesh")
-        where = [f"give {names} to jaxem.fit, fit_many or em"] if names else []
+        names = " and ".join(f"{name}=" for name in given)
+        others = " and ".join(f"{name}=" for name in given if name != "mesh")
+        where = [f"give {others} to jaxem.fit, fit_many or em"] if others else []
         where += ["spread the rows by jaxem.shard_rows(x)"] if "mesh" in given else []
         warnings.warn(
-            f"{' and '.join(f'{name}=' for name in given)} of a Mixture is deprecated and will go with the next release: how "
-            f"to compute is not what is modelled. Instead {', and '.join(where)}.",
+            f"{names} of a Mixture is deprecated and will go with the next release: how to compute "
+            f"is not what is modelled. Instead {', and '.join(where)}.",
             FutureWarning,
             stacklevel=5,
         )
