@@ -41,9 +41,10 @@ def engine_programs(
         return jax.tree.map(struct, lowered.out_info)
 
     ids = lanes.LaneIds(number, number, number)
-    drawn = lower(lanes.draw_starts, ids, jax.random.key(0), None, init, plan.at_once)
-    started = lower(lanes.start, number, shapes(drawn), control)
-    runs = shapes(started)
+    draw = lanes.Draw(jax.random.key(0), None, init, plan.at_once)
+    drawn = lower(lanes.draw_starts, ids, draw, control)
+    runs = shapes(drawn)
+    started = lower(lanes.start, number, runs.point.params, control)
     ended = lower(lanes.conclude, number, runs, control)
     programs = dict(seed=drawn, begin=started, conclude=ended)
     programs["advance"] = lower(lanes.advance, number, control, lanes.Until(500), runs)

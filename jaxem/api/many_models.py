@@ -16,7 +16,7 @@ from jaxem.core.keys import as_key
 from jaxem.core.model_protocol import Model, Paddable
 from jaxem.core.precision import precision_of
 from jaxem.core.trees import replace
-from jaxem.core.types import Rows
+from jaxem.core.types import Init, Rows
 from jaxem.data.ragged import COMPILE, EXPECTED
 from jaxem.families import Gaussian
 from jaxem.models import Mixture
@@ -125,12 +125,10 @@ def padding(grid: Mapping[Name, Model], rows: int, options: dict[str, Any]) -> d
     """The number of components to compute for each model of the grid: mixtures of one type and
     several sizes share one set of compiled programs where the components that are switched off cost
     less than compiling. `rows` is the number of rows × starts."""
-    if options.get("init", "k-means++") not in ("k-means++", "kmeans", "random_from_data"):
-        return {}
     out: dict[Name, int] = {}
     for kind in {kind for _, kind in grid}:
         sizes = sorted(k for k, other in grid if other == kind)
-        if not _share_programs([grid[k, kind] for k in sizes]):
+        if not _share_programs([grid[k, kind] for k in sizes], options.get("init", "k-means++")):
             continue
         group: list[int] = []
         for i, k in enumerate(sizes):
@@ -143,16 +141,16 @@ def padding(grid: Mapping[Name, Model], rows: int, options: dict[str, Any]) -> d
     return out
 
 
-def _share_programs(models: list[Model]) -> bool:
-    """Whether models are mixtures that differ in their number of components alone, without priors,
-    which components that are switched off would take part in."""
-    first = models[0]
-    return isinstance(first, Mixture) and all(
-        isinstance(model, Mixture)
-        and jax.tree.structure(first.padded(model.n_components)) == jax.tree.structure(model)
-        and model.weight_prior is None
-        and model.family.prior is None
-        for model in models
+def _share_programs(models: list[Model], init: Init) -> bool:
+    """Whether models differ in their number of latent values alone, and can be padded."""
+    first = offered(models[0], Paddable)
+    if first is None or not first.can_pad(init):
+        return False
+    others = [offered(model, Paddable) for model in models]
+    return all(
+        other is not None
+        and jax.tree.structure(first.padded(other.size())) == jax.tree.structure(other)
+        for other in others
     )
 
 

@@ -6,10 +6,18 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from jaxem.api.options import DEFAULT_STARTS, check_model, check_sums, options_of
+from jaxem.api.options import (
+    DEFAULT_STARTS,
+    check_model,
+    check_sums,
+    options_of,
+    quick_in_float64,
+    with_sizes,
+)
 from jaxem.api.renamed import renamed
 from jaxem.api.solve import Timer, solve, tell_interrupted, timed, whereabouts
 from jaxem.batch.checkpoint import FilePath
+from jaxem.batch.padding import sizes_of
 from jaxem.batch.problem import pose
 from jaxem.core.compilation import compilations
 from jaxem.core.keys import as_key
@@ -139,10 +147,15 @@ def fit(
     )
     options = options_of(model, placement, asked, given, data.label is not None)
     make_room()
-    dtype = np.dtype(np.float64 if data.x.dtype == np.float64 else np.float32)
+    reported = np.dtype(np.float64 if data.x.dtype == np.float64 else np.float32)
+    sizes = sizes_of(model, data, init, options.search.n_starts)
+    options = with_sizes(options, sizes)
+    dtype = reported
+    if quick_in_float64(model, data, options):
+        dtype = np.dtype(np.float64)
     with precision_of(dtype), placement.as_default(), compilations() as compiled:
         timer = Timer(time.perf_counter(), compiled)
-        outcome = solve(pose(model, data, dtype), options, checkpoint)
+        outcome = solve(pose(model, data, dtype, sizes.rows, reported), options, checkpoint)
         fits = timed(outcome.fits, [outcome.fits.report], timer, outcome.interrupted)
     if outcome.interrupted:
         tell_interrupted()

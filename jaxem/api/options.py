@@ -2,12 +2,14 @@
 
 from collections.abc import Hashable
 from dataclasses import dataclass
+from dataclasses import replace as with_fields
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxem.batch.padding import Sizes, is_small
 from jaxem.batch.problem import Resources
 from jaxem.core.capabilities import check, offered
 from jaxem.core.model_protocol import (
@@ -111,6 +113,21 @@ def options_of(
     )
 
 
+def with_sizes(options: Options, sizes: Sizes) -> Options:
+    """The options with the lanes and latent values to compute, where the caller gave none."""
+    given = options.resources
+    values = sizes.values if given.pad_to is None else given.pad_to
+    return with_fields(options, resources=with_fields(given, pad_to=values, room=sizes.lanes))
+
+
+def quick_in_float64(model: Model, data: Data, options: Options) -> bool:
+    """Whether to compute in float64 whatever the data: on a CPU, where the call is small and the
+    caller asked for no kernel or precision."""
+    asked, placement = options.resources.asked, options.resources.placement
+    usual = asked.kernel is None and asked.precision is None
+    return usual and placement.platform == "cpu" and is_small(model, data, options.search.n_starts)
+
+
 def control_of(model: Model, asked: Settings, given: dict[str, Any]) -> Control:
     """The settings of all runs. accelerate="auto" means SQUAREM, the quickest in `python -m bench
     accelerators`. It means plain EM from a given start, whose path the caller may know, and for
@@ -140,5 +157,8 @@ def check_pad(model: Model, init: Init, pad_to: int) -> None:
         raise ValueError(f"pad_to needs a model with padded(): {type(model).__name__} has none.")
     size = paddable.size()
     integer("pad_to", pad_to, size)
-    if pad_to != size and (not isinstance(init, str) or init == "random"):
-        raise ValueError(f"pad_to needs an initialiser that picks centres; got init={init!r}.")
+    if pad_to != size and not paddable.can_pad(init):
+        raise ValueError(
+            "pad_to needs a model without priors and an initialiser that picks centres; got "
+            f"init={init!r}."
+        )

@@ -6,6 +6,8 @@ import warnings
 from dataclasses import dataclass
 from dataclasses import replace as with_fields
 
+import jax
+import numpy as np
 from jax.sharding import Mesh
 
 from jaxem.api.options import Options
@@ -16,7 +18,7 @@ from jaxem.core.capabilities import offered
 from jaxem.core.compilation import Compilations
 from jaxem.core.model_protocol import Paddable
 from jaxem.core.trees import replace
-from jaxem.core.types import Devices
+from jaxem.core.types import Devices, DType
 from jaxem.devices import distributed
 from jaxem.devices.placement import Placement, placement_of
 from jaxem.devices.rows import over_processes
@@ -43,9 +45,9 @@ def solve(problem: Problem, options: Options, path: FilePath | None = None) -> O
     winners = search.winners and not wider
     strategies = strategies_of(search, control.max_iter, options.key, winners)
     outcome = run_search(runs, strategies, watch)
+    outcome = _reported(_unpadded(problem, batch, outcome), problem.reported)
     if outcome.interrupted:
-        return _unpadded(problem, batch, outcome)
-    outcome = _unpadded(problem, batch, outcome)
+        return outcome
     try:
         fits = polish(problem, outcome, search, control, resources)
     except KeyboardInterrupt:
@@ -62,6 +64,17 @@ def _unpadded(problem: Problem, batch: Batch, outcome: Outcome) -> Outcome:
         return outcome
     params = padded.unpadded(outcome.fits.params, problem.model)
     return with_fields(outcome, fits=replace(outcome.fits, params=params))
+
+
+def _reported(outcome: Outcome, dtype: DType | None) -> Outcome:
+    """The outcome with the floats of its fits in `dtype` (None: as they are)."""
+    if dtype is None:
+        return outcome
+
+    def cast(leaf: np.ndarray) -> np.ndarray:
+        return leaf.astype(dtype) if np.issubdtype(leaf.dtype, np.floating) else leaf
+
+    return with_fields(outcome, fits=jax.tree.map(cast, outcome.fits))
 
 
 def _agreed(problem: Problem, batch: Batch, options: Options, path: FilePath | None) -> str | None:

@@ -6,7 +6,6 @@ data sets that have rows of their own, a tile is the lanes in a bucket that shar
 """
 
 from collections.abc import Callable
-from functools import partial
 from typing import TypeVar
 
 import jax
@@ -18,8 +17,8 @@ from jaxem.core.capabilities import provides
 from jaxem.core.compiled import program
 from jaxem.core.model_protocol import Caching
 from jaxem.core.status import Status
-from jaxem.core.trees import pytree, replace
-from jaxem.core.types import Array, Params, PyTree
+from jaxem.core.trees import pytree, replace, static
+from jaxem.core.types import Array, Init, Params, PyTree, Size
 from jaxem.devices.collectives import on_each
 from jaxem.devices.placement import LANES
 from jaxem.engine import steps
@@ -87,15 +86,19 @@ def _over_devices(mesh: Mesh | None, function: Callable, common: PyTree, lanes: 
 def start(grid: Grid, groups, params: Params, control: steps.Control, mesh=None) -> steps.Run:
     """Runs that start at the given parameters f[lanes, ...]."""
 
-    def of_lane(row, params, control):
-        return steps.start(row.model, params, row.prepared, control)
-
     def of_lanes(common, lanes):
         (grid, control), (groups, params) = common, lanes
-        return _over_lanes(grid.of(groups), partial(of_lane, control=control), params)
+        return _begun(grid, groups, params, control)
 
     common = grid, control
     return grid.replicated(_over_devices(mesh, of_lanes, common, (groups, params)))
+
+
+def _begun(grid: Grid, groups, params: Params, control: steps.Control) -> steps.Run:
+    def of_lane(row, params):
+        return steps.start(row.model, params, row.prepared, control)
+
+    return _over_lanes(grid.of(groups), of_lane, params)
 
 
 @program(static_argnames="mesh")
@@ -172,43 +175,57 @@ def spurious(grid: Grid, groups: jax.Array, runs: steps.Run, mesh=None) -> jax.A
     return _each_run(grid, groups, runs, mesh, of_lane)
 
 
-@program(static_argnames=("init", "at_once", "mesh"))
-def draw_starts(grid: Grid, ids: LaneIds, key, active, init, at_once: int, mesh=None) -> Params:
-    """Starting parameters, components from `active` on switched off. They depend on the key, the
-    number of the data set and the number of the start alone. Each device draws `at_once` lanes at
-    a time, which bounds the memory for responsibilities."""
+@pytree
+class Draw:
+    """How starts are drawn."""
+
+    key: jax.Array  # of the call
+    active: Size | None = None  # number of latent values that are on; None for all
+    init: Init = static(default="k-means++")
+    at_once: int = static(default=1)  # lanes that a device draws together: bounds its memory
+
+
+@program(static_argnames="mesh")
+def draw_starts(
+    grid: Grid, ids: LaneIds, draw: Draw, control: steps.Control, mesh=None
+) -> steps.Run:
+    """Runs from starts that depend on the key, the number of the data set and the number of the
+    start alone."""
 
     def of_lanes(common, ids):
-        grid, key, active = common
+        grid, draw, control = common
 
         def of_lane(lane):
             row = grid.of(lane.groups)
-            drawn = row.model.start(lane.key(key), row.data, init, active)
+            drawn = row.model.start(lane.key(draw.key), row.data, draw.init, draw.active)
             return steps.narrowed(drawn, row.data.x.dtype)
 
-        return jax.lax.map(of_lane, ids, batch_size=at_once)
+        params = jax.lax.map(of_lane, ids, batch_size=draw.at_once)
+        return _begun(grid, ids.groups, params, control)
 
-    return grid.replicated(_over_devices(mesh, of_lanes, (grid, key, active), ids))
+    return grid.replicated(_over_devices(mesh, of_lanes, (grid, draw, control), ids))
 
 
-@program(static_argnames=("at_once", "mesh"))
-def propose(grid: Grid, ids: LaneIds, params, key, generation, at_once: int, mesh=None) -> Params:
-    """Starting parameters that a split and a merge make of `params`. The key, the number of the
-    data set, the number of the start and the generation decide which components. Each device makes
-    `at_once` lanes at a time."""
+@program(static_argnames="mesh")
+def propose(
+    grid: Grid, ids: LaneIds, params, draw: Draw, generation, control: steps.Control, mesh=None
+) -> steps.Run:
+    """Runs from a split and a merge of `params`. The key, the number of the data set, the number of
+    the start and the generation decide which components."""
 
     def of_lanes(common, lanes):
-        grid, key, generation = common
+        grid, draw, generation, control = common
 
         def of_lane(lane):
             ids, params = lane
             row = grid.of(ids.groups)
-            lane_key = jax.random.fold_in(ids.key(key), generation)
+            lane_key = jax.random.fold_in(ids.key(draw.key), generation)
             return row.model.propose(lane_key, params, row.data)
 
-        return jax.lax.map(of_lane, lanes, batch_size=at_once)
+        params = jax.lax.map(of_lane, lanes, batch_size=draw.at_once)
+        return _begun(grid, lanes[0].groups, params, control)
 
-    common = grid, key, generation
+    common = grid, draw, generation, control
     return grid.replicated(_over_devices(mesh, of_lanes, common, (ids, params)))
 
 

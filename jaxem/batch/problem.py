@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from jaxem.batch import planning
@@ -43,6 +42,7 @@ class Resources:
     placement: Placement = DEFAULT
     asked: Settings = DEFAULT_SETTINGS
     pad_to: int | None = None  # number of latent values to compute; None: that of the model
+    room: int | None = None  # number of lanes to compute; None: that of the call
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,7 @@ class Problem:
     names: np.ndarray  # i[s], numbers of the data sets in the call, for the random keys
     shared: bool  # all lanes share the rows of x; several data sets then have weights f[s, n]
     of_many: bool = False  # whether the call is of several data sets
+    reported: DType | None = None  # of the reported fits; None for that of the data
 
     def alone(self, i: int) -> "Problem":
         """The i-th data set by itself, its rows shared by all its lanes."""
@@ -64,21 +65,26 @@ class Problem:
         return Problem(self.model, host, data, scaling, names, shared=True, of_many=True)
 
 
-def pose(model: Model, data: Data, dtype: DType, name: int = 0) -> Problem:
-    """The problem of one data set, in float64 or float32 (`dtype`); `name` is the number of the
-    data set in the call."""
-    x = np.asarray(data.x, dtype)
-    weight = np.asarray(data.weight, dtype)
+def pose(
+    model: Model, data: Data, dtype: DType, rows: int | None = None, reported: DType | None = None
+) -> Problem:
+    """The problem of one data set, in float64 or float32 (`dtype`), padded to `rows` by rows of
+    weight 0 (None: as it is). Fits are reported in `reported` (None: in the same dtype)."""
+    host, label = data, as_label(data.label)
+    x, weight = np.asarray(data.x, dtype), np.asarray(data.weight, dtype)
+    if rows is not None and rows > len(x):
+        x, weight, label = ragged.pad([data], rows, dtype)
+        x, weight, label = x[0], weight[0], None if label is None else label[0]
     total = distributed.total if over_processes(data.mesh) else None
     scalings = _scalings(model, x[None], weight[None], total)
     scaling = Scaling(scalings.shift[0], scalings.scale[0])
-    z, label = standardize(x, scaling), as_label(data.label)
+    z = standardize(x, scaling)
     if data.mesh is None:
-        label = None if label is None else jnp.asarray(label)
-        placed = Data(jnp.asarray(z), jnp.asarray(weight), label)
+        label = None if label is None else jax.device_put(label)
+        placed = Data(jax.device_put(z), jax.device_put(weight), label)
     else:
         placed = spread_data(data.mesh, z, weight, label)
-    return Problem(model, [data], placed, scaling, np.array([name]), shared=True)
+    return Problem(model, [host], placed, scaling, np.zeros(1, int), True, reported=reported)
 
 
 def pose_many(
@@ -88,8 +94,8 @@ def pose_many(
     x, weight, label = ragged.pad(sets, length, dtype)
     scaling = _scalings(model, x, weight, None)
     z = standardize(x, scaling, out=x)
-    known = None if label is None else jnp.asarray(label)
-    data = Data(jnp.asarray(z), jnp.asarray(weight), known)
+    known = None if label is None else jax.device_put(label)
+    data = Data(jax.device_put(z), jax.device_put(weight), known)
     return Problem(model, sets, data, scaling, names, shared=False, of_many=True)
 
 
@@ -101,8 +107,8 @@ def pose_weights(model: Model, sets: list[Data], names: np.ndarray, dtype: DType
     scalings = _scalings(model, x[None], weight.sum(axis=0)[None], None)
     scaling = Scaling(scalings.shift[0], scalings.scale[0])
     label = as_label(sets[0].label)
-    known = None if label is None else jnp.asarray(label)
-    data = Data(jnp.asarray(standardize(x, scaling)), jnp.asarray(weight), known)
+    known = None if label is None else jax.device_put(label)
+    data = Data(jax.device_put(standardize(x, scaling)), jax.device_put(weight), known)
     return Problem(model, sets, data, scaling, names, shared=True, of_many=True)
 
 
@@ -129,7 +135,7 @@ def batch_of(
     ascending: the data set of each lane, where they are not `n_starts` of each."""
     sets, placement = len(problem.names), resources.placement
     model, active = _padded(problem.model, resources.pad_to)
-    room = n_starts if room is None else room
+    room = max(n_starts, resources.room or 0) if room is None else room
     groups = np.repeat(np.arange(sets), n_starts) if groups is None else groups
     starts = np.arange(groups.size) - np.searchsorted(groups, groups)
     compute = compute_for(model, problem.data, room, resources.asked, placement.platform)
@@ -139,7 +145,8 @@ def batch_of(
     else:
         grid = _grid_of_many(model, problem, compute, placement, plan.rows)
     names = problem.names[groups]
-    return Batch(grid, control, plan, groups, starts, names, placement, active)
+    reported = problem.reported
+    return Batch(grid, control, plan, groups, starts, names, placement, active, reported)
 
 
 def _padded(model: Model, size: int | None) -> tuple[Model, int | None]:
@@ -181,7 +188,7 @@ def _shared_grid(
 def _grid_of_many(
     model: Model, problem: Problem, compute: Compute, placement: Placement, rows: int
 ) -> Grid:
-    scaling = jax.tree.map(jnp.asarray, problem.scaling)
+    scaling = jax.device_put(problem.scaling)
     models, prepared = _prepare_each(model, scaling, problem.data, rows, compute)
     grid = Grid(models, problem.data, prepared, scaling, shared=False, compute=compute)
     return placement.replicate(grid)

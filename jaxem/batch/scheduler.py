@@ -26,7 +26,7 @@ from jaxem.batch.lanes import LaneIds
 from jaxem.batch.state import Batch, OnLook, Runs, put, take, unfinished
 from jaxem.batch.threads import run_in_threads, split_among
 from jaxem.core.trees import replace
-from jaxem.core.types import Array, DType, Init, Params, PyTree
+from jaxem.core.types import Array, Init, Params, PyTree
 from jaxem.devices import distributed
 from jaxem.engine.steps import Control, Run
 from jaxem.results.fit import Fit
@@ -57,9 +57,8 @@ def start_random(batch: Batch, key: jax.Array, init: Init) -> Runs:
     def start(part: np.ndarray, groups: Array) -> Run:
         now = runs.batch  # with smaller sizes once memory has run out
         at_once = min(now.plan.at_once, now.plan.bucket)
-        ids = _ids(now, part, groups)
-        drawn = lanes.draw_starts(now.grid, ids, key, now.active, init, at_once, mesh=mesh)
-        return lanes.start(now.grid, groups, drawn, now.control, mesh=mesh)
+        draw = lanes.Draw(key, now.active, init, at_once)
+        return lanes.draw_starts(now.grid, _ids(now, part, groups), draw, now.control, mesh=mesh)
 
     runs.run = _by_bucket(runs, start)
     return runs
@@ -77,9 +76,8 @@ def propose(
         # A proposal needs twice the memory of a start: an array beside the responsibilities.
         at_once = max(1, min(now.plan.at_once // 2, now.plan.bucket))
         begun = now.placement.shard(take(runs.run.point.params, parents[part]))
-        ids = _ids(now, part, groups)
-        drawn = lanes.propose(now.grid, ids, begun, key, generation, at_once, mesh=mesh)
-        return lanes.start(now.grid, groups, drawn, now.control, mesh=mesh)
+        ids, draw = _ids(now, part, groups), lanes.Draw(key, at_once=at_once)
+        return lanes.propose(now.grid, ids, begun, draw, generation, now.control, mesh=mesh)
 
     return _by_bucket(runs, start, chosen)
 
@@ -96,12 +94,11 @@ def spurious(runs: Runs) -> np.ndarray:
     return _by_bucket(runs, partial(_of_runs, lanes.spurious, runs))
 
 
-def conclude(
-    runs: Runs, dtype: DType | None = None, chosen: np.ndarray | None = None
-) -> tuple[Fit, np.ndarray]:
+def conclude(runs: Runs, chosen: np.ndarray | None = None) -> tuple[Fit, np.ndarray]:
     """The `Fit` of the chosen lanes (None: all), of NumPy leaves f[lanes, ...], and their condition
-    f[lanes]. Likelihoods are those of the parameters rounded to `dtype` (None: not rounded)."""
-    program = partial(lanes.conclude, control=runs.batch.control, dtype=dtype)
+    f[lanes]. Likelihoods are those of the parameters rounded to the dtype that is reported."""
+    batch = runs.batch
+    program = partial(lanes.conclude, control=batch.control, dtype=batch.reported)
     return _by_bucket(runs, partial(_of_runs, program, runs), chosen)
 
 

@@ -15,6 +15,7 @@ from jaxem.batch.grid import Grid
 from jaxem.batch.planning import Plan
 from jaxem.batch.threads import Shared
 from jaxem.core.status import Status
+from jaxem.core.types import DType
 from jaxem.devices.placement import DEFAULT, Placement
 from jaxem.engine.steps import Control, Run
 
@@ -33,6 +34,7 @@ class Batch:
     names: np.ndarray  # i[lanes], the data set's number in the call, for the random keys
     placement: Placement = DEFAULT
     active: int | None = None  # number of latent values that are on; None for all
+    reported: DType | None = None  # of the reported parameters; None for that of the runs
 
     @property
     def shares_data(self) -> bool:

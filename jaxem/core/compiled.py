@@ -6,6 +6,7 @@ from typing import Any, Protocol, cast
 
 import jax
 import jax.numpy as jnp
+import jaxlib
 from jax.sharding import Mesh
 
 #: Options for CPUs: vectors as wide as the registers; XLA's default is half that width.
@@ -94,8 +95,18 @@ def _options(platform: str, shared: bool) -> dict[str, int | bool] | None:
     return {name: value for name, value in options.items() if _known(name, value)} or None
 
 
+#: The version of jaxlib from which XLA no longer knows an option; versions from 0.7 up to
+#: `NOT_TRIED` are tested.
+GONE = {"xla_cpu_prefer_vector_width": (0, 12), "xla_cpu_use_fusion_emitters": (0, 11)}
+NOT_TRIED = (0, 12)
+
+
 @functools.cache
 def _known(name: str, value: int | bool) -> bool:
+    """Whether XLA knows an option: by the version where that is tested, else by asking."""
+    version = jaxlib.version.__version_info__[:2]
+    if name in GONE and (0, 7) <= version < NOT_TRIED:
+        return version < GONE[name]
     try:
         nothing = jax.jit(lambda x: x, compiler_options={name: value})
         nothing.lower(jax.ShapeDtypeStruct((), jnp.float32)).compile()

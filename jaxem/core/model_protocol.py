@@ -231,6 +231,11 @@ class Paddable(Protocol):
         """The number of latent values."""
         ...
 
+    def can_pad(self, init: Init) -> bool:
+        """Whether fits of `padded` from `init` are those of the model: not where latent values that
+        are off would have a prior, or would take part in drawing a start."""
+        ...
+
 
 class Switchable(Protocol):
     """A model whose latent values can be switched off; their parameters then do not matter."""

@@ -8,9 +8,10 @@ import numpy as np
 from jaxem.core.constraints import shared_fields
 from jaxem.core.model_protocol import Compute, Cost
 from jaxem.core.trees import replace
-from jaxem.core.types import DType
+from jaxem.core.types import DType, Init
 from jaxem.data.data import Data
 from jaxem.kernels import choose
+from jaxem.models.initializers import INITIALIZERS
 from jaxem.models.mixture_steps import features
 from jaxem.models.params import MixtureParams
 from jaxem.numerics import check_precision
@@ -50,6 +51,12 @@ def padded(model: "Mixture", size: int) -> "Mixture":
     if model.weight_prior is not None or model.family.prior is not None:
         raise ValueError("pad_to needs a model without priors: a component that is off has none.")
     return replace(model, n_components=size)
+
+
+def can_pad(model: "Mixture", init: Init) -> bool:
+    """Whether the mixture has no priors, and `init` picks centres one after the other."""
+    centres = isinstance(init, str) and init in INITIALIZERS and init != "random"
+    return centres and model.weight_prior is None and model.family.prior is None
 
 
 def unpadded(model: "Mixture", params: MixtureParams, like: "Mixture") -> MixtureParams:

@@ -177,6 +177,7 @@ class Mixture:
     size = capacity.size
     padded = capacity.padded
     unpadded = capacity.unpadded
+    can_pad = capacity.can_pad
     cost = capacity.cost
     compute_for = capacity.compute_for
     kept = mixture_steps.kept

@@ -117,9 +117,10 @@ def _report(runs: Runs, state: SearchState) -> Report:
     if batch.placement.shared_out:
         executed = int(distributed.total(np.array(executed)))
     discarded = int(state.split_merge.discarded_iterations)
+    weight = np.asarray(batch.grid.prepared.weight)
     return Report(
         executed=executed,
         needed=discarded + int(np.sum(runs.run.n_iter + 1)),
         kernel=batch.grid.compute.kernel,
-        stopping_gain=float(batch.control.tol) * float(np.max(batch.grid.prepared.weight)),
+        stopping_gain=float(batch.control.tol) * float(weight.max()),
     )

@@ -67,7 +67,8 @@ def _continued(problem: Problem, fits: Fit, how: How, lanes: np.ndarray) -> Fit:
         if len(problem.names) > 1:
             wide = pose_weights(problem.model, problem.host, problem.names, np.float64)
         else:
-            wide = pose(problem.model, problem.host[0], np.float64)
+            rows = None if problem.data.mesh is not None else problem.data.x.shape[0]
+            wide = pose(problem.model, problem.host[0], np.float64, rows)
         cost = problem.model.cost(wide.data.x.shape[-1], np.float64)
         most = int(np.bincount(groups).max())
         room = room_for(most, wide.data.x.shape[0] * cost.per_unit)
@@ -119,9 +120,10 @@ def _to_their_ends(runs: Runs, fits: Fit, how: How, lanes: np.ndarray, taken: np
     """The lanes of the runs that are `taken` b[lanes], in their order, to their ends: at most as
     many iterations as max_iter has left for them."""
     left = max(0, int(how.control.max_iter) - int(np.max(fits.n_iter[lanes])))
-    runs.batch = with_fields(runs.batch, control=replace(how.control, max_iter=left))
-    runs.run.status[~taken] = Status.PRUNED
     dtype = fits.objective.dtype
+    control = replace(how.control, max_iter=left)
+    runs.batch = with_fields(runs.batch, control=control, reported=dtype)
+    runs.run.status[~taken] = Status.PRUNED
     few = np.bincount(runs.batch.groups).max() <= CONTENDERS
     remaining = None
     if how.winners and few:
@@ -131,20 +133,17 @@ def _to_their_ends(runs: Runs, fits: Fit, how: How, lanes: np.ndarray, taken: np
     chosen = np.flatnonzero(taken)
     scheduler.advance(runs, chosen, left + 1, remaining=remaining)
     if how.winners and not few and left > 0:
-        done, _ = _settled(runs, scheduler.conclude(runs, dtype), left, dtype)
+        done, _ = _settled(runs, left)
         return jax.tree.map(lambda leaf: leaf[chosen], replace(done, report=None))
-    return replace(scheduler.conclude(runs, dtype, chosen)[0], report=None)
+    return replace(scheduler.conclude(runs, chosen)[0], report=None)
 
 
-def _settled(
-    runs: Runs, before: tuple[Fit, np.ndarray], left: int, dtype: DType
-) -> tuple[Fit, np.ndarray]:
+def _settled(runs: Runs, left: int) -> tuple[Fit, np.ndarray]:
     """Fits and conditions with the contenders run on."""
-    state = initial_state(runs.batch)
-    move = Winners(left, dtype).next(runs, state)
-    if move is None:
-        return before
+    move = Winners(left).next(runs, initial_state(runs.batch))
+    if move is None or move.concluded is None:
+        raise RuntimeError("the contenders are chosen by the first move.")
     state = commit(runs, move)
     advance = state.advance
     scheduler.advance(runs, advance.lanes, int(advance.limit), remaining=float(advance.remaining))
-    return with_winners(runs, state, move.concluded or before, dtype)
+    return with_winners(runs, state, move.concluded)

@@ -14,7 +14,7 @@ from jaxem.batch import scheduler
 from jaxem.batch.state import Runs
 from jaxem.core.status import Status
 from jaxem.core.trees import replace
-from jaxem.core.types import DType, Size
+from jaxem.core.types import Size
 from jaxem.results.fit import Fit
 from jaxem.search import refine
 from jaxem.search.race import still_to_gain
@@ -38,22 +38,21 @@ class Winners:
     """Contenders for the best of each data set run on, by at most `max_iter` iterations in all."""
 
     max_iter: Size
-    dtype: DType | None = None  # of the reported parameters; None for that of the runs
 
     def next(self, runs: Runs, state: SearchState) -> Move | None:
         """Choose the contenders, once."""
         if bool(state.winners.begun):
             return None
-        fits, condition = concluded(runs, state, self.dtype)
+        fits, condition = concluded(runs, state)
         chosen = contenders(runs, fits)
         winners = WinnersState(True, chosen, fits.status[chosen] if chosen.size else NONE)
         state = replace(state, winners=winners, advance=Advance(chosen, self.max_iter, LEFT))
         return Move(state, Verdicts(chosen, Status.RUNNING), concluded=(fits, condition))
 
 
-def concluded(runs: Runs, state: SearchState, dtype: DType | None = None) -> tuple[Fit, np.ndarray]:
+def concluded(runs: Runs, state: SearchState) -> tuple[Fit, np.ndarray]:
     """The `Fit` of every lane at its present parameters, and its condition f[lanes]."""
-    fits, condition = scheduler.conclude(runs, dtype)
+    fits, condition = scheduler.conclude(runs)
     return replace(fits, status=near_spurious(runs, state, fits.status)), condition
 
 
@@ -70,10 +69,7 @@ def contenders(runs: Runs, fits: Fit) -> np.ndarray:
 
 
 def with_winners(
-    runs: Runs,
-    state: SearchState,
-    before: tuple[Fit, np.ndarray],
-    dtype: DType | None = None,
+    runs: Runs, state: SearchState, before: tuple[Fit, np.ndarray]
 ) -> tuple[Fit, np.ndarray]:
     """Fits and conditions, with the contenders as they have ended; `before`, the same when the
     contenders were chosen."""
@@ -82,7 +78,7 @@ def with_winners(
         return before
     status = np.array(fits.status)
     status[lanes] = state.winners.verdicts
-    ended, ended_condition = scheduler.conclude(runs, dtype, lanes)
+    ended, ended_condition = scheduler.conclude(runs, lanes)
     condition = np.array(condition)
     condition[lanes] = ended_condition
     return put_back(replace(fits, status=status), ended, lanes), condition

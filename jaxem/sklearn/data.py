@@ -10,6 +10,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
+from jaxem.batch.padding import padded_length
 from jaxem.core.protocols import Family
 from jaxem.data.data import Data, device_data
 from jaxem.data.scaling import Scaling, scaling_of, standardize
@@ -19,9 +20,6 @@ Weights = ArrayLike | None
 
 #: scikit-learn's `random_state`.
 RandomState = int | np.random.RandomState | None
-
-#: Smallest number of rows after padding (with weight 0).
-SHORTEST = 512
 
 
 def key_of(random_state: RandomState) -> jax.Array:
@@ -51,16 +49,6 @@ def mean(values: np.ndarray, sample_weight: Weights) -> float:
     """The mean of values f[n], or their mean per unit of weight."""
     weight = None if sample_weight is None else _check_sample_weight(sample_weight, values)
     return float(np.average(values, weights=weight))
-
-
-def padded_length(n: int) -> int:
-    """The next of 512, 640, 768, 896, 1024, 1280, ...: data sets of similar length, such as the
-    folds of a cross-validation, then share one compiled program."""
-    size = SHORTEST
-    while size < n:
-        step = 1 << (size.bit_length() - 3)
-        size += step
-    return size
 
 
 def pad(x: np.ndarray) -> np.ndarray:

@@ -9,6 +9,7 @@ its weight, mean and covariance. A step is one E-step over batch and past togeth
 import jax
 import numpy as np
 
+from jaxem.batch.padding import padded_length
 from jaxem.core.compiled import jitted
 from jaxem.core.trees import replace
 from jaxem.data.data import device_data
@@ -16,7 +17,6 @@ from jaxem.data.scaling import scaling_of, standardize, standardized_params
 from jaxem.families.gaussian import as_gaussian
 from jaxem.models import Mixture, MixtureParams
 from jaxem.sklearn import starts
-from jaxem.sklearn.data import padded_length
 from jaxem.tools.wasserstein import host_gaussians, root
 
 #: Exponent of the step sizes, 0.6 as in the paper. In (1/2, 1] the sum of the step sizes diverges

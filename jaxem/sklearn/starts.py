@@ -4,6 +4,7 @@ All are parameters in standard units, lane axis leading, on the host.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 import jax
@@ -12,9 +13,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 import jaxem
-from jaxem.batch import lanes
-from jaxem.batch.grid import Grid
 from jaxem.batch.lanes import LaneIds
+from jaxem.core.compiled import jitted
 from jaxem.core.constraints import SymmetricPD
 from jaxem.core.protocols import Family
 from jaxem.core.trees import replace
@@ -82,11 +82,16 @@ def drawn(
     problem: Problem, n_starts: int, init: str, random_state: np.random.RandomState
 ) -> jaxem.MixtureParams:
     """Starts by jaxem's initialiser of this name, which takes weights and draws all at once."""
-    data, zeros = problem.rows.data(), np.zeros(n_starts, int)
+    zeros = np.zeros(n_starts, int)
     at_once = problem.plan(n_starts).at_once
-    grid = Grid(problem.inner, data, None, problem.rows.scaling, shared=True)
     ids, key = LaneIds(zeros, zeros, np.arange(n_starts)), key_of(random_state)
-    return jax.device_get(lanes.draw_starts(grid, ids, key, None, init, at_once))
+    return jax.device_get(_draw(problem.inner, problem.rows.data(), key, ids, init, at_once))
+
+
+@partial(jitted, static_argnames=("init", "at_once"))
+def _draw(model, data, key, ids, init, at_once):
+    start = lambda lane: model.start(lane.key(key), data, init)  # noqa: E731
+    return jax.lax.map(start, ids, batch_size=at_once)
 
 
 def seeded(

@@ -30,10 +30,10 @@ def programs(limit, accelerate=None, n=N):
     grid = Grid(model, data, prepared, scaling, shared=True)
     number = np.zeros(plan.bucket, int)
     control = Control(1e-6, 500, True, "log_likelihood", accelerate)
-    ids, how = lanes.LaneIds(number, number, number), (KEY, None, "k-means++", plan.at_once)
-    seed = lanes.draw_starts.on("cpu").lower(grid, ids, *how)
-    begin = lanes.start.on("cpu").lower(grid, number, shapes(seed), control)
-    runs = shapes(begin)
+    ids = lanes.LaneIds(number, number, number)
+    draw = lanes.Draw(KEY, None, "k-means++", plan.at_once)
+    seed = lanes.draw_starts.on("cpu").lower(grid, ids, draw, control)
+    runs = shapes(seed)
     return plan, {
         "advance": lanes.advance.on("cpu").lower(grid, number, control, lanes.Until(500), runs),
         "seed": seed,

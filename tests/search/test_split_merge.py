@@ -14,6 +14,7 @@ from jaxem import Status
 from jaxem.batch import lanes, scheduler
 from jaxem.batch.grid import Grid
 from jaxem.core.status import SOUND
+from jaxem.engine.steps import Control
 from jaxem.models import proposals
 from jaxem.plot import new_figure, starts
 from jaxem.results.optima import Optima
@@ -189,7 +190,9 @@ def test_a_generation_differs_from_the_one_before():
     params = jax.tree.map(lambda leaf: leaf[None], model.init(KEY, x))
     ids = lanes.LaneIds(zero, zero, zero)
     one, two, again = (
-        lanes.propose(grid, ids, params, KEY, generation, 1).components.means
+        lanes.propose(
+            grid, ids, params, lanes.Draw(KEY), generation, Control()
+        ).point.params.components.means
         for generation in (0, 1, 0)
     )
     np.testing.assert_array_equal(one, again)
