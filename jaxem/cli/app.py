@@ -1,10 +1,13 @@
 """The commands and their arguments. Exit codes: 0 done, 1 no sound fit, 2 an error to mend."""
 
+import os
+import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated
 
+import jax
 import typer
 
 from jaxem.cli import options as o
@@ -15,6 +18,7 @@ from jaxem.cli.predict import Draw, Rows, run_predict, run_sample
 from jaxem.cli.request import Job
 from jaxem.cli.show import run_show
 from jaxem.cli.sweep import run_fit, run_sweep
+from jaxem.core.compilation import enable_compilation_cache
 from jaxem.core.version import __version__
 from jaxem.demo import EXAMPLES
 
@@ -53,14 +57,33 @@ def _say_version(wanted: bool) -> None:
         raise typer.Exit
 
 
+def keep_programs() -> None:
+    """Keep compiled programs in the user's cache folder. Nothing is kept, and nobody is told, where
+    that folder cannot be written; a folder that the user gave JAX stays."""
+    if jax.config.values["jax_compilation_cache_dir"] is not None:
+        return
+    # A full disk, or a program that another process has half written, only costs compiling again.
+    warnings.filterwarnings("ignore", message=".*persistent compilation cache")
+    with suppress(OSError):
+        folder = enable_compilation_cache()
+        if not os.access(folder, os.W_OK | os.X_OK):
+            jax.config.update("jax_compilation_cache_dir", None)
+
+
 @app.callback()
 def main_command(
     version: Annotated[
         bool,
         typer.Option("--version", callback=_say_version, is_eager=True, help="Show the version."),
     ] = False,
+    cache: Annotated[
+        bool,
+        typer.Option(envvar="JAXEM_CACHE", help="Keep compiled programs in the cache folder."),
+    ] = True,
 ) -> None:
     """Mixtures by EM, many starts at once."""
+    if cache:
+        keep_programs()
 
 
 @app.command("fit")

@@ -31,7 +31,8 @@ def squared_distances_from(centre, x):
 
 
 def _distances(x, centres):
-    """Squared Euclidean distances f[k, n]. Callers centre x, so that the expansion is accurate."""
+    """Squared Euclidean distances f[k, n]. Callers centre x of more than `WRITTEN` columns, so that
+    the expansion is accurate."""
     if x.shape[1] <= WRITTEN:
         return jax.vmap(squared_distances_from, in_axes=(0, None))(centres, x)
     cross = einsum("kd,nd->kn", centres, x)
@@ -152,8 +153,11 @@ def responsibilities(init: Init, key, x, weight, k, active: Size | None = None):
             f"init must be one of {', '.join(INITIALIZERS)} or a callable; got {init!r}."
         )
     active = k if active is None else active
-    mean = einsum("n,nd->d", weight, x) / jnp.sum(weight)
-    r = INITIALIZERS[init](key, x - mean[None, :], weight, k, active)
+    if x.shape[1] > WRITTEN:
+        # Rounded to 8 bits, which rows of weight 0 do not change: ties of distances stay ties.
+        mean = (einsum("n,nd->d", weight, x) / jnp.sum(weight)).astype(jnp.bfloat16)
+        x = x - mean.astype(x.dtype)[None, :]
+    r = INITIALIZERS[init](key, x, weight, k, active)
     if init == "random":
         return r
     even = jnp.where(jnp.arange(k) < active, SMOOTHING / jnp.asarray(active, x.dtype), 0)
