@@ -218,7 +218,7 @@ class _Parts:
         # Lanes lead with the data sets: a number modulo n_starts is one within its data set.
         fits = replace(fits, **{name: _within(fits, name, n_starts) for name in BETWEEN})
         shaped = jax.tree.map(lambda leaf: leaf.reshape(-1, n_starts, *leaf.shape[1:]), fits)
-        self.fits.append((problem.names, shaped))
+        self.fits.append((problem.numbers, shaped))
 
 
 def _within(fits: Fit, name: str, n_starts: int) -> np.ndarray | None:

@@ -159,6 +159,6 @@ def check_pad(model: Model, init: Init, pad_to: int) -> None:
     integer("pad_to", pad_to, size)
     if pad_to != size and not paddable.can_pad(init):
         raise ValueError(
-            "pad_to needs a model without priors and an initialiser that picks centres; got "
-            f"init={init!r}."
+            "pad_to needs a model without priors or frozen parameters and an initialiser that "
+            f"picks centres; got init={init!r}."
         )

@@ -75,11 +75,11 @@ def prepare(grid: Grid, rows: int) -> Grid:
         if not planning.exhausted(error):
             raise
         raise MemoryError(planning.too_small(grid.data.x, error)) from error
-    grid = replace(grid, prepared=scaled(grid.model, prepared, grid.scaling), own=())
+    grid = replace(grid, prepared=with_scaling(grid.model, prepared, grid.scaling), own=())
     if own is None:
         return grid
     flags = jax.tree.map(lambda leaf: False, grid)
-    data, kept = replace(flags.data, weight=True), scaled(grid.model, own, flags.scaling)
+    data, kept = replace(flags.data, weight=True), with_scaling(grid.model, own, flags.scaling)
     return replace(grid, own=tuple(jax.tree.leaves(replace(flags, data=data, prepared=kept))))
 
 
@@ -92,7 +92,7 @@ def _prepared(grid: Grid, rows: int) -> tuple[PreparedData, PyTree | None]:
     return _prepare_weights(model, data, rows, compute), _by_weight(model, data, rows, compute)
 
 
-def scaled(model: Model, prepared: PreparedData, scaling: Scaling | None) -> PreparedData:
+def with_scaling(model: Model, prepared: PreparedData, scaling: Scaling | None) -> PreparedData:
     """Prepared data with the scaling of the data set in them, where the model is `Rescalable`."""
     rescalable = provides(type(model), Rescalable)
     return replace(prepared, scaling=scaling) if rescalable else prepared

@@ -33,12 +33,12 @@ class LaneIds:
     """The numbers that decide the random key of each lane, and its data set in the grid."""
 
     groups: Array  # i[lanes], the data set's number in the grid
-    names: Array  # i[lanes], the data set's number in the call
+    numbers: Array  # i[lanes], the data set's number in the call
     starts: Array  # i[lanes], the lane's number among the data set's starts
 
     def key(self, key: jax.Array) -> jax.Array:
         """The key of one lane, from the `key` of the call."""
-        return jax.random.fold_in(jax.random.fold_in(key, self.names), self.starts)
+        return jax.random.fold_in(jax.random.fold_in(key, self.numbers), self.starts)
 
 
 @pytree

@@ -13,7 +13,7 @@ import jax
 import numpy as np
 
 from jaxem.batch import planning
-from jaxem.batch.grid import Grid, prepare, scaled
+from jaxem.batch.grid import Grid, prepare, with_scaling
 from jaxem.batch.planning import Plan, Shape
 from jaxem.batch.state import Batch
 from jaxem.core.capabilities import offered
@@ -53,7 +53,7 @@ class Problem:
     host: list[Data]  # the data sets as they were given, judged, on the host
     data: Data  # in standard units on the devices, x f[n, d], or f[s, m, d] where not `shared`
     scaling: Scaling  # f[d], or f[s, d] where not `shared`
-    names: np.ndarray  # i[s], numbers of the data sets in the call, for the random keys
+    numbers: np.ndarray  # i[s], numbers of the data sets in the call, for the random keys
     shared: bool  # all lanes share the rows of x; several data sets then have weights f[s, n]
     of_many: bool = False  # whether the call is of several data sets
     reported: DType | None = None  # of the reported fits; None for that of the data
@@ -61,8 +61,8 @@ class Problem:
     def alone(self, i: int) -> "Problem":
         """The i-th data set by itself, its rows shared by all its lanes."""
         data, scaling = jax.tree.map(lambda leaf: leaf[i], (self.data, self.scaling))
-        host, names = self.host[i : i + 1], self.names[i : i + 1]
-        return Problem(self.model, host, data, scaling, names, shared=True, of_many=True)
+        host, numbers = self.host[i : i + 1], self.numbers[i : i + 1]
+        return Problem(self.model, host, data, scaling, numbers, shared=True, of_many=True)
 
 
 def pose(
@@ -88,7 +88,7 @@ def pose(
 
 
 def pose_many(
-    model: Model, sets: list[Data], names: np.ndarray, length: int, dtype: DType
+    model: Model, sets: list[Data], numbers: np.ndarray, length: int, dtype: DType
 ) -> Problem:
     """The problem of several data sets, padded to one length by rows of weight 0."""
     x, weight, label = ragged.pad(sets, length, dtype)
@@ -96,10 +96,10 @@ def pose_many(
     z = standardize(x, scaling, out=x)
     known = None if label is None else jax.device_put(label)
     data = Data(jax.device_put(z), jax.device_put(weight), known)
-    return Problem(model, sets, data, scaling, names, shared=False, of_many=True)
+    return Problem(model, sets, data, scaling, numbers, shared=False, of_many=True)
 
 
-def pose_weights(model: Model, sets: list[Data], names: np.ndarray, dtype: DType) -> Problem:
+def pose_weights(model: Model, sets: list[Data], numbers: np.ndarray, dtype: DType) -> Problem:
     """The problem of data sets that share x and label and differ in their weights. Their standard
     units are those of their sum."""
     x = np.asarray(sets[0].x, dtype)
@@ -109,7 +109,7 @@ def pose_weights(model: Model, sets: list[Data], names: np.ndarray, dtype: DType
     label = as_label(sets[0].label)
     known = None if label is None else jax.device_put(label)
     data = Data(jax.device_put(standardize(x, scaling)), jax.device_put(weight), known)
-    return Problem(model, sets, data, scaling, names, shared=True, of_many=True)
+    return Problem(model, sets, data, scaling, numbers, shared=True, of_many=True)
 
 
 def _scalings(model: Model, x: np.ndarray, weight: np.ndarray, total: Total | None) -> Scaling:
@@ -133,7 +133,7 @@ def batch_of(
     """The batch of `n_starts` lanes for every data set. Sizes are those for `room` lanes of each
     (None: `n_starts`), so that calls with fewer lanes run the same programs. `groups` i[lanes],
     ascending: the data set of each lane, where they are not `n_starts` of each."""
-    sets, placement = len(problem.names), resources.placement
+    sets, placement = len(problem.numbers), resources.placement
     model, active = _padded(problem.model, resources.pad_to)
     room = max(n_starts, resources.room or 0) if room is None else room
     groups = np.repeat(np.arange(sets), n_starts) if groups is None else groups
@@ -144,9 +144,9 @@ def batch_of(
         grid = _shared_grid(model, problem, compute, placement, plan.rows)
     else:
         grid = _grid_of_many(model, problem, compute, placement, plan.rows)
-    names = problem.names[groups]
+    numbers = problem.numbers[groups]
     reported = problem.reported
-    return Batch(grid, control, plan, groups, starts, names, placement, active, reported)
+    return Batch(grid, control, plan, groups, starts, numbers, placement, active, reported)
 
 
 def _padded(model: Model, size: int | None) -> tuple[Model, int | None]:
@@ -166,7 +166,7 @@ def plan_of(
     data, placement = problem.data, resources.placement
     n = data.x.shape[0] if problem.shared else data.x.shape[1]
     n = n if data.mesh is None else -(-n // data.mesh.size)
-    sets = len(problem.names)
+    sets = len(problem.numbers)
     cost = model.cost(data.x.shape[-1], data.x.dtype)
     unit = data.x.shape[1:] if problem.shared else data.x.shape[2:]
     cost = replace(cost, features=max(cost.features, math.prod(unit)))
@@ -198,6 +198,6 @@ def _grid_of_many(
 def _prepare_each(model, scaling, data, rows, compute):
     def of_one(scaling, data):
         inner = in_standard_units(model, scaling, data.x.dtype)
-        return inner, scaled(inner, inner.prepare(data, rows, compute), scaling)
+        return inner, with_scaling(inner, inner.prepare(data, rows, compute), scaling)
 
     return jax.vmap(of_one)(scaling, data)

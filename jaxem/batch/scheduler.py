@@ -84,7 +84,7 @@ def propose(
 
 def _ids(batch: Batch, part: np.ndarray, groups: Array) -> LaneIds:
     shard = batch.placement.shard
-    return LaneIds(groups, shard(batch.names[part]), shard(batch.starts[part]))
+    return LaneIds(groups, shard(batch.numbers[part]), shard(batch.starts[part]))
 
 
 def spurious(runs: Runs) -> np.ndarray:

@@ -31,7 +31,7 @@ class Batch:
     plan: Plan
     groups: np.ndarray  # i[lanes], the data set of each lane, in the grid
     starts: np.ndarray  # i[lanes], the lane's number among the data set's starts
-    names: np.ndarray  # i[lanes], the data set's number in the call, for the random keys
+    numbers: np.ndarray  # i[lanes], the data set's number in the call, for the random keys
     placement: Placement = DEFAULT
     active: int | None = None  # number of latent values that are on; None for all
     reported: DType | None = None  # of the reported parameters; None for that of the runs

@@ -171,7 +171,7 @@ def standardize(x: np.ndarray, scaling: Scaling, out: np.ndarray | None = None) 
     return out
 
 
-def standardized_model(model: M, scaling: Scaling) -> M:
+def rescaled(model: M, scaling: Scaling) -> M:
     """The model with priors and given parameters in the units of z."""
     family = offered(model.family, Rescalable)
     if family is None:
@@ -179,7 +179,7 @@ def standardized_model(model: M, scaling: Scaling) -> M:
     return replace(model, family=family.standardized(scaling.shift, scaling.scale))
 
 
-def standardized_params(model: OfFamily, params: Params, scaling: Scaling) -> Params:
+def to_scaled(model: OfFamily, params: Params, scaling: Scaling) -> Params:
     """Parameters of x as parameters of z."""
     family = offered(model.family, Rescalable)
     if family is None:
@@ -188,7 +188,7 @@ def standardized_params(model: OfFamily, params: Params, scaling: Scaling) -> Pa
     return replace(params, components=inner)
 
 
-def original_params(model: OfFamily, params: Params, scaling: Scaling) -> Params:
+def from_scaled(model: OfFamily, params: Params, scaling: Scaling) -> Params:
     """Parameters of z as parameters of x."""
     family = offered(model.family, Rescalable)
     if family is None:

@@ -46,7 +46,7 @@ class Memory:
     d_residual: jax.Array  # f[m, q]
     age: jax.Array  # i[], steps since a refusal; last_residual is valid from 1, differences from 2
     reach: jax.Array  # f[], bound on the length of a proposal
-    bound: jax.Array  # b[], whether the last proposal was as long as `reach` allows
+    at_reach: jax.Array  # b[], whether the last proposal was as long as `reach` allows
 
 
 def blank(size: int, dtype: DType, depth: int = DEPTH) -> Memory:
@@ -67,7 +67,7 @@ def forget(memory: Memory) -> Memory:
         d_residual=jnp.zeros_like(memory.d_residual),
         age=jnp.zeros_like(memory.age),
         reach=jnp.maximum(memory.reach / 2, 1),
-        bound=jnp.zeros((), bool),
+        at_reach=jnp.zeros((), bool),
     )
 
 
@@ -97,7 +97,7 @@ def anderson(memory: Memory, output: jax.Array) -> tuple[jax.Array, jax.Array, M
     proposal = output + jnp.minimum(1, reach / length) * move
     turn = ok & known & (memory.age % 2 == 1)
     memory = replace(memory, d_output=d_output, d_residual=d_residual)
-    return _conclude(memory, output, proposal, turn, length, reach)
+    return _accepted(memory, output, proposal, turn, length, reach)
 
 
 def squarem(memory: Memory, output: jax.Array) -> tuple[jax.Array, jax.Array, Memory]:
@@ -110,7 +110,7 @@ def squarem(memory: Memory, output: jax.Array) -> tuple[jax.Array, jax.Array, Me
     step = -jnp.clip(length, 1, reach)
     proposal = before - 2 * step * memory.last_residual + step**2 * bend
     turn = (memory.age >= 2) & (memory.age % 3 == 2)
-    return _conclude(memory, output, proposal, turn, length, reach)
+    return _accepted(memory, output, proposal, turn, length, reach)
 
 
 def _ratio(a: jax.Array, b: jax.Array) -> jax.Array:
@@ -121,10 +121,10 @@ def _ratio(a: jax.Array, b: jax.Array) -> jax.Array:
 def _reach(memory: Memory) -> jax.Array:
     """The bound on the length of the next proposal: four times longer after an accepted proposal of
     full length."""
-    return jnp.where(memory.bound, 4 * memory.reach, memory.reach)
+    return jnp.where(memory.at_reach, 4 * memory.reach, memory.reach)
 
 
-def _conclude(memory, output, proposal, turn, length, reach):
+def _accepted(memory, output, proposal, turn, length, reach):
     """The extrapolation `proposal` at its `turn` where it is finite, else the plain step `output`;
     whether it is the extrapolation b[]; and the memory."""
     trusted = turn & jnp.all(jnp.isfinite(proposal))
@@ -136,7 +136,7 @@ def _conclude(memory, output, proposal, turn, length, reach):
         last_residual=output - memory.last_input,
         age=memory.age + 1,
         reach=reach,
-        bound=trusted & (length >= reach),
+        at_reach=trusted & (length >= reach),
     )
     return proposal, trusted, memory
 

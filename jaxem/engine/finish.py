@@ -64,18 +64,18 @@ def finish(
     point, status = run.point, run.status
     health = model.health(point.params, point.stats, prepared)
     condition = jnp.asarray(health.condition, point.ll_offset.dtype)
-    usable = jnp.any(jnp.stack([status == code for code in SOUND]))
+    sound = jnp.any(jnp.stack([status == code for code in SOUND]))
     eps = jnp.finfo(point.ll_offset.dtype).eps
     blurred = (status == Status.CONVERGED) & (eps * condition > BLURRED)
     status = jnp.where(blurred, Status.STALLED, status)
     # Classification EM has no likelihood that is spuriously high.
     spurious = health.spurious & (control.assignment == "soft")
-    status = jnp.where(usable & spurious, Status.DEGENERATE, status).astype(jnp.int32)
-    likelihood, goal = _totals(model, prepared, run, scaling, control, exact, dtype)
+    status = jnp.where(sound & spurious, Status.DEGENERATE, status).astype(jnp.int32)
+    likelihood, objective = _totals(model, prepared, run, scaling, control, exact, dtype)
     trace = None if run.record is None else run.record * prepared.weight + prepared.base
     if trace is not None and control.soft:  # the trace ends with the reported objective
-        trace = trace.at[jnp.maximum(run.n_iter, 0)].set(goal)
-    fit = Fit(point.params, likelihood, goal, status, run.n_iter, trace)
+        trace = trace.at[jnp.maximum(run.n_iter, 0)].set(objective)
+    fit = Fit(point.params, likelihood, objective, status, run.n_iter, trace)
     return restore(model, fit, scaling, prepared.weight), condition
 
 
@@ -84,18 +84,18 @@ def _totals(model, prepared, run, scaling, control, exact, dtype) -> tuple[jax.A
     point = run.point
     weight, base = prepared.weight, prepared.base
     likelihood = (point.ll_reference + point.ll_offset) * weight + base
-    goal = steps.objective(point) * weight + base
-    form = offered(model, Exact)
-    if form is not None and (exact or not control.soft or form.exact_is_cheap()):
+    objective = steps.objective(point) * weight + base
+    exact_form = offered(model, Exact)
+    if exact_form is not None and (exact or not control.soft or exact_form.exact_is_cheap()):
         reported = from_scaled(model, point.params, scaling)
         reported = cast(reported, dtype or point.ll_offset.dtype)
         params = to_scaled(model, cast(reported, point.ll_offset.dtype), scaling)
-        likelihood = form.log_likelihood(params, prepared)
-        goal = likelihood + model.log_prior(params) if control.soft else goal
+        likelihood = exact_form.log_likelihood(params, prepared)
+        objective = likelihood + model.log_prior(params) if control.soft else objective
     elif not control.soft:
         zero = jnp.zeros((), point.ll_offset.dtype)
         likelihood = model.expect(point.params, prepared, zero)[1] + base
-    return likelihood, goal
+    return likelihood, objective
 
 
 def restore(model: Model, fit: Fit, scaling: Scaling, weight: jax.Array) -> Fit:

@@ -26,7 +26,7 @@ FAR_BELOW = 1 / 16
 #: Condition of a component per unit of its largest term. The rounding error of a coefficient is the
 #: same for all rows and does not average out. With this factor the limit of `jaxem.search.refine`
 #: is reached at terms of about 300.
-WEIGHT = 32
+CONDITION_PER_TERM = 32
 
 X = TypeVar("X", jax.Array, np.ndarray)
 
@@ -69,7 +69,7 @@ class Counts(Independent[P]):
     def error(self, terms: jax.Array) -> jax.Array:
         """Error f[k] of logits with terms f[k, d], in units of the roundoff: that of the largest
         without a base, because errors of columns have either sign and do not add up."""
-        return WEIGHT * jnp.max(jnp.where(self.base_row(terms) > 0, 0, terms), axis=1)
+        return CONDITION_PER_TERM * jnp.max(jnp.where(self.base_row(terms) > 0, 0, terms), axis=1)
 
     def standardized(self, shift: jax.Array, scale: jax.Array) -> Self:
         """The same family for z = x − shift, whose base point is larger by `shift`."""

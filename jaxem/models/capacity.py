@@ -54,9 +54,11 @@ def padded(model: "Mixture", size: int) -> "Mixture":
 
 
 def can_pad(model: "Mixture", init: Init) -> bool:
-    """Whether the mixture has no priors, and `init` picks centres one after the other."""
+    """Whether the mixture has no priors and holds nothing fixed, and `init` picks centres one after
+    the other."""
     centres = isinstance(init, str) and init in INITIALIZERS and init != "random"
-    return centres and model.weight_prior is None and model.family.prior is None
+    free = model.weight_prior is None and model.family.prior is None and not model.frozen
+    return centres and free
 
 
 def unpadded(model: "Mixture", params: MixtureParams, like: "Mixture") -> MixtureParams:

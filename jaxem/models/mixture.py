@@ -25,17 +25,16 @@ from jaxem.core.types import DType, Number, Rows, Total
 from jaxem.data.data import as_data, check_rows
 from jaxem.data.scaling import (
     Scaling,
+    from_scaled,
     log_jacobian,
-    original_params,
+    rescaled,
     scaling_within,
     scalings_of,
-    standardized_model,
-    standardized_params,
+    to_scaled,
 )
 from jaxem.devices.collectives import summed
 from jaxem.kernels import Assignment, softmax_moments, with_features
-from jaxem.models import capacity, mixture_steps, preparation, starts
-from jaxem.models import health as judgement
+from jaxem.models import capacity, judgement, mixture_steps, preparation, starts
 from jaxem.models.params import Expected, MixtureParams, Prepared
 from jaxem.numerics import NEGLIGIBLE, safe_log
 
@@ -161,11 +160,11 @@ class Mixture:
     log_prior = mixture_steps.log_prior
     log_likelihood = mixture_steps.likelihood
     exact_is_cheap = mixture_steps.exact_is_cheap
-    rescaled = standardized_model
-    to_scaled = standardized_params
-    from_scaled = original_params
+    rescaled = rescaled
+    to_scaled = to_scaled
+    from_scaled = from_scaled
     log_jacobian = log_jacobian
-    health = judgement.judge
+    health = judgement.health
     usable = judgement.usable
     complaints = judgement.complaints
     active = judgement.active
@@ -214,7 +213,7 @@ class Mixture:
         inner, own, here, scaling = mixture_steps.about(self, stats, params)
         moved = inner.family.maximize(own, here.components, self.frozen)
         if scaling is not None:
-            moved = original_params(self, replace(here, components=moved), scaling)
+            moved = from_scaled(self, replace(here, components=moved), scaling)
             moved = self.kept(params, moved).components
         if "weights" in self.frozen:
             return MixtureParams(params.weights, moved)

@@ -18,10 +18,10 @@ from jaxem.core.types import Init, Rows, Size
 from jaxem.data.data import as_data
 from jaxem.data.scaling import (
     Scaling,
-    original_params,
+    from_scaled,
+    rescaled,
     scaling_within,
-    standardized_model,
-    standardized_params,
+    to_scaled,
 )
 from jaxem.devices.collectives import filled, replicate, summed
 from jaxem.kernels import SOFT, as_blocks, recut, softmax_step, weighted_moments, with_known
@@ -92,8 +92,8 @@ def about(model, stats, params):
     total = jnp.sum(stats.moments[:, 0])
     base = jax.lax.stop_gradient(stats.base / jnp.where(total > 0, total, 1))
     scaling = Scaling(base, jnp.ones_like(base))
-    inner = standardized_model(model, scaling)
-    return inner, replace(stats, base=None), standardized_params(model, params, scaling), scaling
+    inner = rescaled(model, scaling)
+    return inner, replace(stats, base=None), to_scaled(model, params, scaling), scaling
 
 
 def likelihood(model, params, prepared):
@@ -152,9 +152,9 @@ def log_prior(model, params: MixtureParams) -> jax.Array:
 def seed(model, data, resp):
     """One M-step on responsibilities f[n, k], in standard units and back."""
     scaling = scaling_within(model.family, data.x, data.weight)
-    inner = standardized_model(model, scaling)
+    inner = rescaled(model, scaling)
     z = (data.x - scaling.shift[None, :]) / scaling.scale[None, :]
-    return original_params(model, seed_within(inner, replace(data, x=z), resp), scaling)
+    return from_scaled(model, seed_within(inner, replace(data, x=z), resp), scaling)
 
 
 @jitted
@@ -181,8 +181,8 @@ def init(
     key, data = as_key(key), as_data(x, weight)
     scaling = scaling_within(model.family, jnp.asarray(data.x), jnp.asarray(data.weight))
     z = (data.x - scaling.shift[None, :]) / scaling.scale[None, :]
-    inner = standardized_model(model, scaling)
-    return original_params(model, inner.start(key, replace(data, x=z), init, active), scaling)
+    inner = rescaled(model, scaling)
+    return from_scaled(model, inner.start(key, replace(data, x=z), init, active), scaling)
 
 
 @roomy

@@ -44,7 +44,7 @@ def run_search(runs: Runs, strategies: list[Strategy], watch: Watch) -> Outcome:
     """Run all lanes to their ends, with a checkpoint and a progress line as `watch` says. Ctrl-C
     ends the search of a single process with the lanes as they are; with several processes it
     raises, because each waits for the lanes of the others."""
-    state, before, interrupted = initial_state(runs.batch), None, False
+    state, judged, interrupted = initial_state(runs.batch), None, False
     placement = runs.batch.placement
     path = checkpoint.own_path(watch.path, placement)
     lead = jax.process_index() == 0 or not placement.several
@@ -71,20 +71,20 @@ def run_search(runs: Runs, strategies: list[Strategy], watch: Watch) -> Outcome:
             move = _next(strategies, runs, state)
             if move is None:
                 break
-            before = move.concluded or before
+            judged = move.concluded or judged
             state = commit(runs, move)
-        if before is None:  # also where a checkpoint was taken while the winners ran on
-            before = concluded(runs, state)
-        outcome = with_winners(runs, state, before)
+        if judged is None:  # also where a checkpoint was taken while the winners ran on
+            judged = concluded(runs, state)
+        judged = with_winners(runs, state, judged)
     except KeyboardInterrupt:
         if placement.several:
             raise  # the others wait for this process's lanes
-        interrupted, outcome = True, before
+        interrupted = True
     finally:
         clear(line)
     if write is not None:
         write(runs, state, last=True)
-    fits, condition = outcome or concluded(runs, state)
+    fits, condition = judged or concluded(runs, state)
     fits = replace(fits, parent=_parents(strategies, state), follows=_followers(runs, state))
     return Outcome(replace(fits, report=_report(runs, state)), condition, interrupted)
 

@@ -35,7 +35,8 @@ class How:
     winners: bool  # whether there are several starts, whose winner is settled
 
     def wide(self) -> Resources:
-        """float64 sums may have no room on chip: there even a kernel asked for gives way."""
+        """The resources in float64. kernel="fused" is left to the model's choice, because its sums
+        may not fit on the chip."""
         if self.resources.asked.kernel != "fused":
             return self.resources
         return with_fields(self.resources, asked=with_fields(self.resources.asked, kernel=None))
@@ -56,16 +57,16 @@ def polish(
     resources = with_fields(resources, pad_to=None)
     how = How(control, resources, search.winners)
     again = partial(_continued if problem.shared else _continued_each, problem, fits, how)
-    groups = np.repeat(np.arange(len(problem.names)), search.n_starts)
+    groups = np.repeat(np.arange(len(problem.numbers)), search.n_starts)
     return refine(fits, outcome.condition, again, groups, signature(problem.model, fits.params))
 
 
 def _continued(problem: Problem, fits: Fit, how: How, lanes: np.ndarray) -> Fit:
     """These lanes of float32 `fits` to their ends in float64."""
-    groups = lanes // (len(fits.status) // len(problem.names))
+    groups = lanes // (len(fits.status) // len(problem.numbers))
     with enable_x64(True):
-        if len(problem.names) > 1:
-            wide = pose_weights(problem.model, problem.host, problem.names, np.float64)
+        if len(problem.numbers) > 1:
+            wide = pose_weights(problem.model, problem.host, problem.numbers, np.float64)
         else:
             rows = None if problem.data.mesh is not None else problem.data.x.shape[0]
             wide = pose(problem.model, problem.host[0], np.float64, rows)
@@ -79,9 +80,9 @@ def _continued(problem: Problem, fits: Fit, how: How, lanes: np.ndarray) -> Fit:
 
 
 def _continued_each(problem: Problem, fits: Fit, how: How, lanes: np.ndarray) -> Fit:
-    """The same of fits of many data sets, their starts side by side. Data sets and lanes of each
-    are filled up to few sizes."""
-    n_starts = len(fits.status) // len(problem.names)
+    """The same for data sets with rows of their own. Their number is padded to a power of two, and
+    each gets as many lanes as the largest, so that few programs are compiled."""
+    n_starts = len(fits.status) // len(problem.numbers)
     own, groups = np.unique(lanes // n_starts, return_inverse=True)
     count = np.bincount(groups)
     width, room = int(count.max()), 1 << int(len(own) - 1).bit_length()
@@ -111,8 +112,9 @@ def _wide(params: Params, lanes: np.ndarray) -> Params:
 
 @jitted
 def _standardize_lanes(model, params, scaling):
-    """float32 weights sum to 1 only to rounding: a likelihood that is n roundings too high, from
-    which the first step would fall."""
+    """Parameters f[lanes, ...] in standard units, their weights made to sum to 1 again: in float32
+    they do so to rounding alone, and from a likelihood n roundings too high the first step falls.
+    """
     return jax.vmap(lambda one: to_scaled(model, model.retract(one), scaling))(params)
 
 
@@ -127,7 +129,8 @@ def _to_their_ends(runs: Runs, fits: Fit, how: How, lanes: np.ndarray, taken: np
     few = np.bincount(runs.batch.groups).max() <= CONTENDERS
     remaining = None
     if how.winners and few:
-        # Nothing to choose from: at once as far as winners go, or as float32 can tell.
+        # So few lanes need no choosing: all run until `LEFT` nats, or half a rounding of the
+        # objective, are left to gain.
         seen = np.finfo(dtype).eps * np.abs(fits.objective[lanes[taken]]).min() / 2
         remaining = max(LEFT, float(seen))
     chosen = np.flatnonzero(taken)

@@ -131,14 +131,14 @@ def promote(
     by Aitken's predicted score; the others are pruned unless they have ended by themselves."""
     run, groups, follows = runs.run, runs.batch.groups, follows.copy()
     standing = Standing.of(runs) if standing is None else standing
-    marks = signature(runs.batch.grid.model, run.point.params)
+    signatures = signature(runs.batch.grid.model, run.point.params)
     able = racing[np.isin(run.status[racing], (Status.RUNNING, *SOUND))]
     promoted = [NONE]
     for members in by_group(groups, able):
         for score in (standing.score, standing.score + still_to_gain(run)):
             ranked = Standing(standing.objective, score)
             quota = int(quotas[groups[members[0]]])
-            promoted.append(distinct(members, ranked, marks, quota, follows))
+            promoted.append(distinct(members, ranked, signatures, quota, follows))
     chosen = np.unique(np.concatenate(promoted))
     follows[chosen] = -1
     left = np.setdiff1d(racing, chosen)
@@ -163,14 +163,14 @@ def still_to_gain(run: Run) -> np.ndarray:
 
 
 def distinct(
-    lanes: np.ndarray, standing: Standing, marks: np.ndarray, quota: int, follows: np.ndarray
+    lanes: np.ndarray, standing: Standing, signatures: np.ndarray, quota: int, follows: np.ndarray
 ) -> np.ndarray:
     """Up to `quota` of the given lanes i[c], best score first, without lanes on the path of a
-    better one. The better one is written into `follows` i[lanes]. `marks` f[lanes, s] are the
+    better one. The better one is written into `follows` i[lanes]. `signatures` f[lanes, s] are the
     signatures."""
     score = standing.score[lanes]
     order = lanes[np.argsort(-np.where(np.isfinite(score), score, -np.inf), kind="stable")]
-    value, marks = standing.objective[order], marks[order]
+    value, signatures = standing.objective[order], signatures[order]
     leader, chosen = np.full(len(order), -1), []
     for i in range(len(order)):
         if leader[i] < 0:
@@ -178,17 +178,17 @@ def distinct(
                 break
             chosen.append(i)
             # A lane that is like several chosen lanes follows the last of them.
-            leader[_like(i, value, marks)] = i
+            leader[_like(i, value, signatures)] = i
     found = leader >= 0
     follows[order[found]] = order[leader[found]]
     return order[chosen]
 
 
-def _like(i: int, value: np.ndarray, marks: np.ndarray) -> np.ndarray:
+def _like(i: int, value: np.ndarray, signatures: np.ndarray) -> np.ndarray:
     """The lanes after i of nearly the same objective and signature."""
     if not np.isfinite(value[i]):
         return NONE
     rest = value[i + 1 :]
     close = np.isfinite(rest) & (np.abs(rest - value[i]) <= SAME_OBJECTIVE * (1 + np.abs(rest)))
     near = i + 1 + np.flatnonzero(close)
-    return near[np.abs(marks[near] - marks[i]).max(axis=1, initial=0) < SAME_SIGNATURE]
+    return near[np.abs(signatures[near] - signatures[i]).max(axis=1, initial=0) < SAME_SIGNATURE]

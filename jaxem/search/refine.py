@@ -34,19 +34,19 @@ ALIKE = 1e-3
 
 
 def contenders(
-    value: np.ndarray, groups: np.ndarray, slack: np.ndarray, marks: np.ndarray
+    value: np.ndarray, groups: np.ndarray, slack: np.ndarray, signatures: np.ndarray
 ) -> np.ndarray:
     """Numbers of the lanes that may be the best of their data set: the first by `value` f[lanes],
     and up to `CONTENDERS` − 1 others whose value is no more than their `slack` f[lanes] below it.
     Lanes at the optimum of the first are left out, since they can only tie. `groups` i[lanes] are
-    the data sets, `marks` f[lanes, s] the signatures; lanes of value −∞ are never chosen."""
+    the data sets, `signatures` f[lanes, s] the signatures; lanes of value −∞ are never chosen."""
     order = np.lexsort((-value, groups))
     first = np.searchsorted(groups[order], groups[order])
     leader = order[first]
     best, slack = value[leader], np.broadcast_to(slack, value.shape)[order]
     with np.errstate(invalid="ignore"):  # −∞ − −∞, of a data set without a sound fit
         behind = best - value[order]
-    apart = np.abs(marks[order] - marks[leader]).max(axis=1, initial=0) > ALIKE
+    apart = np.abs(signatures[order] - signatures[leader]).max(axis=1, initial=0) > ALIKE
     apart |= behind > TIE * (1 + np.abs(best))
     chosen = np.isfinite(value[order]) & (behind <= slack) & (apart | (leader == order))
     count = np.cumsum(chosen)
@@ -55,7 +55,7 @@ def contenders(
 
 
 def worthwhile(
-    fits: Fit, condition: np.ndarray, groups: np.ndarray, marks: np.ndarray
+    fits: Fit, condition: np.ndarray, groups: np.ndarray, signatures: np.ndarray
 ) -> np.ndarray:
     """Numbers i[c] of the lanes to refine: the ill-conditioned ones, and contenders for the best of
     each data set."""
@@ -69,7 +69,7 @@ def worthwhile(
     value = np.where(sound, value, -np.inf)
     best = np.maximum.reduceat(value, np.searchsorted(groups, np.unique(groups)))
     slack = TIE * (1 + np.abs(best))[np.unique(groups, return_inverse=True)[1]]
-    return np.union1d(np.flatnonzero(narrow), contenders(value, groups, slack, marks))
+    return np.union1d(np.flatnonzero(narrow), contenders(value, groups, slack, signatures))
 
 
 def room_for(lanes: int, size: int) -> int:
@@ -124,14 +124,14 @@ def refine(
     condition: np.ndarray,
     again: Callable[[np.ndarray], Fit],
     groups: np.ndarray,
-    marks: np.ndarray,
+    signatures: np.ndarray,
 ) -> Fit:
     """`fits` with the lanes worth it replaced by `again(lanes)`, their float64 continuation.
 
     `condition` f[lanes] as the models give it; `groups` i[lanes] the data set of each, ascending;
-    `marks` f[lanes, s] their signatures.
+    `signatures` f[lanes, s] their signatures.
     """
-    lanes = worthwhile(fits, condition, groups, marks)
+    lanes = worthwhile(fits, condition, groups, signatures)
     if lanes.size == 0:
         return fits
     return below(merge(fits, again(lanes), lanes), groups, lanes)

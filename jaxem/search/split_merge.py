@@ -81,7 +81,7 @@ class SplitMerge:
         return Move(state, placed=Placed(lanes, candidates))
 
 
-def near_spurious(runs: Runs, state: SearchState, status: Array) -> Array:
+def with_degenerate(runs: Runs, state: SearchState, status: Array) -> Array:
     """The statuses i[lanes], with DEGENERATE for sound proposals near a spurious maximum."""
     proposed = state.split_merge.parent >= 0
     if not proposed.any():
@@ -123,10 +123,10 @@ def _slots(runs: Runs, state: SearchState, standing: Standing, parents: np.ndarr
 def _parents(runs: Runs, state: SearchState, standing: Standing) -> np.ndarray:
     """The best distinct sound lanes of each data set, best first."""
     ended = np.isin(runs.run.status, SOUND) & np.isfinite(standing.objective)
-    marks = signature(runs.batch.grid.model, runs.run.point.params)
+    signatures = signature(runs.batch.grid.model, runs.run.point.params)
     unused, parents = state.race.follows.copy(), [NONE]
     for members in by_group(runs.batch.groups, np.flatnonzero(ended)):
-        parents.append(distinct(members, standing, marks, MAX_PARENTS, unused))
+        parents.append(distinct(members, standing, signatures, MAX_PARENTS, unused))
     return np.concatenate(parents)
 
 

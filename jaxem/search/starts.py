@@ -97,11 +97,11 @@ def _given(batch: Batch, problem: Problem, init: Params) -> Params:
     lead = _leading(problem.model, init, problem.data.x.shape[-1])
     check_params(problem.model, init)
     init = jax.tree.map(lambda leaf: np.asarray(leaf, dtype), init)
-    sets, starts = len(problem.names), len(batch.starts) // len(problem.names)
+    sets, starts = len(problem.numbers), len(batch.starts) // len(problem.numbers)
     if len(lead) == 2:
-        init = jax.tree.map(lambda leaf: leaf[problem.names], init)
+        init = jax.tree.map(lambda leaf: leaf[problem.numbers], init)
     elif len(lead) == 1 and problem.of_many:
-        init = jax.tree.map(lambda leaf: leaf[problem.names][:, None], init)
+        init = jax.tree.map(lambda leaf: leaf[problem.numbers][:, None], init)
     elif len(lead) == 1:
         init = jax.tree.map(lambda leaf: leaf[None], init)
     else:

@@ -18,7 +18,7 @@ from jaxem.core.types import Size
 from jaxem.results.fit import Fit
 from jaxem.search import refine
 from jaxem.search.race import still_to_gain
-from jaxem.search.split_merge import near_spurious
+from jaxem.search.split_merge import with_degenerate
 from jaxem.search.strategy import (
     NONE,
     Advance,
@@ -53,7 +53,7 @@ class Winners:
 def concluded(runs: Runs, state: SearchState) -> tuple[Fit, np.ndarray]:
     """The `Fit` of every lane at its present parameters, and its condition f[lanes]."""
     fits, condition = scheduler.conclude(runs)
-    return replace(fits, status=near_spurious(runs, state, fits.status)), condition
+    return replace(fits, status=with_degenerate(runs, state, fits.status)), condition
 
 
 def contenders(runs: Runs, fits: Fit) -> np.ndarray:
@@ -64,8 +64,8 @@ def contenders(runs: Runs, fits: Fit) -> np.ndarray:
     value = np.where(ended, np.asarray(fits.objective, np.float64), -np.inf)
     left = still_to_gain(runs.run) + 10 * float(batch.control.tol)
     weight = batch.grid.weights(batch.groups)
-    marks = signature(batch.grid.model, fits.params)
-    return refine.contenders(value, batch.groups, weight * left, marks)
+    signatures = signature(batch.grid.model, fits.params)
+    return refine.contenders(value, batch.groups, weight * left, signatures)
 
 
 def with_winners(

@@ -13,7 +13,7 @@ from jaxem.batch.padding import padded_length
 from jaxem.core.compiled import jitted
 from jaxem.core.trees import replace
 from jaxem.data.data import device_data
-from jaxem.data.scaling import scaling_of, standardize, standardized_params
+from jaxem.data.scaling import scaling_of, standardize, to_scaled
 from jaxem.families.gaussian import as_gaussian
 from jaxem.models import Mixture, MixtureParams
 from jaxem.sklearn import starts
@@ -51,7 +51,7 @@ def step(
 
 @jitted
 def _step(model, inner, scaling, params, data):
-    inside = standardized_params(model, params, scaling)
+    inside = to_scaled(model, params, scaling)
     moved = inner.m_step(inner.e_step(inside, data)[0], inside)
     components = model.family.unstandardize(moved.components, scaling.shift, scaling.scale)
     return replace(moved, components=components)

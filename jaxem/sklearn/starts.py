@@ -18,7 +18,7 @@ from jaxem.core.compiled import jitted
 from jaxem.core.constraints import SymmetricPD
 from jaxem.core.protocols import Family
 from jaxem.core.trees import replace
-from jaxem.data.scaling import Scaling, standardized_model, standardized_params
+from jaxem.data.scaling import Scaling, rescaled, to_scaled
 from jaxem.families.gaussian import as_gaussian
 from jaxem.models.starts import given_responsibilities
 from jaxem.sklearn.data import key_of
@@ -65,7 +65,7 @@ def params_of(estimator: "GaussianMixture") -> jaxem.MixtureParams:
 
 def in_standard_units(model: jaxem.Mixture, scaling: Scaling) -> jaxem.Mixture:
     """The model in standard units; `reg_covar` stays in units of x as far as rounding allows."""
-    inner = standardized_model(model, scaling)
+    inner = rescaled(model, scaling)
     family = as_gaussian(inner.family)
     ridge = np.asarray(family.reg_covar, float)
     ridge = np.where(ridge > 0, np.maximum(ridge, ROUNDING * ridge.size), 0.0)
@@ -74,7 +74,7 @@ def in_standard_units(model: jaxem.Mixture, scaling: Scaling) -> jaxem.Mixture:
 
 def stacked(problem: Problem, params: list[jaxem.MixtureParams]) -> jaxem.MixtureParams:
     """Parameters of several starts, in the units of x, as one tree in standard units."""
-    inside = [standardized_params(problem.model, p, problem.rows.scaling) for p in params]
+    inside = [to_scaled(problem.model, p, problem.rows.scaling) for p in params]
     return jax.tree.map(lambda *leaves: np.stack(leaves), *inside)
 
 
@@ -116,9 +116,7 @@ def overridden(
     those of `drawn`."""
     old = jax.tree.leaves(drawn)
     filled = [o[0] if value is None else value for o, value in zip(old, given, strict=True)]
-    new = jax.tree.leaves(
-        standardized_params(problem.model, mixture(*filled), problem.rows.scaling)
-    )
+    new = jax.tree.leaves(to_scaled(problem.model, mixture(*filled), problem.rows.scaling))
     kept = [
         o if value is None else np.broadcast_to(n, o.shape)
         for o, n, value in zip(old, new, given, strict=True)

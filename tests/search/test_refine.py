@@ -9,7 +9,7 @@ import numpy as np
 import jaxem
 from jaxem import Status
 from jaxem.core.model_protocol import Compute
-from jaxem.data.scaling import scaling_within, standardized_params
+from jaxem.data.scaling import scaling_within, to_scaled
 from jaxem.kernels import blocked
 from jaxem.numerics import einsum
 from jaxem.search import refine
@@ -104,7 +104,7 @@ def _seen(model, compute, params, x):
     scaling = scaling_within(model.family, jnp.asarray(x), jnp.ones(len(x), x.dtype))
     z = (x - scaling.shift[None]) / scaling.scale[None]
     prepared = model.prepare(z, compute=compute)
-    here = standardized_params(model, params, scaling)
+    here = to_scaled(model, params, scaling)
     return float(model.expect(here, prepared, 0.0)[1] - len(x) * jnp.log(scaling.scale).sum())
 
 

@@ -28,7 +28,9 @@ NARROWNESS_LIMIT = 1e8
 STRICT = (3, 1e3)
 
 
-def judge(model: "Mixture", params: MixtureParams, stats: Statistics, prepared: Prepared) -> Health:
+def health(
+    model: "Mixture", params: MixtureParams, stats: Statistics, prepared: Prepared
+) -> Health:
     """The health of parameters and statistics."""
     ridged = offered(model.family, Ridged)
     return Health(
