@@ -6,6 +6,10 @@ start, tolerance 1e-5 per row; scikit-learn's beside it.
 `compilation`: `jaxem.fit` and `fit_many` of several shapes with empty caches; then again with
 another tolerance, other data of the same shape and another key, which must compile nothing.
 
+`first`: Old Faithful, K = 2, 32 starts in a new process, nothing cached, in float32 and float64: the
+first call; then 200 rows in place of 272, one start more, one component more. scikit-learn's
+`n_init=32` beside it.
+
 `memory`: n = 2,000,000, d = 8, K = 16, 64 starts, three iterations, float32, in a process of its
 own; the largest resident memory the system counted, the data and the imports included; with the
 default memory limit (a share of what the machine has) and with `memory_limit` of one gigabyte.
@@ -28,7 +32,7 @@ from bench.harness import peers
 from bench.harness.fits import full_mixture
 from bench.harness.problems import overlapping, separate
 from bench.harness.rows import Part, Verdict, outcome, row
-from bench.harness.timing import interleaved
+from bench.harness.timing import Timing, interleaved
 
 COLD = """
 import jax, numpy as np, jaxem
@@ -44,6 +48,32 @@ import numpy as np
 from sklearn.mixture import GaussianMixture
 x = np.random.default_rng(0).normal(size=({n}, 4)).astype(np.float32)
 GaussianMixture({k}, init_params="k-means++", max_iter=20, tol=0.1).fit(x)
+"""
+
+FIRST = """
+import json, time
+import jax, numpy as np, jaxem
+from jaxem import datasets
+x = datasets.load("old_faithful").astype("{dtype}")
+def fit(x, k, n_starts):
+    model = jaxem.Mixture(jaxem.Gaussian("full"), n_components=k)
+    begun = time.perf_counter()
+    report = jaxem.fit(model, x, key=jax.random.key(0), n_starts=n_starts).report
+    return dict(seconds=time.perf_counter() - begun, programs=report.programs)
+print(json.dumps({{
+    "first call": fit(x, 2, 32), "again": fit(x, 2, 32), "200 rows": fit(x[:200], 2, 32),
+    "one start more": fit(x, 2, 33), "one component more": fit(x, 3, 32),
+}}))
+"""
+
+FIRST_SKLEARN = """
+import json, time
+from sklearn.mixture import GaussianMixture
+from jaxem import datasets
+x = datasets.load("old_faithful").astype("{dtype}")
+begun = time.perf_counter()
+GaussianMixture(2, init_params="k-means++", n_init=32).fit(x)
+print(json.dumps({{"first call": dict(seconds=time.perf_counter() - begun, programs=0)}}))
 """
 
 LARGE = """
@@ -100,6 +130,37 @@ def _cold(program: str) -> float:
 def start_verdicts(rows: list[dict[str, Any]]) -> list[Verdict]:
     """Against six seconds."""
     return [Verdict("cold start, seconds", rows[0]["seconds"], "<=", 6.0)]
+
+
+# first ---------------------------------------------------------------------------------------
+
+
+def run_first(quick: bool) -> Iterator[dict[str, Any]]:
+    """A row for each call: the median of three processes, or the one of a smoke run."""
+    for name, program in (("jaxem", FIRST), ("scikit-learn", FIRST_SKLEARN)):
+        if name == "scikit-learn" and not peers.installed("sklearn"):
+            continue
+        for dtype in ("float32", "float64"):
+            runs = range(1 if quick else 3)
+            told = [json.loads(_process(program.format(dtype=dtype))) for _ in runs]
+            for call in told[0]:
+                timing = Timing(tuple(one[call]["seconds"] for one in told))
+                known = dict(dtype=dtype, programs=told[0][call]["programs"], call=call)
+                yield row(f"{name}, {call}", (272, 2, 2, 32), timing, **known)
+
+
+def first_verdicts(rows: list[dict[str, Any]]) -> list[Verdict]:
+    """The first call against 1.2 seconds and four programs, later ones against 0.05 seconds."""
+    out = []
+    for one in rows:
+        what = f"{one['what']}, {one['dtype']}"
+        if not one["what"].startswith("jaxem"):
+            out.append(Verdict(f"{what}: seconds", one["seconds"]))
+            continue
+        first = one["call"] == "first call"
+        out.append(Verdict(f"{what}: seconds", one["seconds"], "<=", 1.2 if first else 0.05))
+        out.append(Verdict(f"{what}: programs", one["programs"], "<=", 4.0 if first else 0.0))
+    return out
 
 
 # compilation ---------------------------------------------------------------------------------
@@ -195,6 +256,7 @@ def memory_verdicts(rows: list[dict[str, Any]]) -> list[Verdict]:
 
 PARTS = {
     "start": Part(run_start, start_verdicts),
+    "first": Part(run_first, first_verdicts),
     "compilation": Part(run_compilation, compilation_verdicts),
     "memory": Part(run_memory, memory_verdicts),
 }
