@@ -6,7 +6,7 @@ start, tolerance 1e-5 per row; scikit-learn's beside it.
 `compilation`: `jaxem.fit` and `fit_many` of several shapes with empty caches; then again with
 another tolerance, other data of the same shape and another key, which must compile nothing.
 
-`first`: Old Faithful, K = 2, 32 starts in a new process, nothing cached, in float32 and float64: the
+`first`: Old Faithful, K = 2, 32 starts in a new process, nothing cached, float32 and float64: the
 first call; then 200 rows in place of 272, one start more, one component more. scikit-learn's
 `n_init=32` beside it.
 
