@@ -1,12 +1,12 @@
-"""What do the race between starts and children of the best find or lose, and at what cost?
+"""What do the race between starts and split and merge find or lose, and at what cost?
 
 `race`: the bundled data sets in float64, simulated ones in float32, full covariance; the race
 against all starts run to the end, tolerance 1e-6 per row. Beside what is lost stands what fewer
 starts, as many iterations in all as the race makes, would lose.
 
-`children`: k-means++ starts, tolerance 1e-6 per row, three keys: all starts to their ends, the
-race, and the race with generations of children. A higher likelihood may be a spurious maximum's, so
-the best is also told of what is not near one (`jaxem.models.health.STRICT`).
+`split_merge`: k-means++ starts, tolerance 1e-6 per row, three keys: all starts to their ends, the
+race, and the race with generations of proposals. A higher likelihood may be a spurious maximum's, so
+the best is also told of what is not near one (`jaxem.models.judgement.STRICT`).
 """
 
 import statistics
@@ -25,7 +25,7 @@ from bench.harness.machine import cores
 from bench.harness.problems import bundled, overlapping, scattered
 from bench.harness.rows import Part, Verdict, outcome, row
 from bench.harness.timing import Timing, interleaved
-from jaxem.models.health import STRICT
+from jaxem.models.judgement import STRICT
 from jaxem.search.race import RUNGS
 
 ALL, RACE = "all to the end", "race"
@@ -33,13 +33,13 @@ ALL, RACE = "all to the end", "race"
 #: Objectives closer than this, in nats, are one optimum.
 SAME = 0.05
 
-#: `children`: keys, and the options of each variant.
+#: `split_merge`: keys, and the options of each variant.
 KEYS = range(3)
 VARIANTS: dict[str, dict[str, Any]] = {
     ALL: {"race": False},
     RACE: {"race": True},
-    "3 generations": {"generations": 3},
-    "10 generations": {"generations": 10},
+    "3 generations": {"split_merge": 3},
+    "10 generations": {"split_merge": 10},
 }
 
 
@@ -142,18 +142,18 @@ def race_verdicts(rows: list[dict[str, Any]]) -> list[Verdict]:
     return out
 
 
-def run_children(quick: bool) -> Iterator[dict[str, Any]]:
+def run_split_merge(quick: bool) -> Iterator[dict[str, Any]]:
     """Rows by problem and variant."""
-    for name, (x, k, n_starts) in _children_problems(quick).items():
+    for name, (x, k, n_starts) in _split_merge_problems(quick).items():
         best: dict[str, list[float]] = {}
         for label, options in VARIANTS.items():
             done = [_fit(x, k, n_starts, key, options) for key in (KEYS[:1] if quick else KEYS)]
             seconds = Timing(tuple(fits.report.run_seconds for fits in done))
             best[label] = [_best_supported(fits, k, x) for fits in done]
-            yield _children_row(name, label, done, seconds, best, x, k)
+            yield _split_merge_row(name, label, done, seconds, best, x, k)
 
 
-def _children_problems(quick: bool) -> dict[str, tuple[np.ndarray, int, int]]:
+def _split_merge_problems(quick: bool) -> dict[str, tuple[np.ndarray, int, int]]:
     """x, K and starts."""
     if quick:
         return {"scattered n=500 d=2 K=8": (scattered(500, 8), 8, 64)}
@@ -183,7 +183,7 @@ def _best_supported(fits: jaxem.Fit, k: int, x: np.ndarray) -> float:
     return float(np.max(np.where(near, -np.inf, sound.log_likelihood), initial=-np.inf))
 
 
-def _children_row(name, label, done, seconds, best, x, k) -> dict[str, Any]:
+def _split_merge_row(name, label, done, seconds, best, x, k) -> dict[str, Any]:
     full = best[ALL]
     return row(
         f"{name}, {label}",
@@ -201,7 +201,7 @@ def _children_row(name, label, done, seconds, best, x, k) -> dict[str, Any]:
     )
 
 
-def children_verdicts(rows: list[dict[str, Any]]) -> list[Verdict]:
+def split_merge_verdicts(rows: list[dict[str, Any]]) -> list[Verdict]:
     """Nats above all starts run to their ends, the middle one of the keys, and E-steps beside."""
     out, size = [], len(VARIANTS)
     for i in range(0, len(rows), size):
@@ -229,5 +229,5 @@ def draw_race(figure: Any, rows: list[dict[str, Any]]) -> None:
 
 PARTS = {
     "race": Part(run_race, race_verdicts, draw_race),
-    "children": Part(run_children, children_verdicts),
+    "split_merge": Part(run_split_merge, split_merge_verdicts),
 }

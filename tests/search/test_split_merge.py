@@ -1,4 +1,4 @@
-"""Children of the best: what a split and a merge make of responsibilities, and what they find."""
+"""Proposals: what a split and a merge make of responsibilities, and what they find."""
 
 import functools
 
@@ -65,7 +65,7 @@ def child_of(model, params, x, seed, weight=None):
 
 
 @pytest.mark.parametrize("kind", ["full", "tied"])
-def test_half_of_the_children_make_the_move_that_is_wanted(kind):
+def test_half_of_the_proposals_make_the_move_that_is_wanted(kind):
     x, resp = corners()
     model = mixture(kind, k=4)
     parent = model.seed(jnp.asarray(x), jnp.asarray(resp))
@@ -107,12 +107,12 @@ def test_responsibilities_stay_shares_and_what_is_off_stays_off():
         assert len(same) == 1
 
 
-def test_most_children_leave_their_race():
+def test_most_proposals_leave_their_race():
     fits = jaxem.fit(mixture(k=36), GRID, key=KEY, n_starts=64, split_merge=1)
-    children = fits.parent >= 0
-    assert np.sum(children) == 16  # a quarter of the starts
+    proposals = fits.parent >= 0
+    assert np.sum(proposals) == 16  # a quarter of the starts
     # By either ranking a quarter of them goes on at most.
-    assert 1 <= np.sum(fits.n_iter[children] > split_merge.RACE_ITERATIONS) <= 8
+    assert 1 <= np.sum(fits.n_iter[proposals] > split_merge.RACE_ITERATIONS) <= 8
 
 
 # A split and a merge are of responsibilities, which know no family; what they are ranked by is of
@@ -125,14 +125,14 @@ FAMILIES = {
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-def test_families_have_children(name):
+def test_families_have_proposals(name):
     family, x = FAMILIES[name]
     model = jaxem.Mixture(family, n_components=4)
     fits = jaxem.fit(model, x.astype(float), key=KEY, n_starts=32, split_merge=1, max_iter=60)
-    children = fits.parent >= 0
-    assert children.any()
-    assert np.isin(fits.status[children], (*SOUND, Status.PRUNED, Status.DEGENERATE)).mean() > 0.7
-    own = fits[fits.sound & children] if (fits.sound & children).any() else fits[fits.sound]
+    proposals = fits.parent >= 0
+    assert proposals.any()
+    assert np.isin(fits.status[proposals], (*SOUND, Status.PRUNED, Status.DEGENERATE)).mean() > 0.7
+    own = fits[fits.sound & proposals] if (fits.sound & proposals).any() else fits[fits.sound]
     one = lambda params: jnp.sum(model.log_prob(params, x.astype(float)))  # noqa: E731
     want = jax.vmap(one)(own.params)
     np.testing.assert_allclose(own.log_likelihood, want, rtol=1e-8)
@@ -145,41 +145,41 @@ def search(**options):
     return jaxem.fit(mixture(k=36), GRID, key=jax.random.key(1), n_starts=64, **options)
 
 
-def test_children_find_what_no_start_reached():
+def test_proposals_find_what_no_start_reached():
     without, found = search(race=False), search(split_merge=16)
     assert float(without.best().objective) < all_found() - 10
     assert float(found.best().objective) > all_found() - 1e-3
     assert found.parent[np.argmax(np.where(found.sound, found.objective, -np.inf))] >= 0
 
 
-def test_children_take_the_places_of_what_left_the_race():
+def test_proposals_take_the_places_of_what_left_the_race():
     x = clouds(400, gap=2.0)
     options = dict(key=KEY, n_starts=128)
     raced = jaxem.fit(mixture(k=5), x, **options)
     fits = jaxem.fit(mixture(k=5), x, split_merge=2, **options)
-    child = fits.parent >= 0
-    assert 0 < child.sum() <= 2 * 128 * split_merge.MAX_FRACTION
-    assert (raced.status[child] == Status.PRUNED).all()
-    assert (raced.follows[child] == -1).all() and not np.isin(
-        np.flatnonzero(child), raced.follows
+    proposed = fits.parent >= 0
+    assert 0 < proposed.sum() <= 2 * 128 * split_merge.MAX_FRACTION
+    assert (raced.status[proposed] == Status.PRUNED).all()
+    assert (raced.follows[proposed] == -1).all() and not np.isin(
+        np.flatnonzero(proposed), raced.follows
     ).any()
     for one, other in zip(
-        jax.tree.leaves(fits[~child]), jax.tree.leaves(raced[~child]), strict=False
+        jax.tree.leaves(fits[~proposed]), jax.tree.leaves(raced[~proposed]), strict=False
     ):
         np.testing.assert_array_equal(one, other)
     assert (fits.status != Status.RUNNING).all()
     assert fits.report.needed > raced.report.needed
-    assert fits.report.needed > np.sum(fits.n_iter + 1)  # those that children replaced count too
+    assert fits.report.needed > np.sum(fits.n_iter + 1)  # those that proposals replaced count too
 
 
 def test_a_child_near_a_spurious_maximum_is_not_sound():
     x = clouds(120, gap=2.0)
     fits = jaxem.fit(mixture(k=5), x, key=KEY, n_starts=256, split_merge=3)
-    child = fits.parent >= 0
-    assert (fits.status[child] == Status.DEGENERATE).any()
+    proposed = fits.parent >= 0
+    assert (fits.status[proposed] == Status.DEGENERATE).any()
     rows = fits.params.weights.min(axis=1) * 120
-    assert (rows[child & fits.sound] >= 3 * 3).all()
-    assert (rows[~child & fits.sound] < 3 * 3).any()  # starts are judged as they always are
+    assert (rows[proposed & fits.sound] >= 3 * 3).all()
+    assert (rows[~proposed & fits.sound] < 3 * 3).any()  # starts are judged as they always are
 
 
 def test_a_generation_differs_from_the_one_before():
@@ -256,20 +256,20 @@ def test_the_trace_of_a_child_is_its_own():
         assert (np.diff(line) > -1e-9 * abs(line[-1])).all()
 
 
-def test_few_starts_have_children_too():
+def test_few_starts_have_proposals_too():
     fits = jaxem.fit(mixture(k=5), clouds(400, gap=2.0), key=KEY, n_starts=24, split_merge=2)
     assert (fits.parent >= 0).any()
 
 
-def test_every_data_set_has_children_of_its_own():
+def test_every_data_set_has_proposals_of_its_own():
     sets = [clouds(400, seed, gap=2.0) for seed in range(3)]
     options = dict(key=KEY, n_starts=32, split_merge=2)
     many = jaxem.fit_many(mixture(k=4), [*sets, np.zeros((0, 2))], **options)
     assert (many.parent[:3] >= 0).any(axis=1).all() and (many.parent[3] == -1).all()
     assert (many.parent < 32).all()
     for i in range(3):
-        child = np.flatnonzero(many.parent[i] >= 0)
-        assert many.sound[i][many.parent[i][child]].mean() > 0.9  # places can be taken again
+        proposed = np.flatnonzero(many.parent[i] >= 0)
+        assert many.sound[i][many.parent[i][proposed]].mean() > 0.9  # places can be taken again
     other = jaxem.fit_many(mixture(k=4), [sets[0], sets[0], sets[2]], **options)
     np.testing.assert_array_equal(many.parent[[0, 2]], other.parent[[0, 2]])
     np.testing.assert_allclose(many.objective[[0, 2]], other.objective[[0, 2]], rtol=1e-9)
@@ -297,7 +297,7 @@ def test_a_sweep_hands_generations_on():
         (dict(split_merge=1.5), "split_merge must be"),
     ],
 )
-def test_what_cannot_have_children_says_so(options, why):
+def test_what_cannot_have_proposals_says_so(options, why):
     with pytest.raises(ValueError, match=why):
         jaxem.fit(mixture(), clouds(), **{"key": KEY, "split_merge": 1} | options)
 
@@ -309,7 +309,7 @@ def test_the_old_name_goes_on_working():
     np.testing.assert_array_equal(old.objective, new.objective)
 
 
-def test_frozen_parameters_have_no_children():
+def test_frozen_parameters_have_no_proposals():
     model = jaxem.Mixture(jaxem.Gaussian("full"), n_components=3, frozen=("weights",))
     with pytest.raises(ValueError, match="impossible with frozen"):
         jaxem.fit_many(model, [clouds()], key=KEY, split_merge=1)
@@ -318,7 +318,7 @@ def test_frozen_parameters_have_no_children():
 # Accounts -----------------------------------------------------------------------------------
 
 
-def test_optima_of_children_are_listed_and_not_counted():
+def test_optima_of_proposals_are_listed_and_not_counted():
     optima = Optima.of(np.array([-3.0, -2.0, -2.0]), 1e-3, 5, np.array([-1.0, -2.0]))
     np.testing.assert_array_equal(optima.values, [-1.0, -2.0, -3.0])
     np.testing.assert_array_equal(optima.counts, [0, 2, 1])
@@ -326,7 +326,7 @@ def test_optima_of_children_are_listed_and_not_counted():
     assert optima.missed == pytest.approx(1 / 5)
 
 
-def test_accounts_of_fits_with_children():
+def test_accounts_of_fits_with_proposals():
     status = np.array([Status.CONVERGED, Status.PRUNED, Status.CONVERGED, Status.PRUNED])
     objective = np.array([-5.0, -7.0, -4.0, -9.0])
     follows, parent = np.array([-1, 0, -1, -1]), np.array([-1, -1, 0, 0])
