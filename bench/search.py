@@ -5,8 +5,8 @@ against all starts run to the end, tolerance 1e-6 per row. Beside what is lost s
 starts, as many iterations in all as the race makes, would lose.
 
 `split_merge`: k-means++ starts, tolerance 1e-6 per row, three keys: all starts to their ends, the
-race, and the race with generations of proposals. A higher likelihood may be a spurious maximum's, so
-the best is also told of what is not near one (`jaxem.models.judgement.STRICT`).
+race, and the race with generations of proposals. A higher likelihood may be a spurious maximum's,
+so the best is also told of what is not near one (`jaxem.models.judgement.STRICT`).
 """
 
 import statistics
