@@ -58,7 +58,7 @@ def fit_many(
     accelerate: str | None = "auto",
     assignment: str | None = None,
     exponent: float | None = None,
-    race: bool | None = None,
+    race: bool | str | None = None,
     split_merge: int = 0,
     memory_limit: int | None = None,
     checkpoint: FilePath | None = None,

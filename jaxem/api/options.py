@@ -99,7 +99,7 @@ def options_of(
     can = proposing is not None
     search = search_of(given["n_starts"], init, given["race"], split_merge, can)
     if split_merge and proposing is not None and not proposing.can_propose():
-        search = Search(search.n_starts, init, search.race, 0)
+        search = with_fields(search, split_merge=0)
     check_init(model, init)
     pad_to = given.get("pad_to")
     if pad_to is not None:

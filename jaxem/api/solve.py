@@ -5,6 +5,7 @@ import time
 import warnings
 from dataclasses import dataclass
 from dataclasses import replace as with_fields
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -13,7 +14,7 @@ from jax.sharding import Mesh
 from jaxem.api.options import Options
 from jaxem.batch.checkpoint import FilePath, fingerprint
 from jaxem.batch.problem import Problem, batch_of
-from jaxem.batch.state import Batch
+from jaxem.batch.state import Batch, Runs
 from jaxem.core.capabilities import offered
 from jaxem.core.compilation import Compilations
 from jaxem.core.model_protocol import Paddable
@@ -27,7 +28,9 @@ from jaxem.results.report import Report
 from jaxem.search.driver import Outcome, run_search, strategies_of
 from jaxem.search.options import Watch
 from jaxem.search.polish import polish, widens
+from jaxem.search.sketch import continued, levels_of, sketched
 from jaxem.search.starts import start_all
+from jaxem.search.strategy import SearchState
 
 INTERRUPTED = (
     "interrupted: fits that had not ended have status RUNNING, and best() leaves them out; with "
@@ -40,11 +43,15 @@ def solve(problem: Problem, options: Options, path: FilePath | None = None) -> O
     search, control, resources = options.search, options.control, options.resources
     batch = batch_of(problem, search.n_starts, control, resources)
     watch = Watch(path, _agreed(problem, batch, options, path), options.progress)
-    runs = start_all(batch, problem, options.key, search.init)
+    runs, state, interrupted = _begun(problem, options, batch, path)
+    if interrupted:
+        outcome = run_search(runs, [], watch, state)
+        outcome = _reported(_unpadded(problem, batch, outcome), problem.reported)
+        return with_fields(outcome, interrupted=True)
     wider = widens(problem.data.x.dtype, resources.placement)
     winners = search.winners and not wider
     strategies = strategies_of(search, control.max_iter, options.key, winners)
-    outcome = run_search(runs, strategies, watch)
+    outcome = run_search(runs, strategies, watch, state)
     outcome = _reported(_unpadded(problem, batch, outcome), problem.reported)
     if outcome.interrupted:
         return outcome
@@ -55,6 +62,20 @@ def solve(problem: Problem, options: Options, path: FilePath | None = None) -> O
             raise
         return with_fields(outcome, interrupted=True)
     return with_fields(outcome, fits=fits)
+
+
+def _begun(
+    problem: Problem, options: Options, batch: Batch, path: FilePath | None
+) -> tuple[Runs, SearchState | None, bool]:
+    """All lanes at their starts, or after a sketch; the state of the search after it; and whether
+    Ctrl-C ended it. A call that goes on from a checkpoint needs no sketch."""
+    search, control, resources = options.search, options.control, options.resources
+    found = path is not None and Path(path).exists()
+    levels = [] if found else levels_of(problem, search, control, resources)
+    if not levels:
+        return start_all(batch, problem, options.key, search.init), None, False
+    sketch = sketched(problem, levels, search, control, resources, options.key)
+    return *continued(sketch, batch), sketch.interrupted
 
 
 def _unpadded(problem: Problem, batch: Batch, outcome: Outcome) -> Outcome:
@@ -81,7 +102,7 @@ def _agreed(problem: Problem, batch: Batch, options: Options, path: FilePath | N
     """The fingerprint of a problem, where a checkpoint needs it. ValueError where processes that
     share its lanes were given different ones."""
     search = options.search
-    asked = search.init, search.n_starts, search.race, search.split_merge
+    asked = search.init, search.n_starts, search.race, search.race_on, search.split_merge
     what = problem.data, problem.model, options.control, options.key, asked
     if options.resources.placement.shared_out:
         mark = fingerprint(what, problem.scaling)[:8]

@@ -40,11 +40,15 @@ def strategies_of(search: Search, max_iter: Size, key: jax.Array, winners: bool)
     return [*strategies, Winners(max_iter)] if winners else strategies
 
 
-def run_search(runs: Runs, strategies: list[Strategy], watch: Watch) -> Outcome:
-    """Run all lanes to their ends, with a checkpoint and a progress line as `watch` says. Ctrl-C
+def run_search(
+    runs: Runs, strategies: list[Strategy], watch: Watch, state: SearchState | None = None
+) -> Outcome:
+    """Run all lanes to their ends from a state of the search (None: its beginning), with a
+    checkpoint and a progress line as `watch` says. Ctrl-C
     ends the search of a single process with the lanes as they are; with several processes it
     raises, because each waits for the lanes of the others."""
-    state, judged, interrupted = initial_state(runs.batch), None, False
+    state = initial_state(runs.batch) if state is None else state
+    judged, interrupted = None, False
     placement = runs.batch.placement
     path = checkpoint.own_path(watch.path, placement)
     lead = jax.process_index() == 0 or not placement.several

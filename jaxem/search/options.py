@@ -1,6 +1,6 @@
 """Options of the search, and of the checkpoint and progress line that follow it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os import PathLike
 
 from jaxem.core.types import Init
@@ -18,6 +18,7 @@ class Search:
     init: Init
     race: bool
     split_merge: int = 0  # generations of split-and-merge proposals after the race
+    race_on: str = "auto"  # "rows": begin on subsets of the rows; "all"; "auto": where it pays
 
     @property
     def winners(self) -> bool:
@@ -40,13 +41,16 @@ class Watch:
 
 
 def search_of(
-    n_starts: int, init: Init, race: bool | None, split_merge: int, can_propose: bool
+    n_starts: int, init: Init, race: bool | str | None, split_merge: int, can_propose: bool
 ) -> Search:
-    """The options of a call, checked. ValueError for counts that are no whole numbers in range, and
-    for split and merge where proposals are impossible."""
+    """The options of a call, checked. ValueError for counts that are no whole numbers in range, for
+    a race of another name, and for split and merge where proposals are impossible."""
     integer("n_starts", n_starts, 1)
     integer("split_merge", split_merge, 0)
-    search = Search(int(n_starts), init, bool(race), int(split_merge))
+    if isinstance(race, str) and race != "rows":
+        raise ValueError(f"race must be None, True, False or 'rows'; got {race!r}.")
+    race_on = "rows" if race == "rows" else "auto" if race is None else "all"
+    search = Search(int(n_starts), init, bool(race), int(split_merge), race_on)
     if split_merge and race is not None and not race:
         raise ValueError(
             "split_merge needs the race, since proposals take the slots of starts that left it: "
@@ -60,4 +64,4 @@ def search_of(
         )
     if race is None:
         race = n_starts >= RACE_FROM or split_merge > 0
-    return Search(search.n_starts, init, bool(race), search.split_merge)
+    return replace(search, race=bool(race))

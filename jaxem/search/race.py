@@ -61,9 +61,7 @@ class Race:
         race, limits = state.race, self.limits()
         done = int(race.rungs_done) + 1
         verdicts = None
-        if done == 0:
-            race = replace(race, racing=np.arange(len(runs.batch.groups)))
-        elif done < len(limits):
+        if 0 < done < len(limits):
             promotion = promote(runs, race.racing, race.follows, self._quotas(runs, done - 1))
             race = replace(race, racing=promotion.lanes, follows=promotion.follows)
             verdicts = Verdicts(promotion.pruned, Status.PRUNED)
@@ -74,7 +72,7 @@ class Race:
             race = replace(race, racing=np.union1d(race.racing, again), rungs_done=done)
             advance = Advance(again, self.max_iter)
             return Move(replace(state, race=race, advance=advance), Verdicts(again, Status.RUNNING))
-        else:
+        elif done > 0:
             return None
         race, advance = replace(race, rungs_done=done), Advance(race.racing, limits[done])
         return Move(replace(state, race=race, advance=advance), verdicts)

@@ -81,7 +81,7 @@ def initial_state(batch: Batch) -> SearchState:
     return SearchState(
         0,
         Advance(NONE, 0),
-        RaceState(-1, NONE, nobody),
+        RaceState(-1, np.arange(len(batch.groups)), nobody),
         SplitMergeState(0, NONE, nobody, 0),
         WinnersState(False, NONE, NONE),
     )
