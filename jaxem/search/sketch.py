@@ -110,7 +110,7 @@ def sketched(
 def row_order(data: Data, most: int, key: jax.Array) -> np.ndarray:
     """Numbers i[most] of rows in random order, whose first m are the subset of m rows: without
     repetition where all weights are equal, else drawn by weight, with repetition."""
-    seed = np.asarray(jax.random.key_data(jax.random.fold_in(key, -1))).tolist()
+    seed = np.asarray(jax.random.key_data(jax.random.fold_in(key, 1 << 31))).tolist()
     draw, weight = np.random.default_rng(seed), np.asarray(data.weight, float)
     if weight.min() == weight.max():
         return draw.permutation(weight.size)[:most]
