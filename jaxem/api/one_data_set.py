@@ -17,7 +17,7 @@ from jaxem.api.options import (
 from jaxem.api.renamed import renamed
 from jaxem.api.solve import Timer, solve, tell_interrupted, timed, whereabouts
 from jaxem.batch.checkpoint import FilePath
-from jaxem.batch.padding import sizes_of
+from jaxem.batch.padding import Sizes, sizes_of
 from jaxem.batch.problem import pose
 from jaxem.core.compilation import compilations
 from jaxem.core.keys import as_key
@@ -150,7 +150,10 @@ def fit(
     options = options_of(model, placement, asked, given, data.label is not None)
     make_room()
     reported = np.dtype(np.float64 if data.x.dtype == np.float64 else np.float32)
-    sizes = sizes_of(model, data, init, options.search.n_starts)
+    n_starts = options.search.n_starts
+    sizes = Sizes(len(data.x), n_starts, None)
+    if memory_limit is None:  # a limit is that of the problem as it is
+        sizes = sizes_of(model, data, init, n_starts)
     options = with_sizes(options, sizes)
     dtype = reported
     if quick_in_float64(model, data, options):

@@ -28,7 +28,7 @@ from jaxem.results.report import Report
 from jaxem.search.driver import Outcome, run_search, strategies_of
 from jaxem.search.options import Watch
 from jaxem.search.polish import polish, widens
-from jaxem.search.sketch import continued, levels_of, sketched
+from jaxem.search.sketch import continued, sketched, stages_of
 from jaxem.search.starts import start_all
 from jaxem.search.strategy import SearchState
 
@@ -71,10 +71,10 @@ def _begun(
     Ctrl-C ended it. A call that goes on from a checkpoint needs no sketch."""
     search, control, resources = options.search, options.control, options.resources
     found = path is not None and Path(path).exists()
-    levels = [] if found else levels_of(problem, search, control, resources)
-    if not levels:
+    stages = [] if found else stages_of(problem, search, control, resources)
+    if not stages:
         return start_all(batch, problem, options.key, search.init), None, False
-    sketch = sketched(problem, levels, search, control, resources, options.key)
+    sketch = sketched(problem, stages, search, control, resources, options.key)
     return *continued(sketch, batch), sketch.interrupted
 
 

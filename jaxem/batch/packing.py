@@ -149,12 +149,12 @@ def _run_bucket(job: Job, tiles: np.ndarray, size: int, refill: bool) -> None:
         until = Until(job.limit, 0, min(batch.plan.stride, ITERATIONS_BETWEEN_EXCHANGES), least)
     groups = placement.shard(batch.groups[slots[:, 0]])
 
-    step = partial(lanes.advance, batch.grid, groups, job.control, until, mesh=placement.mesh)
-    run, tally = step(placement.shard(at_start))
+    step = partial(lanes.advance, batch.grid, groups, job.control, until)
+    run, tally = step(placement.shard(at_start), placement.mesh)
     ids, source, bucket = slots[taken], np.flatnonzero(taken), Bucket(tiles, size)
     while True:
         # Dispatched before the last tally is read; a step without live lanes costs nothing.
-        ahead = step(run)
+        ahead = step(run, placement.mesh)
         count, busy = np.sum(np.asarray(tally), axis=0)
         _count(runs, int(count) * size * width)
         if busy <= stop_at or runs.shared.stop.is_set():

@@ -291,17 +291,6 @@ class Freezable(Protocol):
 
 
 CAPABILITIES = (
-    Rescalable,
-    Exact,
-    Assignable,
-    Watched,
-    Caching,
-    Identified,
-    Proposing,
-    Paddable,
-    Switchable,
-    Labelled,
-    Initialised,
-    Kernelled,
-    Freezable,
-)
+    Rescalable, Exact, Assignable, Watched, Caching, Identified, Proposing, Paddable,
+    Switchable, Labelled, Initialised, Kernelled, Freezable,
+)  # fmt: skip

@@ -1,8 +1,8 @@
 """Which float32 fits go on in float64: narrow components, large counts, and winners.
 
-The model estimates the error of its log densities (`Health.condition`). For Gaussians it is the
-unit roundoff times max_k μ_kᵀ Λ_k μ_k in standard units, because a quadratic form loses digits
-where a component is narrow and far from the centre of the data. Three kinds of lanes go on in
+The model estimates the error of its log densities (`Health.condition`): a quadratic form, for
+example, loses digits where a component is narrow and far from the centre of the data, and its error
+is the unit roundoff times max_k μ_kᵀ Λ_k μ_k in standard units. Three kinds of lanes go on in
 float64 from their last parameters: lanes with an error beyond a limit, lanes that ended
 SINGULAR or DECREASED in float32, and lanes that may be the best of their data set, because float32
 cannot resolve their last gains.

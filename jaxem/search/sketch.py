@@ -28,7 +28,7 @@ from jaxem.search.starts import start_all
 from jaxem.search.strategy import SearchState, initial_state
 
 #: Shares of the rows, and the fraction of all starts that goes on from each.
-LEVELS = ((1 / 16, 1 / 2), (1 / 4, 1 / 4))
+STAGES = ((1 / 16, 1 / 2), (1 / 4, 1 / 4))
 
 #: Iterations on each subset.
 ITERATIONS = 12
@@ -42,16 +42,16 @@ WORTH = 1 << 28
 
 
 @dataclass(frozen=True)
-class Level:
+class Stage:
     """One subset of the rows."""
 
     rows: int
     promoted: float  # fraction of all starts that goes on
 
 
-def levels_of(
+def stages_of(
     problem: Problem, search: Search, control: Control, resources: Resources
-) -> list[Level]:
+) -> list[Stage]:
     """The subsets of a call, the smallest first; none where the race is on all rows."""
     data, placement = problem.data, resources.placement
     alone = problem.shared and len(problem.numbers) == 1
@@ -64,8 +64,8 @@ def levels_of(
     if search.race_on != "rows" and saved < WORTH:
         return []
     least = ROWS_PER_PARAMETER * problem.model.n_parameters(d)
-    levels = [Level(int(n * share), promoted) for share, promoted in LEVELS]
-    return [level for level in levels if level.rows >= least]
+    stages = [Stage(int(n * share), promoted) for share, promoted in STAGES]
+    return [stage for stage in stages if stage.rows >= least]
 
 
 @dataclass
@@ -80,24 +80,24 @@ class Sketch:
 
 
 def sketched(
-    problem: Problem, levels: list[Level], search: Search, control: Control, resources: Resources,
+    problem: Problem, stages: list[Stage], search: Search, control: Control, resources: Resources,
     key: jax.Array,
 ) -> Sketch:  # fmt: skip
     """All starts drawn and run on the subsets. Ctrl-C ends it where starts are drawn."""
     lanes = np.arange(search.n_starts)
     sketch = Sketch(None, lanes, np.full(lanes.size, -1))
-    order = row_order(problem.host[0], levels[-1].rows, key)
+    order = row_order(problem.host[0], stages[-1].rows, key)
     try:
-        for level in levels:
-            part = subset(problem, order[: level.rows])
+        for stage in stages:
+            part = subset(problem, order[: stage.rows])
             batch = batch_of(part, lanes.size, control, resources)
             if sketch.runs is None:
                 sketch.runs = start_all(batch, part, key, search.init)
             else:
                 sketch.runs = scheduler.start_at(batch, sketch.runs.run.point.params)
             scheduler.advance(sketch.runs, sketch.racing, ITERATIONS)
-            sketch.executed += sketch.runs.executed * level.rows / len(problem.host[0].x)
-            quota = max(LEAST_PROMOTED, -int(-level.promoted * lanes.size // 2))
+            sketch.executed += sketch.runs.executed * stage.rows / len(problem.host[0].x)
+            quota = max(LEAST_PROMOTED, -int(-stage.promoted * lanes.size // 2))
             found = promote(sketch.runs, sketch.racing, sketch.follows, np.array([quota]))
             sketch.racing, sketch.follows = found.lanes, found.follows
     except KeyboardInterrupt:

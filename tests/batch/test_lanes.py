@@ -187,11 +187,12 @@ def test_little_is_wasted_on_a_thousand_starts(race):
 
 
 def test_a_second_call_compiles_nothing():
-    first = fit(100, clouds(303))
+    own = dict(memory_limit=1 << 30)  # sizes as they are, which no other test has
+    first = fit(100, clouds(303), **own)
     assert 0 < first.report.programs <= 20
     assert first.report.compile_seconds > 0
     for n_starts, seed in ((100, 1), (128, 0)):
-        again = fit(n_starts, clouds(303, seed)).report
+        again = fit(n_starts, clouds(303, seed), **own).report
         assert again.programs == 0
         assert again.run_seconds > 0
 
@@ -203,7 +204,7 @@ def test_one_program_per_bucket_size(monkeypatch):
     monkeypatch.setattr(packing, "_run_bucket", _watch(packing._run_bucket, seen))
     before = len(_compiled)
     for n in (1, 2, 7, 16, 33, 50):
-        fit(n, x)
+        fit(n, x, memory_limit=1 << 30)  # sizes as they are
     assert 1 < len(set(seen)) <= 1 + np.log(16) / np.log(packing.RATIO)
     assert sum("advance" in name for name in _compiled[before:]) == len(set(seen))
 

@@ -20,7 +20,7 @@ linux = pytest.mark.skipif(
 )
 
 #: What the programs below begin with. Times are the compiler's: one family of few parameters, given
-#: starts, float64 (which nothing refines).
+#: starts, float64 (which nothing refines), and a limit of memory, with which `fit` pads nothing.
 BEGIN = """
 import json, threading
 import jax, numpy as np
@@ -36,7 +36,7 @@ start = jaxem.MixtureParams(np.array([0.3, 0.7]), rates)
 how = dict(init=start, max_iter=3, accelerate=None)
 
 calls = dict(
-    fit=lambda n: jaxem.fit(model, x[:n], key=key, n_starts=1, **how),
+    fit=lambda n: jaxem.fit(model, x[:n], key=key, n_starts=1, memory_limit=1 << 30, **how),
     many=lambda n: jaxem.fit_many(model, [x[:n]], key=key, n_starts=n, **how),
     em=lambda n: jaxem.em(model, start, x[:n], max_iter=3),
     log_prob=lambda n: model.log_prob(start, x[:n]),

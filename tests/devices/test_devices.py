@@ -312,7 +312,7 @@ def test_memory_that_runs_out_is_met_by_smaller_blocks(monkeypatch):
 def test_memory_that_is_not_enough_for_one_lane_is_an_error_with_the_budget(monkeypatch):
     force_plan(monkeypatch, bucket=4, smallest=1, rows=64)
     _full_above(monkeypatch, 0)
-    message = r"with one fit at a time.*x float64\[183, 2\] takes 2,928 bytes.*shard_rows"
+    message = r"with one fit at a time.*x float64\[512, 2\] takes 8,192 bytes.*shard_rows"
     with pytest.warns(RuntimeWarning, match="goes on with 1 lanes"):
         with pytest.raises(MemoryError, match=message):
             fit(n_starts=4, race=False)
