@@ -21,6 +21,8 @@ from jaxem.batch.state import Batch, Runs
 from jaxem.core.status import Status
 from jaxem.core.trees import replace
 from jaxem.data.data import Data
+from jaxem.data.scaling import standardize
+from jaxem.devices.rows import as_label
 from jaxem.engine.steps import Control
 from jaxem.search.options import Search
 from jaxem.search.race import LEAST_PROMOTED, promote
@@ -110,8 +112,8 @@ def sketched(
 def row_order(data: Data, most: int, key: jax.Array) -> np.ndarray:
     """Numbers i[most] of rows in random order, whose first m are the subset of m rows: without
     repetition where all weights are equal, else drawn by weight, with repetition."""
-    seed = np.asarray(jax.random.key_data(jax.random.fold_in(key, 1 << 31))).tolist()
-    draw, weight = np.random.default_rng(seed), np.asarray(data.weight, float)
+    seed = np.asarray(key if key.dtype == np.uint32 else jax.random.key_data(key)).tolist()
+    draw, weight = np.random.default_rng([*seed, 1]), np.asarray(data.weight, float)
     if weight.min() == weight.max():
         return draw.permutation(weight.size)[:most]
     return draw.choice(weight.size, most, p=weight / weight.sum())
@@ -119,11 +121,11 @@ def row_order(data: Data, most: int, key: jax.Array) -> np.ndarray:
 
 def subset(problem: Problem, rows: np.ndarray) -> Problem:
     """The problem of some of its rows, in the same standard units and of the same total weight."""
-    data = problem.data
-    total = np.sum(np.asarray(problem.host[0].weight, float))
-    weight = np.full(rows.size, total / rows.size, data.x.dtype)
-    label = None if data.label is None else data.label[rows]
-    return with_fields(problem, data=Data(data.x[rows], jax.device_put(weight), label))
+    host, dtype = problem.host[0], problem.data.x.dtype
+    z = standardize(np.asarray(host.x[rows], dtype), problem.scaling)
+    weight = np.full(rows.size, np.sum(np.asarray(host.weight, float)) / rows.size, dtype)
+    label = None if host.label is None else as_label(np.asarray(host.label)[rows])
+    return with_fields(problem, data=jax.device_put(Data(z, weight, label)))
 
 
 def continued(sketch: Sketch, batch: Batch) -> tuple[Runs, SearchState]:
