@@ -30,7 +30,7 @@ from jaxem.search.starts import start_all
 from jaxem.search.strategy import SearchState, initial_state
 
 #: Shares of the rows, and the fraction of all starts that goes on from each.
-STAGES = ((1 / 16, 1 / 2), (1 / 4, 1 / 4))
+STAGES = ((1 / 16, 1 / 2), (1 / 4, 1 / 2))
 
 #: Iterations on each subset.
 ITERATIONS = 12
