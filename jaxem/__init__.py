@@ -6,6 +6,8 @@ from jaxem.api.many_models import sweep as sweep
 from jaxem.api.one_data_set import fit as fit
 from jaxem.core import constraints as constraints
 from jaxem.core.compilation import enable_compilation_cache as enable_compilation_cache
+from jaxem.core.model_defaults import Rows as Rows
+from jaxem.core.model_defaults import model as model
 from jaxem.core.model_protocol import Cost as Cost
 from jaxem.core.model_protocol import Health as Health
 from jaxem.core.model_protocol import Model as Model

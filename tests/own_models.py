@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import jaxem
-from jaxem import Cost, Health, pytree
+from jaxem import Cost, pytree
 from jaxem.core.constraints import Free, Simplex
 
 # A model without components or weights ----------------------------------------------------------
@@ -16,28 +16,9 @@ class Mean:
     mean: jax.Array  # f[d]
 
 
-@pytree
-class Rows:
-    """Prepared data of all three models."""
-
-    x: jax.Array
-    w: jax.Array
-    weight: jax.Array
-    base: jax.Array
-
-
-def as_rows(data):
-    return Rows(data.x, data.weight, jnp.sum(data.weight), jnp.zeros((), data.x.dtype))
-
-
-@pytree
+@jaxem.model
 class NormalMean:
     """x ~ N(mean, I): the statistics are Σ w and Σ w x."""
-
-    def validate_settings(self, d): ...
-    def validate(self, data):
-        if not np.isfinite(data.x).all():
-            raise ValueError("x must be finite.")
 
     def constraints(self):
         return {"mean": Free()}
@@ -47,9 +28,6 @@ class NormalMean:
 
     def cost(self, d, dtype):
         return Cost(per_unit=1, features=d)
-
-    def prepare(self, data, rows, compute):
-        return as_rows(data)
 
     def start(self, key, data, init, active=None):
         return Mean(data.x[jax.random.randint(key, (), 0, data.x.shape[0])])
@@ -62,23 +40,11 @@ class NormalMean:
     def m_step(self, stats, params):
         return Mean(stats["sum"] / stats["count"])
 
-    def log_prior(self, params):
-        return 0.0
-
-    def retract(self, params):
-        return params
-
-    def health(self, params, stats, prepared):
-        return Health()
-
     def log_prob(self, params, x):
         return -0.5 * jnp.sum((x - params.mean[None]) ** 2 + jnp.log(2 * jnp.pi), axis=1)
 
     def sample(self, key, params, n):
         return params.mean[None] + jax.random.normal(key, (n, params.mean.size)), jnp.zeros(n)
-
-    def n_parameters(self, d):
-        return d
 
 
 # Blood groups -----------------------------------------------------------------------------------
@@ -94,7 +60,7 @@ ALLELES = np.array([[2, 0, 0], [1, 0, 1], [0, 2, 0], [0, 1, 1], [1, 1, 0], [0, 0
 PHENOTYPE = np.array([0, 0, 1, 1, 2, 3])
 
 
-@pytree
+@jaxem.model
 class BloodGroups:
     """Gene frequencies from phenotypes x f[n, 1] in {0: A, 1: B, 2: AB, 3: O}, whose counts are
     weights (Dempster, Laird and Rubin 1977 treat Rao's linkage in the same way)."""
@@ -115,9 +81,6 @@ class BloodGroups:
 
     def cost(self, d, dtype):
         return Cost(per_unit=len(ALLELES), features=1)
-
-    def prepare(self, data, rows, compute):
-        return as_rows(data)
 
     def start(self, key, data, init, active=None):
         return Genes(jax.random.dirichlet(key, jnp.ones(3, data.x.dtype)))
@@ -140,16 +103,6 @@ class BloodGroups:
     def m_step(self, stats, params):
         return Genes(stats / jnp.sum(stats))
 
-    def log_prior(self, params):
-        return 0.0
-
-    def retract(self, params):
-        return Genes(params.frequencies / jnp.sum(params.frequencies))
-
-    def health(self, params, stats, prepared):
-        bad = jnp.any(params.frequencies < 0)
-        return Health(status=jnp.where(bad, jaxem.Status.SINGULAR, jaxem.Status.RUNNING))
-
     def log_prob(self, params, x):
         return jax.nn.logsumexp(self.genotypes(params, x), axis=1)
 
@@ -161,9 +114,6 @@ class BloodGroups:
             p.dtype
         ), genes
 
-    def n_parameters(self, d):
-        return 2
-
 
 # Item response ----------------------------------------------------------------------------------
 
@@ -174,14 +124,13 @@ class Items:
     intercepts: jax.Array  # f[d]
 
 
-@pytree
+@jaxem.model
 class TwoParameterLogistic:
     """P(x_j = 1 | θ) = 1 / (1 + exp(−a_j θ − d_j)), θ ~ N(0, 1) on fixed nodes (Bock and Aitkin
     1981, Psychometrika 46, 443): a Newton step for each item in the M-step."""
 
     nodes: int = jaxem.static(default=61)
 
-    def validate_settings(self, d): ...
     def validate(self, data):
         if not np.isin(data.x, (0, 1)).all():
             raise ValueError("answers must be 0 or 1.")
@@ -194,9 +143,6 @@ class TwoParameterLogistic:
 
     def cost(self, d, dtype):
         return Cost(per_unit=self.nodes, features=d)
-
-    def prepare(self, data, rows, compute):
-        return as_rows(data)
 
     def start(self, key, data, init, active=None):
         spread = 0.3 * jax.random.normal(key, (2, data.x.shape[1]), data.x.dtype)
@@ -234,15 +180,6 @@ class TwoParameterLogistic:
         ab = jax.vmap(item)(jnp.stack([params.slopes, params.intercepts], axis=1), stats["yes"])
         return Items(ab[:, 0], ab[:, 1])
 
-    def log_prior(self, params):
-        return 0.0
-
-    def retract(self, params):
-        return params
-
-    def health(self, params, stats, prepared):
-        return Health()
-
     def log_prob(self, params, x):
         return jax.nn.logsumexp(self.joint(params, x), axis=1)
 
@@ -251,9 +188,6 @@ class TwoParameterLogistic:
         theta = jax.random.normal(who, (n, 1), params.slopes.dtype)
         p = jax.nn.sigmoid(theta * params.slopes[None] + params.intercepts[None])
         return jax.random.bernoulli(what, p).astype(p.dtype), theta
-
-    def n_parameters(self, d):
-        return 2 * d
 
 
 #: LSAT section 7 (Bock and Lieberman 1970, Psychometrika 35, 179): patterns of five answers, and
@@ -276,13 +210,12 @@ class Two:
     means: jax.Array  # f[2, d]
 
 
-@pytree
+@jaxem.model
 class TwoKindsOfPersons:
     """Persons x f[n, t, d], each seen t times: of two kinds, with N(mean of the kind, I) at each
     time. The rows of a person share the latent kind, so their log densities add up before the
     softmax."""
 
-    def validate_settings(self, d): ...
     def validate(self, data):
         if np.ndim(data.x) != 3:
             raise ValueError(f"persons are f[n, t, d]; got {np.shape(data.x)}.")
@@ -295,9 +228,6 @@ class TwoKindsOfPersons:
 
     def cost(self, d, dtype):
         return Cost(per_unit=2, features=d)
-
-    def prepare(self, data, rows, compute):
-        return as_rows(data)
 
     def start(self, key, data, init, active=None):
         there = data.weight / jnp.sum(data.weight)  # rows of weight 0 are padding
@@ -322,16 +252,6 @@ class TwoKindsOfPersons:
         count = stats["persons"]
         return Two(count / jnp.sum(count), stats["sums"] / count[:, None])
 
-    def log_prior(self, params):
-        return 0.0
-
-    def retract(self, params):
-        return Two(params.share / jnp.sum(params.share), params.means)
-
-    def health(self, params, stats, prepared):
-        bad = jnp.any(params.share <= 0)
-        return Health(status=jnp.where(bad, jaxem.Status.SINGULAR, jaxem.Status.RUNNING))
-
     def log_prob(self, params, x):
         return jax.nn.logsumexp(self.joint(params, x), axis=1)
 
@@ -340,6 +260,3 @@ class TwoKindsOfPersons:
         kind = jax.random.categorical(who, jnp.log(params.share), shape=(n,))
         noise = jax.random.normal(what, (n, 3, params.means.shape[1]), params.means.dtype)
         return params.means[kind][:, None] + noise, kind
-
-    def n_parameters(self, d):
-        return 1 + 2 * d

@@ -183,6 +183,7 @@ class Draw:
     active: Size | None = None  # number of latent values that are on; None for all
     init: Init = static(default="k-means++")
     at_once: int = static(default=1)  # lanes that a device draws together: bounds its memory
+    generation: int | jax.Array = 0  # of split and merge
 
 
 @program(static_argnames="mesh")
@@ -208,24 +209,24 @@ def draw_starts(
 
 @program(static_argnames="mesh")
 def propose(
-    grid: Grid, ids: LaneIds, params, draw: Draw, generation, control: steps.Control, mesh=None
+    grid: Grid, ids: LaneIds, params, draw: Draw, control: steps.Control, mesh=None
 ) -> steps.Run:
     """Runs from a split and a merge of `params`. The key, the number of the data set, the number of
     the start and the generation decide which components."""
 
     def of_lanes(common, lanes):
-        grid, draw, generation, control = common
+        grid, draw, control = common
 
         def of_lane(lane):
             ids, params = lane
             row = grid.of(ids.groups)
-            lane_key = jax.random.fold_in(ids.key(draw.key), generation)
+            lane_key = jax.random.fold_in(ids.key(draw.key), draw.generation)
             return row.model.propose(lane_key, params, row.data)
 
         params = jax.lax.map(of_lane, lanes, batch_size=draw.at_once)
         return _begun(grid, lanes[0].groups, params, control)
 
-    common = grid, draw, generation, control
+    common = grid, draw, control
     return grid.replicated(_over_devices(mesh, of_lanes, common, (ids, params)))
 
 

@@ -76,8 +76,9 @@ def propose(
         # A proposal needs twice the memory of a start: an array beside the responsibilities.
         at_once = max(1, min(now.plan.at_once // 2, now.plan.bucket))
         begun = now.placement.shard(take(runs.run.point.params, parents[part]))
-        ids, draw = _ids(now, part, groups), lanes.Draw(key, at_once=at_once)
-        return lanes.propose(now.grid, ids, begun, draw, generation, now.control, mesh=mesh)
+        ids = _ids(now, part, groups)
+        draw = lanes.Draw(key, at_once=at_once, generation=generation)
+        return lanes.propose(now.grid, ids, begun, draw, now.control, mesh=mesh)
 
     return _by_bucket(runs, start, chosen)
 

@@ -5,6 +5,7 @@ within the constraints, an extrapolation is brought back onto them, and given pa
 a constraint are refused by name.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeVar
@@ -85,6 +86,50 @@ def retract(constraints: Mapping[str, Constraint], params: P) -> P:
             value = getattr(params, name)
             moved[name] = value / jnp.sum(value, axis=-1, keepdims=True)
     return replace(params, **moved) if moved else params
+
+
+def broken(constraints: Mapping[str, Constraint], params: object) -> jax.Array:
+    """b[]: whether a field breaks its constraint, traced; sums of shares are not looked at."""
+    out = jnp.zeros((), bool)
+    for name, constraint in constraints.items():
+        value = getattr(params, name)
+        match constraint:
+            case Simplex():
+                out |= jnp.any(value < 0)
+            case Positive():
+                out |= jnp.any(value <= 0)
+            case Interval(low, high):
+                out |= jnp.any((value < low) | (value > high))
+            case SymmetricPD():
+                out |= jnp.any(_pivots(value) <= 0)
+    return out
+
+
+def _pivots(matrices: jax.Array) -> jax.Array:
+    """The pivots f[d, ...] of Gaussian elimination of matrices f[..., d, d]: all positive if and only
+    if a symmetric matrix is positive definite."""
+    out = []
+    for _ in range(matrices.shape[-1]):
+        pivot, row = matrices[..., 0, 0], matrices[..., 0, 1:]
+        out.append(pivot)
+        below = row[..., :, None] * row[..., None, :]
+        matrices = matrices[..., 1:, 1:] - below / pivot[..., None, None]
+    return jnp.stack(out)
+
+
+def n_free(constraints: Mapping[str, Constraint], params: object) -> int:
+    """The number of free parameters; `params` has arrays, or their shapes."""
+    total = 0
+    for name, constraint in constraints.items():
+        shape = getattr(params, name).shape
+        match constraint:
+            case Simplex():
+                total += int(constraint.present(shape).sum()) - math.prod(shape[:-1])
+            case SymmetricPD():
+                total += math.prod(shape[:-2]) * (shape[-1] * (shape[-1] + 1) // 2)
+            case _:
+                total += math.prod(shape)
+    return total
 
 
 def complaint(constraint: Constraint, value: np.ndarray) -> str:

@@ -191,7 +191,7 @@ def test_a_generation_differs_from_the_one_before():
     ids = lanes.LaneIds(zero, zero, zero)
     one, two, again = (
         lanes.propose(
-            grid, ids, params, lanes.Draw(KEY), generation, Control()
+            grid, ids, params, lanes.Draw(KEY, generation=generation), Control()
         ).point.params.components.means
         for generation in (0, 1, 0)
     )
