@@ -106,8 +106,8 @@ def broken(constraints: Mapping[str, Constraint], params: object) -> jax.Array:
 
 
 def _pivots(matrices: jax.Array) -> jax.Array:
-    """The pivots f[d, ...] of Gaussian elimination of matrices f[..., d, d]: all are positive if and
-    only if a symmetric matrix is positive definite."""
+    """The pivots f[d, ...] of Gaussian elimination of matrices f[..., d, d]: all are positive if
+    and only if a symmetric matrix is positive definite."""
     out = []
     for _ in range(matrices.shape[-1]):
         pivot, row = matrices[..., 0, 0], matrices[..., 0, 1:]
