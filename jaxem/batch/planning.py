@@ -154,7 +154,9 @@ def _shared_on_cpu(lanes: int, n: int, k: int, width: int) -> tuple[int, int]:
         bucket, smallest = wide, narrow if work <= 16 * WORK_WORTH_TWO_PROGRAMS else narrow // 4
     else:
         steps = _power_of_two(-(-RESPONSIBILITIES_WORTH_A_DISPATCH // (n * k)))
+        # Of few rows, more columns than the product needs: the dispatch of a step counts.
         bucket = max(narrow, min(wide, steps, _power_of_two(lanes // 16)))
+        bucket = max(bucket, min(steps, _power_of_two(lanes // 8)) if steps > wide else 0)
         smallest = bucket // 4 if LANES_WORTH_TWO_SIZES <= lanes < 16 * bucket else bucket
     return min(bucket, _power_of_two(lanes)), smallest
 
