@@ -45,7 +45,8 @@ def solve(problem: Problem, options: Options, path: FilePath | None = None) -> O
     watch = Watch(path, _agreed(problem, batch, options, path), options.progress)
     runs, state, interrupted = _begun(problem, options, batch, path)
     if interrupted:
-        outcome = run_search(runs, [], watch, state)
+        # Without a checkpoint: a sketch that was cut short is no state to go on from.
+        outcome = run_search(runs, [], Watch(progress=options.progress), state)
         outcome = _reported(_unpadded(problem, batch, outcome), problem.reported)
         return with_fields(outcome, interrupted=True)
     wider = widens(problem.data.x.dtype, resources.placement)

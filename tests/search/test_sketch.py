@@ -114,7 +114,7 @@ def test_another_word_is_refused():
         fit(race="columns")
 
 
-def test_ctrl_c_on_a_part_of_the_rows_gives_back_every_start(monkeypatch):
+def test_ctrl_c_on_a_part_of_the_rows_gives_back_every_start(raced, tmp_path, monkeypatch):
     real, calls = scheduler.advance, []
 
     def advance(*arguments, **options):
@@ -123,9 +123,10 @@ def test_ctrl_c_on_a_part_of_the_rows_gives_back_every_start(monkeypatch):
             raise KeyboardInterrupt
         return real(*arguments, **options)
 
-    monkeypatch.setattr(sketch.scheduler, "advance", advance)
-    with pytest.warns(RuntimeWarning, match="interrupted"):
-        fits = fit()
+    with monkeypatch.context() as patch, pytest.warns(RuntimeWarning, match="interrupted"):
+        patch.setattr(sketch.scheduler, "advance", advance)
+        fits = fit(checkpoint=tmp_path / "point")
+    assert_same_bits(fit(checkpoint=tmp_path / "point"), raced)  # the same call begins afresh
     assert fits.report.interrupted and (fits.status == Status.RUNNING).all()
     assert np.isfinite(fits.params.means).all()
 
