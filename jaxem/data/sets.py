@@ -117,6 +117,8 @@ def _one_table(x: np.ndarray, weight: np.ndarray, labels: Rows) -> list[Data]:
     """Data sets that share the rows of x, with weights f[s, n]."""
     x = _units(x, 0)
     label = None if labels is None else np.asarray(labels)
+    if not len(weight):
+        raise ValueError("sample_weight has no row, so there is no data set; give f[sets, n].")
     check_per_row("sample_weight", weight[0], len(x))
     check_per_row("labels", label, len(x))
     return [Data(x, row, label) for row in weight]

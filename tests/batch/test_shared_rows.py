@@ -102,6 +102,8 @@ def test_rows_that_cannot_be_fitted_fail_where_they_count():
     assert (fits.status == Status.NONFINITE).all()
     with pytest.raises(ValueError, match=r"sample_weight must have shape \(120,\)"):
         fit(X, WEIGHTS[:, :-1])
+    with pytest.raises(ValueError, match="sample_weight has no row"):
+        fit(X, WEIGHTS[:0])
     with pytest.raises(ValueError, match="labels must have shape"):
         fit(X, WEIGHTS, labels=LABELS[:-1])
 
