@@ -102,10 +102,15 @@ def narrowed(tree: T, dtype: DType) -> T:
 
 def evaluate(model, control: Control, params, prepared, reference) -> Point:
     """The point of these parameters, by one E-step."""
-    stats, total, magnitude = expect(model, control, params, prepared, reference)
-    w = prepared.weight
+    found = expect(model, control, params, prepared, reference)
+    return point_of(model, params, reference, found, prepared.weight)
+
+
+def point_of(model, params, reference, found, weight) -> Point:
+    """The point of parameters from what the E-step `found`; `weight` f[] is the total weight."""
+    stats, total, magnitude = found
     prior = jnp.asarray(model.log_prior(params), total.dtype)
-    return Point(params, stats, reference, total / w, prior / w, magnitude / w)
+    return Point(params, stats, reference, total / weight, prior / weight, magnitude / weight)
 
 
 def objective(point: Point) -> jax.Array:
@@ -140,6 +145,16 @@ def start(model, params, prepared, control: Control) -> Run:
     )
 
 
+@pytree
+class Proposal:
+    """Where a step would go, before its E-step."""
+
+    params: Params
+    reference: jax.Array  # f[], mean log density that the E-step's sum is taken about
+    bold: jax.Array  # b[], whether the parameters are an extrapolation
+    memory: accelerators.Memory | None
+
+
 def step(model, prepared, control: Control, run: Run) -> Run:
     """One EM iteration. A step that fails, lowers the objective or is not finite is refused, and
     the run ends there with a status.
@@ -147,13 +162,26 @@ def step(model, prepared, control: Control, run: Run) -> Run:
     The first step of a run evaluates the starting parameters as they are. A refused extrapolation
     of an accelerator ends nothing: the next step is the plain one from the same point.
     """
+    proposal = propose(model, control, run)
+    new = evaluate(model, control, proposal.params, prepared, proposal.reference)
+    return judge(model, prepared, control, run, proposal, new)
+
+
+def propose(model, control: Control, run: Run) -> Proposal:
+    """The M-step of a run, and its accelerator."""
     old, fresh = run.point, run.n_iter < 0
     moved = narrowed(model.m_step(old.stats, old.params), old.ll_offset.dtype)
     plain = select(fresh, old.params, moved)
-    params, bold, memory = _propose(model, control, run, plain)
+    params, bold, memory = _accelerated(model, control, run, plain)
     reference = select(fresh, old.ll_reference, old.ll_reference + old.ll_offset)
-    new = evaluate(model, control, params, prepared, reference)
-    health = model.health(params, select(fresh, new.stats, old.stats), prepared)
+    return Proposal(params, reference, bold, memory)
+
+
+def judge(model, prepared, control: Control, run: Run, proposal: Proposal, new: Point) -> Run:
+    """The run after a proposal whose E-step gave the point `new`. Of the prepared data it reads
+    what the model's `health` reads, and no rows."""
+    old, fresh, bold, memory = run.point, run.n_iter < 0, proposal.bold, proposal.memory
+    health = model.health(proposal.params, select(fresh, new.stats, old.stats), prepared)
     gain = jnp.where(fresh, jnp.inf, difference(new, old))
     monotone = bold | health.monotone
     refusal = _refusal(control, new, old, gain, health.status, fresh, monotone)
@@ -187,7 +215,7 @@ def select(keep: Array, new: T, old: T) -> T:
     return jax.tree.map(lambda a, b: jnp.where(keep, a, b), new, old)
 
 
-def _propose(model, control, run, plain):
+def _accelerated(model, control, run, plain):
     """The next parameters, whether they are an extrapolation b[], and the new memory."""
     if control.accelerate is None:
         return plain, jnp.zeros((), bool), None
