@@ -17,6 +17,8 @@ from jaxem.core.trees import pytree as pytree
 from jaxem.core.trees import static as static
 from jaxem.core.version import __version__ as __version__
 from jaxem.data import Data as Data
+from jaxem.data.blocks import RowBlocks as RowBlocks
+from jaxem.data.row_files import open_rows as open_rows
 from jaxem.devices import distributed as distributed
 from jaxem.devices.rows import place_rows as place_rows
 from jaxem.devices.rows import shard_rows as shard_rows

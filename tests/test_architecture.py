@@ -18,7 +18,7 @@ FILES = sorted(ROOT.rglob("*.py"))
 PARSER = doctest.DocTestParser()
 
 #: The rooms, bottom to top. A file imports only from rooms below its own and from its own room.
-ROOMS = """core numerics data results devices kernels families models engine batch search api
+ROOMS = """core numerics data results devices kernels families models engine batch search stream api
 inference tools""".split()
 
 #: Guests import what they like, and only guests import them.

@@ -1,6 +1,7 @@
 """`fit`: many starts on one data set."""
 
 import time
+from typing import Any
 
 import jax
 import numpy as np
@@ -15,6 +16,7 @@ from jaxem.api.options import (
     with_sizes,
 )
 from jaxem.api.renamed import renamed
+from jaxem.api.rows_in_blocks import fit_rows, refuse
 from jaxem.api.solve import Timer, solve, tell_interrupted, timed, whereabouts
 from jaxem.batch.checkpoint import FilePath
 from jaxem.batch.padding import Sizes, sizes_of
@@ -26,10 +28,13 @@ from jaxem.core.precision import precision_of
 from jaxem.core.program_memory import make_room
 from jaxem.core.settings import Settings, settings_of
 from jaxem.core.types import Devices, Init, Rows
+from jaxem.data.data import Data
+from jaxem.data.row_files import is_rows, open_rows
 from jaxem.data.validate import host_data
 from jaxem.devices.rows import check_alike
 from jaxem.results.fit import Fit
-from jaxem.search.starts import count_of
+from jaxem.search.options import search_of
+from jaxem.search.starts import count_of, is_params
 
 
 def fit(
@@ -71,7 +76,9 @@ def fit(
 
     Data and starts
 
-    - `x` f[n, d], or `Data`; `sample_weight` f[n]; `labels` i[n], -1 where unknown.
+    - `x` f[n, d], or `Data`; `sample_weight` f[n]; `labels` i[n], -1 where unknown. Or rows that
+      need not fit into memory: `jaxem.open_rows(...)`, the name of a file, or a function that
+      yields blocks (see docs/guides/large.md).
     - `key`: a JAX random key, or a whole number.
     - `n_starts`: 32, or as many as `init` gives.
     - `init`: "k-means++", "kmeans", "random", "random_from_data", a callable
@@ -122,6 +129,8 @@ def fit(
     >>> np.sort(fits.best().params.weights).round(2)
     array([0.36, 0.64])
     """
+    if is_rows(x):
+        return _fit_in_blocks(**locals())
     key = as_key(key)
     data = host_data(x, sample_weight, labels)
     asked = Settings(kernel, precision, assignment, exponent)
@@ -165,6 +174,35 @@ def fit(
     if outcome.interrupted:
         tell_interrupted()
     return fits.of(model, options.control.soft)
+
+
+def _fit_in_blocks(
+    model: Model, x: Rows, key: jax.Array | int, n_starts: int | None, init: Init,
+    sample_weight: Rows, labels: Rows, trace: bool, pad_to: int | None, devices: Devices,
+    mesh: Mesh | None, generations: int | None, checkpoint: FilePath | None, **given: Any,
+) -> Fit:  # fmt: skip
+    """`fit` of rows that are read in blocks; `given` are the arguments that are the same for the
+    sample and for all rows."""
+    check_model(model)
+    refuse(sample_weight=sample_weight, labels=labels, trace=trace, pad_to=pad_to, devices=devices,
+           mesh=mesh)  # fmt: skip
+    rows, key = open_rows(x), as_key(key)
+    asked = Settings(*(given[name] for name in ("kernel", "precision", "assignment", "exponent")))
+    model, asked, _ = settings_of(model, asked, Data(np.zeros((1, 1)), np.ones(1)))
+    d = rows.columns()
+    given["split_merge"] = renamed(given["split_merge"], generations)
+    starts = starts_of(model, init, n_starts, d, None, DEFAULT_STARTS)
+    of_start = dict(key=key, n_starts=starts, init=init)
+    if search_of(starts, init, None, 0, False).given and not is_params(model, init, d):
+        raise ValueError("init must be a name, a callable or parameters where rows are read in "
+                         "blocks.")  # fmt: skip
+    options = options_of(model, whereabouts(None, None, None), asked, {**of_start, **given}, False)
+
+    def on_sample(data: Data) -> Fit:
+        return fit(model, data, **of_start, **given)
+
+    make_room()
+    return fit_rows(model, rows, options, checkpoint, given["race"] is not False, on_sample)
 
 
 def starts_of(

@@ -109,7 +109,13 @@ def _contents(
 
 def load(path: FilePath, runs: Runs, state: State, mark: str) -> State | None:
     """The search state of a checkpoint, with `runs` restored from it; None where there is no file.
-    `state` gives the structure.
+    `state` gives the structure. Raises ValueError as `read`."""
+    found = read(path, mark)
+    return None if found is None else _restore(runs, state, *found)
+
+
+def read(path: FilePath, mark: str) -> tuple[dict[str, JSON], dict[str, np.ndarray]] | None:
+    """Header and arrays of a checkpoint; None where there is no file.
 
     Raises ValueError when the file is no checkpoint, of another format, or of another problem.
     """
@@ -132,7 +138,7 @@ def load(path: FilePath, runs: Runs, state: State, mark: str) -> State | None:
             f"{path} belongs to another problem (other data, model, settings, devices or "
             "versions); move it away to start afresh."
         )
-    return _restore(runs, state, header, arrays)
+    return header, arrays
 
 
 def _restore(runs: Runs, state: State, header: dict, arrays: dict) -> State:

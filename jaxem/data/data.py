@@ -67,7 +67,7 @@ def check_per_row(name: str, value: Array | None, n: int) -> None:
         raise ValueError(f"{name} must have shape ({n},), one per row of x; got {value.shape}.")
 
 
-def check_none_beside(weight: Rows, label: Rows) -> None:
-    """ValueError for weights or labels beside `Data`."""
+def check_none_beside(weight: Rows, label: Rows, kind: str = "Data") -> None:
+    """ValueError for weights or labels beside x of a kind that has its own."""
     if weight is not None or label is not None:
-        raise ValueError("x is Data, which has its own weight and label: give them there only.")
+        raise ValueError(f"x is {kind}, which has its own weight and label: give them there only.")

@@ -11,6 +11,8 @@ from jaxem.data.data import Array, Data, check_none_beside, check_per_row, check
 
 T = TypeVar("T")
 
+ALL_ZERO = "sample_weight is zero for every row: there is nothing to fit."
+
 
 class TooFewRows(ValueError):
     """Fewer rows than a fit needs."""
@@ -134,6 +136,13 @@ def _parse(array: np.ndarray, name: str) -> np.ndarray:
 def check_weight(weight: np.ndarray, n: int) -> None:
     """ValueError, naming the row, for weights that are not finite, negative, or all 0."""
     check_per_row("sample_weight", weight, n)
+    check_weights(weight)
+    if not (weight > 0).any():
+        raise ValueError(ALL_ZERO)
+
+
+def check_weights(weight: np.ndarray) -> None:
+    """ValueError, naming the row, for weights that are not finite or negative."""
     bad = ~np.isfinite(weight) | (weight < 0)
     if bad.any():
         row = int(np.argmax(bad))
@@ -141,5 +150,3 @@ def check_weight(weight: np.ndarray, n: int) -> None:
             f"sample_weight must be finite and not negative; row {row} is {weight[row]}. "
             "Use 0 to leave a row out."
         )
-    if not (weight > 0).any():
-        raise ValueError("sample_weight is zero for every row: there is nothing to fit.")

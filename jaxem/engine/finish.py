@@ -61,6 +61,21 @@ def finish(
     `exact` asks for it, the likelihood is that function of the parameters as they are reported, in
     `dtype` (None: that of the run). Elsewhere it is the sum from the run's last E-step.
     """
+    point = run.point
+    status, condition = judged(model, prepared, run, control)
+    likelihood, objective = _totals(model, prepared, run, scaling, control, exact, dtype)
+    trace = None if run.record is None else run.record * prepared.weight + prepared.base
+    if trace is not None and control.soft:  # the trace ends with the reported objective
+        trace = trace.at[jnp.maximum(run.n_iter, 0)].set(objective)
+    fit = Fit(point.params, likelihood, objective, status, run.n_iter, trace)
+    return restore(model, fit, scaling, prepared.weight), condition
+
+
+def judged(
+    model: Model, prepared: PreparedData, run: steps.Run, control: steps.Control
+) -> tuple[jax.Array, jax.Array]:
+    """The status of a run that has ended, and the error of its log densities f[], in units of the
+    roundoff."""
     point, status = run.point, run.status
     health = model.health(point.params, point.stats, prepared)
     condition = jnp.asarray(health.condition, point.ll_offset.dtype)
@@ -70,13 +85,7 @@ def finish(
     status = jnp.where(blurred, Status.STALLED, status)
     # Classification EM has no likelihood that is spuriously high.
     spurious = health.spurious & (control.assignment == "soft")
-    status = jnp.where(sound & spurious, Status.DEGENERATE, status).astype(jnp.int32)
-    likelihood, objective = _totals(model, prepared, run, scaling, control, exact, dtype)
-    trace = None if run.record is None else run.record * prepared.weight + prepared.base
-    if trace is not None and control.soft:  # the trace ends with the reported objective
-        trace = trace.at[jnp.maximum(run.n_iter, 0)].set(objective)
-    fit = Fit(point.params, likelihood, objective, status, run.n_iter, trace)
-    return restore(model, fit, scaling, prepared.weight), condition
+    return jnp.where(sound & spurious, Status.DEGENERATE, status).astype(jnp.int32), condition
 
 
 def _totals(model, prepared, run, scaling, control, exact, dtype) -> tuple[jax.Array, jax.Array]:

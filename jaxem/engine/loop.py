@@ -1,6 +1,7 @@
 """`em`: one fit as a pure function, for the caller's `jit`, `vmap` and `grad`."""
 
 from functools import partial
+from importlib import import_module
 
 import jax
 import jax.numpy as jnp
@@ -24,7 +25,9 @@ from jaxem.core.status import Status
 from jaxem.core.trees import replace
 from jaxem.core.types import Params, Rows
 from jaxem.core.validation import positive
-from jaxem.data.data import Data, as_data
+from jaxem.data.blocks import NO_ROWS
+from jaxem.data.data import Data, as_data, check_none_beside
+from jaxem.data.row_files import is_rows, open_rows
 from jaxem.data.scaling import Scaling
 from jaxem.devices.collectives import replicate
 from jaxem.engine import steps
@@ -60,7 +63,8 @@ def em(
     look at `.status`.
 
     - `model`: a `Mixture`, or any `jaxem.Model`; `params`: its parameters, where the fit starts.
-    - `x` f[n, d] or `Data`; `sample_weight` f[n]; `labels` i[n], -1 where unknown.
+    - `x` f[n, d] or `Data`; `sample_weight` f[n]; `labels` i[n], -1 where unknown. Or rows that
+      need not fit into memory (`jaxem.open_rows`), outside `jit` and `vmap`, without a trace.
     - `tol`: gain per unit weight at which the fit ends (scikit-learn's meaning).
     - `stop`: a rule of `jaxem.engine.stopping`.
     - `accelerate`: None (the textbook's EM), "squarem" or "anderson".
@@ -78,12 +82,18 @@ def em(
     Fit(CONVERGED after ... iterations, log-likelihood -1130.26)
     """
     make_room()
-    data = as_data(x, sample_weight, labels, units=True)
+    blocks = is_rows(x)
+    data = NO_ROWS if blocks else as_data(x, sample_weight, labels, units=True)
     asked, given = Settings(kernel, precision, assignment, exponent), model
     model, asked, data = settings_of(model, asked, data)
     control = steps.Control(tol, max_iter, guard, stop, accelerate, trace)
     control = replace(control, assignment=asked.assignment or "soft", exponent=asked.exponent)
     check_control(model, control)
+    if blocks:
+        check_none_beside(sample_weight, labels, "RowBlocks")
+        return import_module("jaxem.stream.one_fit").em_in_blocks(
+            model, params, open_rows(x), control, asked
+        )
     model, params = cast(model, data.x.dtype), cast(params, data.x.dtype)
     compute = compute_for(model, data, 1, asked)
     fit = _em(model, params, data, control, compute)

@@ -1,15 +1,19 @@
 """`criteria`: BIC, AIC and ICL of a fit."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import jax.numpy as jnp
 import numpy as np
-from numpy.typing import ArrayLike
 
 from jaxem.core.compiled import jitted
 from jaxem.core.model_protocol import Model
 from jaxem.core.precision import precision_of
 from jaxem.core.program_memory import make_room
+from jaxem.core.types import Rows
+from jaxem.data.blocks import ROWS, ahead, padded
+from jaxem.data.data import check_none_beside
+from jaxem.data.row_files import is_rows, open_rows
 from jaxem.results.fit import Fit
 
 
@@ -29,15 +33,14 @@ class Criteria:
     icl_entropy: float | None = None  #: of the entropy; None where it was not computed
 
 
-def criteria(
-    model: Model, fit: Fit, x: ArrayLike, sample_weight: ArrayLike | None = None
-) -> Criteria:
+def criteria(model: Model, fit: Fit, x: Rows, sample_weight: Rows = None) -> Criteria:
     """BIC (Schwarz 1978), AIC (Akaike 1974) and ICL (Biernacki, Celeux, Govaert 2000) of one fit.
 
     BIC = p ln n − 2 ln L and AIC = 2p − 2 ln L, n the total weight. ICL = BIC − 2 Σ w ln max_k r,
     from the likelihood of each row with its most probable component, as in mclust. `icl_entropy` =
     BIC + 2 Σ w entropy(r), from the expectation over components, is never lower. All have the sign
-    of scikit-learn: lower is better (mclust has the opposite). `fit` has no lane axis; x f[n, d].
+    of scikit-learn: lower is better (mclust has the opposite). `fit` has no lane axis; x f[n, d],
+    or rows that need not fit into memory (`jaxem.open_rows`).
     A model without `predict_proba` has no ICL.
 
     >>> x = datasets.load("old_faithful")
@@ -46,20 +49,36 @@ def criteria(
     >>> round(jaxem.criteria(model, best, x).bic, 1)
     2322.2
     """
+    blocks = _blocks(x, sample_weight)
+    p = weight = entropy = doubt = 0.0
+    known = hasattr(model, "predict_proba")
+    make_room()
+    for rows, w in blocks:
+        p, weight = model.n_parameters(rows.shape[-1]), weight + w.sum()
+        if known:
+            with precision_of(np.asarray(fit.log_likelihood).dtype):
+                r = np.asarray(_responsibilities(model, fit.params, jnp.asarray(rows)), float)
+            entropy -= float(w @ np.sum(r * np.log(np.maximum(r, 1e-300)), axis=1))
+            doubt -= float(w @ np.log(np.max(r, axis=1)))
+    likelihood = float(fit.log_likelihood)
+    bic = float(p * np.log(weight) - 2 * likelihood)
+    aic = 2 * p - 2 * likelihood
+    if not known:
+        return Criteria(likelihood, int(p), bic, aic, np.nan)
+    return Criteria(likelihood, int(p), bic, aic, bic + 2 * doubt, bic + 2 * entropy)
+
+
+def _blocks(x: Rows, sample_weight: Rows) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """The rows f[m, d] and their weights f[m], all at once or block by block."""
+    if is_rows(x):
+        check_none_beside(sample_weight, None, "RowBlocks")
+        for block in ahead(open_rows(x).blocks(ROWS)):
+            whole = padded(block, ROWS, block.x.dtype)
+            yield np.asarray(whole.x), np.asarray(whole.weight, float)
+        return
     rows = np.asarray(x)
     rows = rows[:, None] if rows.ndim == 1 else rows
-    weight = np.ones(len(rows)) if sample_weight is None else np.asarray(sample_weight, float)
-    p, likelihood = model.n_parameters(rows.shape[-1]), float(fit.log_likelihood)
-    bic = float(p * np.log(weight.sum()) - 2 * likelihood)
-    aic = 2 * p - 2 * likelihood
-    if not hasattr(model, "predict_proba"):
-        return Criteria(likelihood, p, bic, aic, np.nan)
-    make_room()
-    with precision_of(np.asarray(fit.log_likelihood).dtype):
-        r = np.asarray(_responsibilities(model, fit.params, jnp.asarray(rows)), float)
-    entropy = -float(weight @ np.sum(r * np.log(np.maximum(r, 1e-300)), axis=1))
-    doubt = -float(weight @ np.log(np.max(r, axis=1)))
-    return Criteria(likelihood, p, bic, aic, bic + 2 * doubt, bic + 2 * entropy)
+    yield rows, np.ones(len(rows)) if sample_weight is None else np.asarray(sample_weight, float)
 
 
 @jitted

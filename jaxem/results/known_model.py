@@ -12,6 +12,9 @@ from jaxem.core.keys import as_key
 from jaxem.core.precision import precision_of
 from jaxem.core.program_memory import make_room
 from jaxem.core.types import Rows
+from jaxem.data.blocks import ROWS, ahead, padded
+from jaxem.data.data import Data
+from jaxem.data.row_files import is_rows, open_rows
 
 if TYPE_CHECKING:
     from jaxem.results.fit import Fit
@@ -58,14 +61,23 @@ def model_of(fit: "Fit", what: str) -> Any:
     return fit.known.model
 
 
-def ask(fit: "Fit", method: str, x: Rows) -> jax.Array:
-    """The result of a method of the model at x f[n, d], in the precision of the fit."""
+def ask(fit: "Fit", method: str, x: Rows) -> Any:
+    """The result of a method of the model at x f[n, d], in the precision of the fit; of rows that
+    are read in blocks, an iterator of results, one for each block."""
     model = model_of(fit, method)
     dtype = np.asarray(fit.log_likelihood).dtype
+    if is_rows(x):
+        return (_of_block(fit, method, block) for block in ahead(open_rows(x).blocks(ROWS)))
     make_room()
     with precision_of(dtype):
         x = x if isinstance(x, Tracer) else np.asarray(x)
         return getattr(model, method)(fit.params, jnp.asarray(x, dtype))
+
+
+def _of_block(fit: "Fit", method: str, block: Data) -> np.ndarray:
+    """The result for the rows of a block, computed for `ROWS` rows: one program for all blocks."""
+    x = np.asarray(padded(block, ROWS, block.x.dtype).x)
+    return np.asarray(ask(fit, method, x))[: len(block.x)]
 
 
 def draw(fit: "Fit", key: jax.Array | int, n: int) -> tuple[jax.Array, jax.Array]:
