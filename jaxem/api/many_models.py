@@ -18,6 +18,7 @@ from jaxem.core.precision import precision_of
 from jaxem.core.trees import replace
 from jaxem.core.types import Init, Rows
 from jaxem.data.ragged import COMPILE, EXPECTED
+from jaxem.data.row_files import is_rows, open_rows
 from jaxem.families import Gaussian
 from jaxem.models import Mixture
 from jaxem.results.fit import Fit
@@ -79,7 +80,13 @@ def sweep(
     types = (covariance_type,) if isinstance(covariance_type, str) else tuple(covariance_type)
     grid = named_models(n_components, types, models)
     key = as_key(key)
-    rows, pad = [], padding(dict(grid), np.shape(x)[0] * n_starts, options)
+    rows, pad = [], {}
+    if is_rows(x):
+        x = open_rows(x)
+        if folds:
+            raise ValueError("folds: cross-validation is not for rows that are read in blocks.")
+    else:
+        pad = padding(dict(grid), np.shape(x)[0] * n_starts, options)
     interrupted = False
     for number, (name, model) in enumerate(grid):
         path = None if checkpoint is None else f"{checkpoint}.{number}"

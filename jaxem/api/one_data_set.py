@@ -9,6 +9,7 @@ from jax.sharding import Mesh
 
 from jaxem.api.options import (
     DEFAULT_STARTS,
+    Options,
     check_model,
     check_sums,
     options_of,
@@ -28,12 +29,12 @@ from jaxem.core.precision import precision_of
 from jaxem.core.program_memory import make_room
 from jaxem.core.settings import Settings, settings_of
 from jaxem.core.types import Devices, Init, Rows
+from jaxem.data.blocks import NO_ROWS
 from jaxem.data.data import Data
 from jaxem.data.row_files import is_rows, open_rows
 from jaxem.data.validate import host_data
 from jaxem.devices.rows import check_alike
 from jaxem.results.fit import Fit
-from jaxem.search.options import search_of
 from jaxem.search.starts import count_of, is_params
 
 
@@ -188,21 +189,25 @@ def _fit_in_blocks(
            mesh=mesh)  # fmt: skip
     rows, key = open_rows(x), as_key(key)
     asked = Settings(*(given[name] for name in ("kernel", "precision", "assignment", "exponent")))
-    model, asked, _ = settings_of(model, asked, Data(np.zeros((1, 1)), np.ones(1)))
-    d = rows.columns()
+    model, asked, _ = settings_of(model, asked, NO_ROWS)
     given["split_merge"] = renamed(given["split_merge"], generations)
-    starts = starts_of(model, init, n_starts, d, None, DEFAULT_STARTS)
-    of_start = dict(key=key, n_starts=starts, init=init)
-    if search_of(starts, init, None, 0, False).given and not is_params(model, init, d):
-        raise ValueError("init must be a name, a callable or parameters where rows are read in "
-                         "blocks.")  # fmt: skip
-    options = options_of(model, whereabouts(None, None, None), asked, {**of_start, **given}, False)
+
+    def options(d: int) -> Options:
+        of_start = dict(key=key, n_starts=starts_of(model, init, n_starts, d, None, DEFAULT_STARTS))
+        placement = whereabouts(None, None, None)
+        return options_of(model, placement, asked, {**of_start, "init": init, **given}, False)
 
     def on_sample(data: Data) -> Fit:
-        return fit(model, data, **of_start, **given)
+        return fit(model, data, key=key, n_starts=n_starts, init=init, **given)
 
     make_room()
-    return fit_rows(model, rows, options, checkpoint, given["race"] is not False, on_sample)
+    if init is None or isinstance(init, str) or callable(init):
+        options(1)  # wrong arguments are told before the rows are read
+    elif not is_params(model, init, 1):
+        raise ValueError("init must be a name, a callable or parameters where rows are read in "
+                         "blocks.")  # fmt: skip
+    limit, race = given["memory_limit"], given["race"] is not False
+    return fit_rows(model, rows, key, options, limit, checkpoint, race, on_sample)
 
 
 def starts_of(

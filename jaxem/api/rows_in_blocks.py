@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from functools import partial
 
 import jax
 import numpy as np
@@ -9,9 +10,10 @@ import numpy as np
 from jaxem.api.options import Options
 from jaxem.api.solve import Timer, tell_interrupted
 from jaxem.batch.checkpoint import FilePath, fingerprint
-from jaxem.batch.planning import memory
+from jaxem.core.capabilities import provides
 from jaxem.core.compilation import compilations
-from jaxem.core.model_protocol import Model
+from jaxem.core.constraints import inside
+from jaxem.core.model_protocol import Freezable, Model
 from jaxem.core.precision import precision_of
 from jaxem.core.trees import replace
 from jaxem.core.types import Params
@@ -28,23 +30,20 @@ from jaxem.stream.survey import Survey, sample_size, survey
 
 
 def fit_rows(
-    model: Model, rows: RowBlocks, options: Options, path: FilePath | None, race: bool,
+    model: Model, rows: RowBlocks, key: jax.Array, options_of: Callable[[int], Options],
+    memory_limit: int | None, path: FilePath | None, race: bool,
     on_sample: Callable[[Data], Fit],
 ) -> Fit:  # fmt: skip
     """The fits of all starts, axis [starts]: `on_sample` runs them on a sample, and the contenders
     run on over all rows, a pass for every iteration. The others are PRUNED where there is a
     `race`, with the likelihood of all rows too. Where the sample is all rows, its fits are the
-    result."""
-    limit = options.resources.memory_limit or memory(options.resources.placement.platform)
-
-    def wish(d: int, row_bytes: int) -> int:
-        return sample_size(model.n_parameters(d), row_bytes, limit)
-
+    result. `options_of(d)` are the options for rows of d columns."""
     with compilations() as compiled:
         timer = Timer(time.perf_counter(), compiled)
-        found = survey(model, rows, options.key, wish)
+        found = survey(model, rows, key, partial(sample_size, model, memory_limit))
         if found.complete:
             return on_sample(found.sample)
+        options = options_of(found.unit[-1])
         with precision_of(found.dtype):
             stream, passes = _passes(model, rows, found, options, path, race, on_sample)
         with precision_of(stream.found.dtype):
@@ -86,8 +85,12 @@ def _passes(
 
 def _from_sample(stream: Stream, on_sample: Callable[[Data], Fit], race: bool) -> Passes:
     """Lanes after the first pass over all rows, from the fits of a sample."""
-    fits = on_sample(stream.found.sample)
-    passes = begin(stream, fits.params)
+    model, sample = stream.model, stream.found.sample
+    fits = on_sample(sample)
+    params = inside(model.constraints(), fits.params, 1 / len(sample.x))
+    if provides(type(model), Freezable):
+        params = model.kept(fits.params, params)
+    passes = begin(stream, params)
     if fits.report is None or not fits.report.interrupted:
         advance(stream, passes, lambda _: None, most=1)
     if not passes.numbers:

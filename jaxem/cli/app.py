@@ -91,9 +91,9 @@ def fit_command(
     source: o.Source, k: o.K = "1:4", family: o.Family = "gaussian",
     covariance: o.Covariance = None, trials: o.Trials = None, starts: o.Starts = 100,
     seed: o.Seed = 0, tol: o.Tol = 1e-6, max_iter: o.MaxIter = 1000, race: o.Race = None,
-    devices: o.Devices = None, columns: o.Columns = None, sample_weight: o.SampleWeight = None,
-    header: o.Header = None, plot: o.Plot = None, out: o.Out = None, force: o.Force = False,
-    split_merge: o.SplitMerge = 0, json: o.Json = False,
+    devices: o.Devices = None, memory_limit: o.MemoryLimit = None, columns: o.Columns = None,
+    sample_weight: o.SampleWeight = None, header: o.Header = None, plot: o.Plot = None,
+    out: o.Out = None, force: o.Force = False, split_merge: o.SplitMerge = 0, json: o.Json = False,
 ) -> None:  # fmt: skip
     """Fit every K from many starts.
 
@@ -113,7 +113,8 @@ def sweep_command(
     covariance: o.Covariances = None, trials: o.Trials = None, criterion: o.Criterion = "bic",
     folds: o.Folds = 0, starts: o.Starts = 50, seed: o.Seed = 0, tol: o.Tol = 1e-6,
     max_iter: o.MaxIter = 1000, race: o.Race = None, devices: o.Devices = None,
-    columns: o.Columns = None, sample_weight: o.SampleWeight = None, header: o.Header = None,
+    memory_limit: o.MemoryLimit = None, columns: o.Columns = None,
+    sample_weight: o.SampleWeight = None, header: o.Header = None,
     split_merge: o.SplitMerge = 0, plot: o.Plot = None, out: o.Out = None,
     force: o.Force = False, json: o.Json = False,
 ) -> None:  # fmt: skip
@@ -135,7 +136,8 @@ def predict_command(
     data: Annotated[
         str,
         typer.Argument(
-            metavar="DATA", help="CSV, NPY or Parquet file, a bundled data set, or - for stdin."
+            metavar="DATA",
+            help="CSV, NPY, Parquet or Arrow file, a bundled data set, or - for stdin.",
         ),
     ],
     proba: Annotated[
@@ -145,6 +147,7 @@ def predict_command(
     columns: o.Columns = None,
     header: o.Header = None,
     data_set: o.DataSet = None,
+    memory_limit: o.MemoryLimit = None,
     out: o.CsvOut = None,
     force: o.Force = False,
     json: o.Json = False,

@@ -27,8 +27,8 @@ Source = Annotated[
     str,
     typer.Argument(
         metavar="FILE_OR_NAME",
-        help="CSV, NPY or Parquet file, - for CSV from standard input, or a bundled data set: "
-        "old_faithful, galaxies, diabetes.",
+        help="CSV, NPY, Parquet or Arrow file, a folder of the last three, - for CSV from standard "
+        "input, or a bundled data set: old_faithful, galaxies, diabetes.",
         autocompletion=lambda incomplete: [
             *among(*datasets.names())(incomplete),
             *sorted(str(path) for path in Path().glob(f"{incomplete}*") if incomplete),
@@ -91,6 +91,13 @@ Devices = Annotated[
         help="Share the starts out over devices: all, a number, or cpu, gpu, tpu (JAX's default "
         "device unless you say).",
         autocompletion=among("all", "cpu", "gpu", "tpu"),
+    ),
+]
+MemoryLimit = Annotated[
+    str | None,
+    typer.Option(
+        help="Memory for a fit, such as 300MB (a quarter of the machine's unless you say). NPY, "
+        "Parquet and Arrow files that are larger, and folders of them, are read in blocks.",
     ),
 ]
 Columns = Annotated[

@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import BinaryIO, TextIO
 
 import numpy as np
 
@@ -69,22 +70,31 @@ def has_matplotlib() -> bool:
 
 
 def write_csv(
-    path: Path | None, names: Sequence[str], columns: Sequence[np.ndarray], force: bool
+    path: Path | None, names: Sequence[str], parts: Iterable[Sequence[np.ndarray]], force: bool
 ) -> None:
-    """Columns of equal length under their names, to a file in one step or to standard output.
+    """Columns of equal length under their names, part after part, to a file in one step or to
+    standard output.
 
     Numbers have all digits, so that they are read back exactly; integers have no point.
     """
-    cells = [_cells(column) for column in columns]
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(names)
-    writer.writerows(zip(*cells, strict=True))
+
+    def fill(file: TextIO) -> None:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(names)
+        for columns in parts:
+            writer.writerows(zip(*map(_cells, columns), strict=True))
+
     if path is None:
-        sys.stdout.write(text.getvalue())
-    else:
-        content = text.getvalue().encode()
-        npz.in_one_step(path, lambda file: file.write(content), force)
+        fill(sys.stdout)
+        return
+
+    def encoded(file: BinaryIO) -> None:
+        text = io.TextIOWrapper(file, encoding="utf-8", newline="")
+        fill(text)
+        text.flush()
+        text.detach()
+
+    npz.in_one_step(path, encoded, force)
 
 
 def _cells(column: np.ndarray) -> Iterable[str]:

@@ -7,8 +7,6 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
-
 from jaxem.cli.components import new_table, print_table, printable, say, show_components
 from jaxem.cli.families import devices_of
 from jaxem.cli.outputs import Document
@@ -22,9 +20,8 @@ from jaxem.results.sweep import Sweep
 from jaxem.results.text import TITLES, sweep_table
 
 
-def size_text(x: np.ndarray) -> str:
+def size_text(n: int, d: int) -> str:
     """Rows and columns in words."""
-    n, d = x.shape
     return f"{n} rows, {d} column{'s' * (d > 1)}"
 
 

@@ -14,8 +14,8 @@ from jaxem import io
 from jaxem.api.many_models import CRITERIA
 from jaxem.cli import outputs, report
 from jaxem.cli.families import build_family, devices_of, parse_range
-from jaxem.cli.request import Job, check_job, check_rows, read_data
-from jaxem.cli.tables import Table
+from jaxem.cli.large import bytes_of, largest
+from jaxem.cli.request import Input, Job, check_job, check_rows, read_data
 from jaxem.core.compilation import compilations
 from jaxem.core.constraints import shared_fields
 from jaxem.core.precision import precision_of
@@ -34,8 +34,7 @@ class Outcome:
     """The result of a command, and what it was made of."""
 
     job: Job
-    table: Table
-    weight: np.ndarray | None
+    data: Input
     swept: Sweep
     fit: Fit | None  #: the best of the best model; None where no fit is sound
 
@@ -54,17 +53,15 @@ def _run(job: Job, types: list[str], whole: bool) -> bool:
     ks = parse_range(job.k)
     check_job(job)
     _check_criterion(job)
-    table, weight = read_data(job)
-    families = _families(job, table.x, types)
-    check_rows(job, next(iter(families.values())), table, ks)
-    if job.folds == 1 or not 0 <= job.folds <= len(table.x):
-        raise ValueError(f"--folds must be 0, or from 2 to the number of rows; got {job.folds}.")
+    data = read_data(job)
+    families = _families(job, data, types)
+    check_rows(job, next(iter(families.values())), data, ks)
     began = time.perf_counter()
-    with precision_of(table.x.dtype), compilations() as compiled:
-        swept = _sweep(job, ks, families, table.x, weight)
+    with precision_of(data.table.x.dtype), compilations() as compiled:
+        swept = _sweep(job, ks, families, data)
         best = swept.best if swept.sound else None
         fit = best and (best.fits.best() if whole else _heaviest_first(best))
-        outcome = Outcome(job, table, weight, swept, fit)
+        outcome = Outcome(job, data, swept, fit)
         if not job.json:
             _show(outcome)
         if fit is not None or whole:
@@ -85,23 +82,24 @@ def _check_criterion(job: Job) -> None:
         )
 
 
-def _families(job: Job, x: np.ndarray, types: list[str]) -> dict[str, Family]:
+def _families(job: Job, data: Input, types: list[str]) -> dict[str, Family]:
     """The family of each covariance type; one under the name "" where it has none."""
+    x = data.table.x
+    if job.family == "categorical" and not data.whole:
+        x = largest(data.x)  # which decides the number of levels
     if job.family != "gaussian":
         return {"": build_family(job.family, job.covariance, job.trials, x)}
     built = [build_family("gaussian", name.strip(), job.trials, x) for name in types]
     return {as_gaussian(family).covariance_type: family for family in built}
 
 
-def _sweep(
-    job: Job, ks: list[int], families: dict[str, Family], x: np.ndarray, weight: np.ndarray | None
-) -> Sweep:
+def _sweep(job: Job, ks: list[int], families: dict[str, Family], data: Input) -> Sweep:
     report.show_progress(f"{len(ks) * len(families)} models, {job.starts} starts each")
     swept = jaxem.sweep(
-        x, ks, tuple(families), key=jax.random.key(job.seed), n_starts=job.starts,
-        criterion=job.criterion, folds=job.folds, sample_weight=weight, tol=job.tol,
+        data.x, ks, tuple(families), key=jax.random.key(job.seed), n_starts=job.starts,
+        criterion=job.criterion, folds=job.folds, sample_weight=data.weight, tol=job.tol,
         max_iter=job.max_iter, race=job.race, split_merge=job.split_merge,
-        devices=devices_of(job.devices),
+        devices=devices_of(job.devices), memory_limit=bytes_of(job.memory_limit),
         models=lambda k, kind: Mixture(families[kind], n_components=k),
     )  # fmt: skip
     report.show_progress("")
@@ -117,21 +115,22 @@ def _heaviest_first(row: Row) -> Fit:
 
 
 def _show(outcome: Outcome) -> None:
-    job, table, swept = outcome.job, outcome.table, outcome.swept
+    job, data, swept = outcome.job, outcome.data, outcome.swept
     kinds = {row.covariance_type for row in swept.rows}
     kind = f"{min(kinds)} covariance" if min(kinds) else job.family
-    parts = [report.size_text(table.x), *[kind] * (len(kinds) == 1)]
+    parts = [report.size_text(data.n, len(data.table.names)), *[kind] * (len(kinds) == 1)]
     parts += [f"{job.starts} starts each{report.devices_text(job)}"]
     title = f"{job.source}: {', '.join(parts)}"
     report.show_sweep(swept, title)
     if outcome.fit is not None:
-        report.show_best(swept, outcome.fit, table.names)
+        report.show_best(swept, outcome.fit, data.table.names)
 
 
 def _write(outcome: Outcome, whole: bool) -> None:
     """The files asked for: of the `whole` sweep, or of the best model and the scores of each K."""
-    job, table, swept, fit = outcome.job, outcome.table, outcome.swept, outcome.fit
-    metadata = {"columns": table.names, "source": job.source, "n_rows": len(table.x)}
+    job, swept, fit = outcome.job, outcome.swept, outcome.fit
+    table, weight = outcome.data.table, outcome.data.weight
+    metadata = {"columns": table.names, "source": job.source, "n_rows": outcome.data.n}
     scores = {row.n_components: row.criteria for row in swept.rows if row.criteria is not None}
     if job.out is not None and whole:
         io.write(job.out, swept, metadata, force=job.force)
@@ -152,10 +151,10 @@ def _write(outcome: Outcome, whole: bool) -> None:
         if whole:
             figure = plot.new_figure(6.4, 4.4)
             axis = figure.add_subplot()
-            plot.criterion(axis, swept, job.criterion, table.x, outcome.weight)
+            plot.criterion(axis, swept, job.criterion, table.x, weight)
         else:
             curve = {k: score.bic for k, score in scores.items()}
-            shown = swept.best.model, fit.params, table.x, table.names, curve, outcome.weight
+            shown = swept.best.model, fit.params, table.x, table.names, curve, weight
             figure = plot.fit_figure(*shown)
         plot.save(figure, job.plot)
     if not job.json:
@@ -168,7 +167,7 @@ def _document(outcome: Outcome, seconds: float, compile_seconds: float) -> outpu
     job, swept = outcome.job, outcome.swept
     kinds = {row.covariance_type for row in swept.rows}
     return {
-        "source": job.source, "n_rows": len(outcome.table.x), "columns": outcome.table.names,
+        "source": job.source, "n_rows": outcome.data.n, "columns": outcome.data.table.names,
         "family": job.family, "covariance_type": (min(kinds) or None) if len(kinds) == 1 else None,
         "n_starts": job.starts, "devices": job.devices,
         **report.sweep_document(swept, outcome.fit),

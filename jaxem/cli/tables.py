@@ -1,4 +1,4 @@
-"""Tables from files: bundled data sets, CSV with or without a header, NPY and Parquet.
+"""Tables from files: bundled data sets, CSV with or without a header, NPY, Parquet and Arrow.
 
 "-" is CSV from standard input. A ValueError for unreadable data names the file and, where there is
 one, the line and the column.
@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxem import datasets
+from jaxem.data.row_files import ENDINGS, describe, open_rows, paths_of
 
 #: Column selection: "a,b" or "0,3" as typed, a list of expected names, or None for all.
 Columns = str | list[str] | None
@@ -44,13 +45,11 @@ def read_rows(source: str, columns: Columns = None, header: bool | None = None) 
     if source in datasets.names():
         return _numbers(datasets.load(source), datasets.columns(source), columns, source)
     path = Path(source)
+    if path.is_dir() or (path.is_file() and path.suffix.lower() in ENDINGS):
+        return _read_arrays(path, columns)
     if source != "-" and not path.is_file():
         known = ", ".join(datasets.names())
         raise ValueError(f"{source}: no such file, and not a bundled data set ({known}).")
-    if path.suffix == ".npy":
-        return _read_npy(path, columns)
-    if path.suffix in (".parquet", ".pq"):
-        return _read_parquet(path, columns)
     return _read_csv(path, columns, header)
 
 
@@ -67,7 +66,8 @@ def column_index(text: str, names: list[str], source: object) -> int:
     )
 
 
-def _wanted(columns: Columns, names: list[str], source: object) -> list[int]:
+def positions(columns: Columns, names: list[str], source: object) -> list[int]:
+    """The positions of the chosen columns."""
     if columns is None:
         return list(range(len(names)))
     if isinstance(columns, list):
@@ -95,41 +95,18 @@ def _known(columns: list[str], names: list[str], source: object) -> list[int]:
 
 
 def _numbers(x: np.ndarray, names: list[str], columns: Columns, source: object) -> Table:
-    wanted = _wanted(columns, names, source)
+    wanted = positions(columns, names, source)
     rows = x[:, wanted].astype(np.float64)
     return _finite(rows, [names[j] for j in wanted], source, "row", np.arange(len(x)))
 
 
-def _read_npy(path: Path, columns: Columns) -> Table:
-    try:
-        x = np.load(path, allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
-        raise ValueError(f"{path}: not a readable NPY file ({error}).") from error
-    x = x[:, None] if x.ndim == 1 else x
-    if x.ndim != 2 or x.dtype.kind not in "fiub":
-        raise ValueError(f"{path}: needs numbers of shape [n] or [n, d]; got {x.dtype} {x.shape}.")
-    return _numbers(x, _numbered(x.shape[1]), columns, path)
-
-
-def _read_parquet(path: Path, columns: Columns) -> Table:
-    try:
-        import pyarrow.parquet as parquet  # type: ignore[import-not-found]
-    except ImportError as error:
-        raise ValueError(f"{path}: reading Parquet needs pyarrow: pip install pyarrow.") from error
-    try:
-        table = parquet.read_table(path)
-    except (ValueError, OSError) as error:
-        raise ValueError(f"{path}: not a readable Parquet file ({error}).") from error
-    names = list(table.column_names)
-    wanted = _wanted(columns, names, path)
-    arrays = [np.asarray(table.column(j).to_numpy()) for j in wanted]
-    for j, array in zip(wanted, arrays, strict=True):
-        if array.dtype.kind not in "fiub":
-            kind = table.schema.field(j).type
-            raise ValueError(
-                f"{path}, column {names[j]!r}: holds {kind}, not numbers; choose with --columns."
-            )
-    return _numbers(np.column_stack(arrays), [names[j] for j in wanted], None, path)
+def _read_arrays(path: Path, columns: Columns) -> Table:
+    """NPY, Parquet and Arrow files, and folders of them."""
+    names, _ = describe(paths_of(path))
+    chosen = positions(columns, names, path)
+    pieces = [np.asarray(piece.data.x) for piece in open_rows(path, columns=chosen).pieces()]
+    x = np.concatenate(pieces) if pieces else np.zeros((0, len(chosen)))
+    return _numbers(x, [names[j] for j in chosen], None, path)
 
 
 def _read_csv(path: Path, columns: Columns, header: bool | None) -> Table:
@@ -148,7 +125,7 @@ def _read_csv(path: Path, columns: Columns, header: bool | None) -> Table:
             raise ValueError(
                 f"{path}, line {line}: {len(row)} cells where {len(names)} were expected."
             )
-    wanted = _wanted(columns, names, path)
+    wanted = positions(columns, names, path)
     chosen, names = [[row[j] for j in wanted] for row in rows], [names[j] for j in wanted]
     try:
         x = np.array(chosen).astype(np.float64)

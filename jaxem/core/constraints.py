@@ -7,7 +7,7 @@ a constraint are refused by name.
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, is_dataclass
 from typing import TypeVar
 
 import jax
@@ -86,6 +86,38 @@ def retract(constraints: Mapping[str, Constraint], params: P) -> P:
             value = getattr(params, name)
             moved[name] = value / jnp.sum(value, axis=-1, keepdims=True)
     return replace(params, **moved) if moved else params
+
+
+def inside(constraints: Mapping[str, Constraint], params: P, share: float) -> P:
+    """Parameters (any leading axes, on the host) whose shares, and numbers within an interval, are
+    at least `share` away from its ends. Shares without a component axis stay, such as weights.
+
+    EM never leaves an end, such as the probability 0 of a category. Estimates from some of the rows
+    may lie there only because those rows lack what others have, whose likelihood would be 0.
+    """
+    moved: dict[str, np.ndarray] = {}
+    for name, constraint in constraints.items():
+        value = np.asarray(getattr(params, name))
+        match constraint:
+            case Simplex(shared=False):
+                present = constraint.present(value.shape)
+                kept = np.where(present, np.maximum(value, share), 0)
+                moved[name] = (kept / kept.sum(axis=-1, keepdims=True)).astype(value.dtype)
+            case Interval(low, high):
+                room = share * (high - low if np.isfinite(high - low) else 1)
+                moved[name] = np.clip(value, low + room, high - room).astype(value.dtype)
+    return _with_fields(params, moved)
+
+
+def _with_fields(params: P, values: Mapping[str, np.ndarray]) -> P:
+    """The parameters with fields changed, of themselves or of a part of them."""
+    parts: dict[str, object] = {}
+    for name, part in vars(params).items():
+        if name in values:
+            parts[name] = values[name]
+        elif is_dataclass(part):
+            parts[name] = _with_fields(part, values)
+    return replace(params, **parts) if parts else params
 
 
 def broken(constraints: Mapping[str, Constraint], params: object) -> jax.Array:

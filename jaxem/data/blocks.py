@@ -7,6 +7,8 @@ shape and dtype, and by `jaxem.stream.survey` for its values, once.
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
+from threading import current_thread
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -19,6 +21,9 @@ T = TypeVar("T")
 
 #: Rows that a file is read by where nobody asks for another number, as for predictions.
 ROWS = 1 << 16
+
+#: Name of the thread that reads ahead.
+READER = "jaxem-reader"
 
 #: Data without rows: of a problem between two passes.
 NO_ROWS = Data(np.zeros((0, 1)), np.zeros(0))
@@ -69,12 +74,6 @@ class RowBlocks:
                 )
             yield piece
 
-    def columns(self) -> int:
-        """The number of columns, by the first block. ValueError where there is none."""
-        for piece in self.pieces():
-            return piece.data.x.shape[-1]
-        raise ValueError(f"{self.name}: no rows.")
-
     def blocks(self, rows: int) -> Iterator[Data]:
         """One pass in blocks of exactly `rows` rows; the last may be shorter."""
         kept: list[Data] = []
@@ -123,14 +122,23 @@ def padded(data: Data, rows: int, dtype: DType) -> Data:
     return Data(x, weight, label)
 
 
+@cache
+def _reader() -> ThreadPoolExecutor:
+    """The thread that reads ahead. One for all passes: every new thread gets a heap of its own from
+    the C library, and keeps it."""
+    return ThreadPoolExecutor(1, thread_name_prefix=READER)
+
+
 def ahead(items: Iterator[T]) -> Iterator[T]:
     """The items, each made by another thread while the one before is in use."""
+    if current_thread().name.startswith(READER):  # rows that are made from rows: do not wait
+        yield from items
+        return
     end = object()
-    with ThreadPoolExecutor(1) as thread:
-        coming = thread.submit(next, items, end)
-        while (item := coming.result()) is not end:
-            coming = thread.submit(next, items, end)
-            yield item  # type: ignore[misc]
+    coming = _reader().submit(next, items, end)
+    while (item := coming.result()) is not end:
+        coming = _reader().submit(next, items, end)
+        yield item  # type: ignore[misc]
 
 
 def from_callable(give: Callable[[], Iterable], name: str) -> RowBlocks:

@@ -2,6 +2,7 @@
 read in blocks."""
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from os import PathLike
 from pathlib import Path
@@ -78,16 +79,7 @@ def _is_list_of_files(source: Any) -> bool:
 
 def _files(source: Any, columns: list | None, weight: Any, label: Any) -> RowBlocks:
     """The rows of one or several files, or of the files of a folder."""
-    paths = [Path(one) for one in ([source] if isinstance(source, str | PathLike) else source)]
-    if len(paths) == 1 and paths[0].is_dir():
-        paths = sorted(path for path in paths[0].iterdir() if path.suffix.lower() in ENDINGS)
-        if not paths:
-            raise ValueError(f"{source}: no file there ends in {', '.join(ENDINGS)}.")
-    for path in paths:
-        if path.suffix.lower() not in ENDINGS:
-            raise ValueError(f"{path}: rows are read from files that end in {', '.join(ENDINGS)}.")
-        if not path.is_file():
-            raise ValueError(f"{path}: no such file.")
+    paths = paths_of(source)
     name = str(paths[0]) if len(paths) == 1 else f"{paths[0]} and {len(paths) - 1} more"
 
     def mark() -> str:
@@ -106,6 +98,45 @@ def _files(source: Any, columns: list | None, weight: Any, label: Any) -> RowBlo
                 first += len(data.x)
 
     return RowBlocks(name, read, mark)
+
+
+def paths_of(source: Any) -> list[Path]:
+    """The files of a name, a folder or a list. ValueError where one does not exist or cannot be
+    read in blocks."""
+    paths = [Path(one) for one in ([source] if isinstance(source, str | PathLike) else source)]
+    if len(paths) == 1 and paths[0].is_dir():
+        paths = sorted(path for path in paths[0].iterdir() if path.suffix.lower() in ENDINGS)
+        if not paths:
+            raise ValueError(f"{source}: no file there ends in {', '.join(ENDINGS)}.")
+    for path in paths:
+        if path.suffix.lower() not in ENDINGS:
+            raise ValueError(f"{path}: rows are read from files that end in {', '.join(ENDINGS)}.")
+        if not path.is_file():
+            raise ValueError(f"{path}: no such file.")
+    return paths
+
+
+def describe(paths: list[Path]) -> tuple[list[str], int]:
+    """The names of the columns of the first file, and the number of rows of all."""
+    names: list[str] = []
+    n = 0
+    for path in paths:
+        ending = path.suffix.lower()
+        if ending == ".npy":
+            table = _mapped(path)
+            found, rows = _numbered(table), len(table)
+        elif ending in PARQUET:
+            with _arrow_errors(path, "Parquet"):
+                from pyarrow import parquet  # type: ignore[import-not-found]
+
+                with parquet.ParquetFile(path) as file:
+                    found, rows = file.schema_arrow.names, file.metadata.num_rows
+        else:
+            with _arrow_errors(path, "Arrow"):
+                sizes = [(batch.schema.names, batch.num_rows) for batch in _batches(path)]
+                found, rows = sizes[0][0] if sizes else [], sum(size for _, size in sizes)
+        names, n = names or list(found), n + rows
+    return names, n
 
 
 def _choose(
@@ -131,8 +162,8 @@ def _reader(path: Path) -> Callable[[Path, int, Choose], Iterator[np.ndarray]]:
     return _npy if ending == ".npy" else _parquet if ending in PARQUET else _arrow
 
 
-def _npy(path: Path, rows: int, choose: Choose) -> Iterator[np.ndarray]:
-    """Blocks of an NPY file, read, not mapped: mapped pages count as memory of the process."""
+def _mapped(path: Path) -> np.memmap:
+    """The NPY file as a memory map, of which only the header is read here."""
     try:
         table = np.load(path, mmap_mode="r", allow_pickle=False)
     except (ValueError, EOFError, OSError) as error:
@@ -140,8 +171,18 @@ def _npy(path: Path, rows: int, choose: Choose) -> Iterator[np.ndarray]:
     if table.ndim not in (1, 2) or table.dtype.kind not in "fiub":
         raise ValueError(f"{path}: needs numbers of shape [n] or [n, d]; got {table.dtype} "
                          f"{table.shape}.")  # fmt: skip
-    n, d = table.shape[0], 1 if table.ndim == 1 else table.shape[1]
-    chosen, dtype = choose([f"x{j}" for j in range(d)]), table.dtype
+    return table
+
+
+def _numbered(table: np.ndarray) -> list[str]:
+    return [f"x{j}" for j in range(1 if table.ndim == 1 else table.shape[1])]
+
+
+def _npy(path: Path, rows: int, choose: Choose) -> Iterator[np.ndarray]:
+    """Blocks of an NPY file, read, not mapped: mapped pages count as memory of the process."""
+    table = _mapped(path)
+    names, dtype, n = _numbered(table), table.dtype, len(table)
+    chosen, d = choose(names), len(names)
     for first in range(0, n, rows):
         count = min(rows, n - first)
         if table.flags.c_contiguous:
@@ -159,46 +200,51 @@ def _npy(path: Path, rows: int, choose: Choose) -> Iterator[np.ndarray]:
 
 def _parquet(path: Path, rows: int, choose: Choose) -> Iterator[np.ndarray]:
     """Row groups of a Parquet file, of which only the chosen columns are read."""
-    pyarrow = _pyarrow(path)
-    from pyarrow import parquet  # type: ignore[import-not-found]
+    with _arrow_errors(path, "Parquet"):
+        from pyarrow import parquet  # type: ignore[import-not-found]
 
-    try:
         with parquet.ParquetFile(path) as file:
             names = file.schema_arrow.names
             chosen = [names[j] for j in choose(names)]
             for batch in file.iter_batches(batch_size=rows, columns=list(dict.fromkeys(chosen))):
                 yield _table(batch, chosen, path)
-    except (pyarrow.ArrowException, OSError) as error:
-        raise ValueError(f"{path}: not a readable Parquet file ({error}).") from error
 
 
 def _arrow(path: Path, rows: int, choose: Choose) -> Iterator[np.ndarray]:
     """Record batches of an Arrow file, in the format of files or of streams."""
-    pyarrow = _pyarrow(path)
-    try:
-        with pyarrow.OSFile(str(path)) as file:
-            try:
-                reader = pyarrow.ipc.open_file(file)
-                batches = map(reader.get_batch, range(reader.num_record_batches))
-            except pyarrow.ArrowInvalid:
-                file.seek(0)
-                batches = iter(pyarrow.ipc.open_stream(file))
-            for batch in batches:
-                names = batch.schema.names
-                chosen = [names[j] for j in choose(names)]
-                for first in range(0, batch.num_rows, rows):
-                    yield _table(batch.slice(first, rows), chosen, path)
-    except (pyarrow.ArrowException, OSError) as error:
-        raise ValueError(f"{path}: not a readable Arrow file ({error}).") from error
+    with _arrow_errors(path, "Arrow"):
+        for batch in _batches(path):
+            names = batch.schema.names
+            chosen = [names[j] for j in choose(names)]
+            for first in range(0, batch.num_rows, rows):
+                yield _table(batch.slice(first, rows), chosen, path)
 
 
-def _pyarrow(path: Path) -> Any:
+def _batches(path: Path) -> Iterator[Any]:
+    import pyarrow  # type: ignore[import-not-found]
+    import pyarrow.ipc  # type: ignore[import-not-found]
+
+    with pyarrow.OSFile(str(path)) as file:
+        try:
+            reader = pyarrow.ipc.open_file(file)
+        except pyarrow.ArrowInvalid:
+            file.seek(0)
+            yield from pyarrow.ipc.open_stream(file)
+        else:
+            yield from map(reader.get_batch, range(reader.num_record_batches))
+
+
+@contextmanager
+def _arrow_errors(path: Path, kind: str) -> Iterator[None]:
+    """Turn what pyarrow raises, and its absence, into a ValueError that names the file."""
     try:
         import pyarrow  # type: ignore[import-not-found]
-        import pyarrow.ipc  # type: ignore[import-not-found]
     except ImportError as error:
         raise ValueError(f"{path}: reading it needs pyarrow: pip install pyarrow.") from error
-    return pyarrow
+    try:
+        yield
+    except (pyarrow.ArrowException, OSError) as error:
+        raise ValueError(f"{path}: not a readable {kind} file ({error}).") from error
 
 
 def _table(batch: Any, names: list[str], path: Path) -> np.ndarray:

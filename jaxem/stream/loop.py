@@ -125,8 +125,9 @@ def summed(stream: Stream, passes: Passes) -> Fit:
     """The fits of all lanes in float64, by the sums of their last E-steps."""
     wide, run = np.dtype(np.float64), passes.run
     with precision_of(wide):
-        grid, params, *parts = _totals(stream, passes, wide)
-        return jax.device_get(_restored(grid, Fit(params, *parts, run.status, run.n_iter)))
+        grid, params, total, objective = _totals(stream, passes, wide)
+        fits = Fit(params, total, objective, run.status, run.n_iter)
+        return jax.device_get(_restored(grid, fits))
 
 
 def _totals(stream: Stream, passes: Passes, wide: DType) -> tuple[Grid, Params, Array, Array]:

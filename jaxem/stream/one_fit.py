@@ -6,6 +6,7 @@ from jaxem.batch.problem import Resources
 from jaxem.core.model_protocol import Model
 from jaxem.core.precision import precision_of
 from jaxem.core.settings import Settings
+from jaxem.core.trees import replace
 from jaxem.core.types import Params
 from jaxem.data.blocks import RowBlocks
 from jaxem.engine.steps import Control
@@ -29,4 +30,4 @@ def em_in_blocks(
         if not passes.numbers:
             raise KeyboardInterrupt
         fits = conclude(stream, passes)
-    return jax.tree.map(lambda leaf: leaf[0], fits).of(model, control.soft)
+    return jax.tree.map(lambda leaf: leaf[0], replace(fits, follows=None)).of(model, control.soft)

@@ -98,7 +98,8 @@ def likelihoods(stream: Stream, params: PyTree) -> np.ndarray:
 def _prepared(grid: Grid, rows: int) -> PreparedData:
     data, scaling = grid.data, grid.scaling
     if provides(type(grid.model), Rescalable):
-        data = replace(data, x=(data.x - scaling.shift) / scaling.scale)
+        lead = (None,) * (data.x.ndim - 1)
+        data = replace(data, x=(data.x - scaling.shift[lead]) / scaling.scale[lead])
     return with_scaling(grid.model, grid.model.prepare(data, rows, grid.compute), scaling)
 
 

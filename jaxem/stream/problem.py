@@ -20,7 +20,7 @@ from jaxem.engine.steps import Control
 from jaxem.stream.survey import Survey, scaling_of
 
 #: Bytes of a block of rows: enough that reading and dispatching it take less time than its E-step.
-BLOCK_BYTES = {"cpu": 1 << 24, "gpu": 1 << 27, "tpu": 1 << 27}
+BLOCK_BYTES = {"cpu": 1 << 22, "gpu": 1 << 27, "tpu": 1 << 27}
 
 #: Share of the memory limit that a block of rows may take. Some six are in memory at once: read,
 #: padded and on the device, of this step and the next.

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import jax
 import numpy as np
 
+from jaxem.batch.planning import memory
 from jaxem.core.capabilities import offered
 from jaxem.core.model_protocol import Model, Rescalable
 from jaxem.core.types import DType
@@ -143,7 +144,9 @@ def scaling_of(model: Model, found: Survey) -> Scaling:
     return Scaling(scaling.shift[0], scaling.scale[0])
 
 
-def sample_size(parameters: int, row_bytes: int, limit: int) -> int:
-    """Rows of the sample for a model with so many parameters, a quarter of the limit at most."""
-    wish = max(LEAST_SAMPLE, ROWS_PER_PARAMETER * parameters)
+def sample_size(model: Model, limit: int | None, d: int, row_bytes: int) -> int:
+    """Rows of the sample for a model of d columns, a quarter of the limit at most (None: of what a
+    call may use)."""
+    limit = memory() if limit is None else limit
+    wish = max(LEAST_SAMPLE, ROWS_PER_PARAMETER * model.n_parameters(d))
     return max(1, min(wish, limit // (4 * max(row_bytes, 1))))

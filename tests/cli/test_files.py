@@ -428,7 +428,7 @@ def test_the_format_of_numbers(here, capsys):
     from jaxem.cli.outputs import print_json, write_csv
 
     values = np.array([0.1, 1e300, -2.5e-8]), np.array([1.0, 2.0, -3.0]), np.array([np.nan, 1, 2])
-    write_csv(None, ["a", "b,c", "d"], values, False)
+    write_csv(None, ["a", "b,c", "d"], [values], False)
     text = capsys.readouterr().out
     assert text.splitlines()[:2] == ['a,"b,c",d', "0.1,1,nan"]
     np.testing.assert_array_equal(table(text)["a"], values[0])
