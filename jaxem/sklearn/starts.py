@@ -15,8 +15,6 @@ from numpy.typing import ArrayLike
 import jaxem
 from jaxem.batch.lanes import LaneIds
 from jaxem.core.compiled import jitted
-from jaxem.core.constraints import SymmetricPD
-from jaxem.core.protocols import Family
 from jaxem.core.trees import replace
 from jaxem.data.scaling import Scaling, rescaled, to_scaled
 from jaxem.families.gaussian import as_gaussian
@@ -35,16 +33,20 @@ Given = ArrayLike | Callable[[np.ndarray, int, np.random.RandomState], ArrayLike
 ROUNDING = 32 * float(np.finfo(np.float64).eps)
 
 
-def inverse(family: Family, matrices: np.ndarray) -> np.ndarray:
-    """Covariances of precisions, each a matrix or, where the family has variances, a number."""
-    square = isinstance(family.constraints()["covariances"], SymmetricPD)
-    return np.linalg.inv(matrices) if square else 1 / matrices
+def has_matrices(covariance_type: str) -> bool:
+    """Whether covariances of this type are matrices f[.., d, d], not variances."""
+    return covariance_type in ("full", "tied")
 
 
-def covariances_of(family: Family, precisions_cholesky: ArrayLike) -> np.ndarray:
+def inverse(covariance_type: str, precisions: np.ndarray) -> np.ndarray:
+    """Covariances of precisions."""
+    return np.linalg.inv(precisions) if has_matrices(covariance_type) else 1 / precisions
+
+
+def covariances_of(covariance_type: str, precisions_cholesky: ArrayLike) -> np.ndarray:
     """Covariances of scikit-learn's upper factors U of each type: precision = U Uᵀ."""
     upper = np.asarray(precisions_cholesky, float)
-    if not isinstance(family.constraints()["covariances"], SymmetricPD):
+    if not has_matrices(covariance_type):
         return 1 / upper**2
     root = np.linalg.inv(upper)
     return root.swapaxes(-1, -2) @ root
@@ -58,8 +60,7 @@ def mixture(weights: ArrayLike, means: ArrayLike, covariances: ArrayLike) -> jax
 
 def params_of(estimator: "GaussianMixture") -> jaxem.MixtureParams:
     """The parameters of an estimator, with the covariances of its `precisions_cholesky_`."""
-    family = jaxem.Gaussian(estimator.covariance_type)
-    covariances = covariances_of(family, estimator.precisions_cholesky_)
+    covariances = covariances_of(estimator.covariance_type, estimator.precisions_cholesky_)
     return mixture(np.asarray(estimator.weights_), np.asarray(estimator.means_), covariances)
 
 
