@@ -71,13 +71,13 @@ def iterate(
     tracks = Track(_widened(model, starts, wide.n_components), *bounds, none, none)
     known: list[list[float]] = [[] for _ in starts.weights]
     while True:
-        tracks, trace, fits = _advance(grid, k, problem.tol, max_iter, tracks, rows=plan.rows)
-        trace, fits, ended = jax.device_get((trace, fits, replace(tracks, params=None)))
+        tracks, *found = _advance(grid, k, problem.tol, max_iter, tracks, rows=plan.rows)
+        trace, fits, converged, live = jax.device_get(found)
         for line, new in zip(known, trace, strict=True):
             line.extend(new[~np.isnan(new)].tolist())
-        if not np.any(_live(ended, max_iter)):
+        if not live:
             fits = replace(fits, params=wide.unpadded(fits.params, model))
-            return fits, np.array(ended.converged), known
+            return fits, np.array(converged), known
 
 
 def _widened(model: Mixture, params: MixtureParams, size: int) -> MixtureParams:
@@ -94,8 +94,9 @@ def _live(track, max_iter):
 
 @program(static_argnames="rows")
 def _advance(grid, k, tol, max_iter, tracks, rows):
-    """Up to `CHUNK` iterations of all live tracks: the tracks, the lower bounds f[lanes, CHUNK] of
-    these iterations (NaN after the last), and the fits. The first `k` components are on."""
+    """Up to `CHUNK` iterations of all live tracks: the tracks, the lower bounds f[lanes, CHUNK + 1]
+    of these iterations (NaN where there is none), the fits, which have converged, and whether a
+    track is live still. The first `k` components are on."""
     model, scaling = grid.model, grid.scaling
     prepared = model.prepare(grid.data, rows)
     jacobian = jnp.sum(jnp.log(scaling.scale)) if model.family_is_scaled else 0.0
@@ -120,7 +121,8 @@ def _advance(grid, k, tol, max_iter, tracks, rows):
     carry = points, trace, jnp.zeros((), jnp.int32)
     points, trace, _ = jax.lax.while_loop(going, body, carry)
     fits = jax.vmap(partial(_conclude, model, prepared, scaling))(points)
-    return points.track, trace, fits
+    tracks = points.track
+    return tracks, trace, fits, tracks.converged, jnp.any(_live(tracks, max_iter))
 
 
 def _step(model, prepared, jacobian, k, tol, max_iter, first, point: Point) -> Point:

@@ -1,6 +1,7 @@
 """From starts to the best fit: every start to its end, or a race and then its winner."""
 
 import dataclasses
+import functools
 
 import jax
 import numpy as np
@@ -54,13 +55,17 @@ class Problem:
 
     def plan(self, n_starts: int) -> Plan:
         """Sizes of lanes and blocks."""
-        n, d = self.rows.z.shape
-        cost = self.model.cost(d, self.rows.z.dtype)
-        return plan_batch(Shape(n, cost, n_starts, 1, self.rows.z.itemsize))
+        return _plan(self.model, *self.rows.z.shape, n_starts)
 
     def width(self, n_starts: int) -> int:
         """The number of components to compute."""
         return padded_components(self.model.n_components, len(self.rows.z) * n_starts)
+
+
+@functools.lru_cache
+def _plan(model: Mixture, n: int, d: int, n_starts: int) -> Plan:
+    shape = Shape(n, model.cost(d, np.float64), n_starts, 1, np.dtype(np.float64).itemsize)
+    return plan_batch(shape)
 
 
 @dataclasses.dataclass(frozen=True)
