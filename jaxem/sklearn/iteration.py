@@ -64,7 +64,7 @@ def iterate(
     rows, model, max_iter = problem.rows, problem.inner, problem.max_iter
     lanes, k = starts.weights.shape
     plan = problem.plan(lanes)
-    wide = model.padded(problem.width(lanes))
+    wide = problem.wide(lanes)
     grid = Grid(wide, Data(rows.z, rows.w), None, rows.scaling, shared=True)
     none = np.zeros(lanes, bool)
     bounds = np.full(lanes, bound), np.zeros(lanes, np.int32)

@@ -57,9 +57,10 @@ class Problem:
         """Sizes of lanes and blocks."""
         return _plan(self.model, *self.rows.z.shape, n_starts)
 
-    def width(self, n_starts: int) -> int:
-        """The number of components to compute."""
-        return padded_components(self.model.n_components, len(self.rows.z) * n_starts)
+    def wide(self, n_starts: int) -> Mixture:
+        """The inner model as it is computed, with components that are switched off."""
+        k, rows = self.inner.n_components, len(self.rows.z)
+        return self.inner.padded(padded_components(k, rows * n_starts))
 
 
 @functools.lru_cache

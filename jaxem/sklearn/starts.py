@@ -86,12 +86,17 @@ def drawn(
     zeros = np.zeros(n_starts, int)
     at_once = problem.plan(n_starts).at_once
     ids, key = LaneIds(zeros, zeros, np.arange(n_starts)), key_of(random_state)
-    return jax.device_get(_draw(problem.inner, problem.rows.data(), key, ids, init, at_once))
+    inner = model = problem.inner
+    active = None
+    if inner.can_pad(init):
+        model, active = problem.wide(n_starts), inner.n_components
+    params = _draw(model, problem.rows.data(), key, ids, active, init, at_once)
+    return model.unpadded(jax.device_get(params), inner)
 
 
 @partial(jitted, static_argnames=("init", "at_once"))
-def _draw(model, data, key, ids, init, at_once):
-    start = lambda lane: model.start(lane.key(key), data, init)  # noqa: E731
+def _draw(model, data, key, ids, active, init, at_once):
+    start = lambda lane: model.start(lane.key(key), data, init, active)  # noqa: E731
     return jax.lax.map(start, ids, batch_size=at_once)
 
 
@@ -102,12 +107,13 @@ def seeded(
     `init` for each start."""
     rows, k = problem.rows, problem.inner.n_components
     given = [init(rows.x, k, random_state) for _ in range(n_starts)] if callable(init) else [init]
-    data, seeds = rows.data(), []
+    data, wide, seeds = rows.data(), problem.wide(1), []
     for labels in given:
-        resp = np.zeros((len(rows.z), k))
-        resp[: len(rows.x)] = given_responsibilities(labels, len(rows.x), k)
-        seeds.append(jax.device_get(problem.inner.seed(data, jnp.asarray(resp))))
-    return jax.tree.map(lambda *leaves: np.stack(leaves), *seeds)
+        resp = np.zeros((len(rows.z), wide.n_components))
+        resp[: len(rows.x), :k] = given_responsibilities(labels, len(rows.x), k)
+        seeds.append(jax.device_get(wide.seed(data, jnp.asarray(resp))))
+    params = jax.tree.map(lambda *leaves: np.stack(leaves), *seeds)
+    return wide.unpadded(params, problem.inner)
 
 
 def overridden(
