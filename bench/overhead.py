@@ -10,6 +10,9 @@ another tolerance, other data of the same shape and another key, which must comp
 first call; then 200 rows in place of 272, one start more, one component more. scikit-learn's
 `n_init=32` beside it.
 
+`estimator`: `GridSearchCV` over `jaxem.sklearn.GaussianMixture` in a new process, and predictions
+of one row (see `bench.harness.grid_search`).
+
 `memory`: n = 2,000,000, d = 8, K = 16, 64 starts, three iterations, float32, in a process of its
 own; the largest resident memory the system counted, the data and the imports included; with the
 default memory limit (a share of what the machine has) and with `memory_limit` of one gigabyte.
@@ -28,7 +31,7 @@ import jax
 import numpy as np
 
 import jaxem
-from bench.harness import peers
+from bench.harness import grid_search, peers
 from bench.harness.fits import full_mixture
 from bench.harness.problems import overlapping, separate
 from bench.harness.rows import Part, Verdict, outcome, row
@@ -257,6 +260,7 @@ def memory_verdicts(rows: list[dict[str, Any]]) -> list[Verdict]:
 PARTS = {
     "start": Part(run_start, start_verdicts),
     "first": Part(run_first, first_verdicts),
+    "estimator": Part(partial(grid_search.run, _process), grid_search.verdicts),
     "compilation": Part(run_compilation, compilation_verdicts),
     "memory": Part(run_memory, memory_verdicts),
 }

@@ -10,13 +10,17 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
-from jaxem.batch.padding import padded_length
+from jaxem.batch.padding import SPARE, padded_length
 from jaxem.core.protocols import Family
 from jaxem.data.data import Data, device_data
+from jaxem.data.ragged import EXPECTED
 from jaxem.data.scaling import Scaling, scaling_of, standardize
 
 #: scikit-learn's `sample_weight`: f[n], or None for all ones.
 Weights = ArrayLike | None
+
+#: Smallest number of components that is computed where few rows make that cheap.
+FEWEST_COMPONENTS = 8
 
 #: scikit-learn's `random_state`.
 RandomState = int | np.random.RandomState | None
@@ -55,6 +59,16 @@ def pad(x: np.ndarray) -> np.ndarray:
     """x padded with copies of its first row."""
     missing = padded_length(len(x)) - len(x)
     return np.concatenate([x, np.broadcast_to(x[:1], (missing, x.shape[1]))])
+
+
+def padded_components(k: int, responsibilities: int) -> int:
+    """The next of 8, 16, 32, ..: mixtures of similar size then share one compiled program. `k`
+    where that costs more than a program; each component more costs so many `responsibilities` an
+    iteration."""
+    size = FEWEST_COMPONENTS
+    while size < k:
+        size *= 2
+    return size if (size - k) * responsibilities * EXPECTED <= SPARE else k
 
 
 @dataclass(frozen=True)

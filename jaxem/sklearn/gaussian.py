@@ -19,11 +19,14 @@ from jaxem.core.program_memory import make_room
 from jaxem.results.fit import Fit
 from jaxem.search.options import RACE_FROM
 from jaxem.search.race import RUNGS
-from jaxem.sklearn import online, starts
-from jaxem.sklearn.data import Weights, mean, pad, rows_like_fitted, rows_of, rows_to_fit, weight_of
+from jaxem.sklearn import density, online, starts
+from jaxem.sklearn.data import Weights, mean, rows_like_fitted, rows_of, rows_to_fit, weight_of
 from jaxem.sklearn.restarts import Found, Problem, SingularStarts, exhaustive, race
 
 _Peer = sklearn.mixture.GaussianMixture
+
+#: Whether this version of scikit-learn passes a namespace of arrays around.
+_TAKES_NAMESPACE = "xp" in inspect.signature(_Peer._check_parameters).parameters
 
 
 class GaussianMixture(_Peer):
@@ -79,8 +82,7 @@ class GaussianMixture(_Peer):
                 f"Expected n_samples >= n_components but got n_components = {self.n_components}, "
                 f"n_samples = {len(X)}"
             )
-        takes_namespace = "xp" in inspect.signature(self._check_parameters).parameters
-        self._check_parameters(X, **({"xp": np} if takes_namespace else {}))
+        self._check_parameters(X, **({"xp": np} if _TAKES_NAMESPACE else {}))
         make_room()
         begun = time()
         try:
@@ -177,7 +179,7 @@ class GaussianMixture(_Peer):
         asked = self.weights_init, self.means_init, self.precisions_init
         given = [None if value is None else np.asarray(value, float) for value in asked]
         if given[2] is not None:
-            given[2] = starts.inverse(problem.model.family, given[2])
+            given[2] = starts.inverse(self.covariance_type, given[2])
         known = [value for value in given if value is not None]
         if len(known) == len(given):
             return starts.stacked(problem, [starts.mixture(*known)])
@@ -229,10 +231,8 @@ class GaussianMixture(_Peer):
 
     def _estimate_weighted_log_prob(self, X: ArrayLike, xp: object = None) -> np.ndarray:
         """log π_k p(x|k) f[n, k], from which scikit-learn computes every prediction."""
-        X, params = np.asarray(X), starts.params_of(self)
-        model = jaxem.Mixture(jaxem.Gaussian(self.covariance_type), len(params.weights))
-        with precision_of(np.float64):
-            joint = np.asarray(model.log_joint(params, pad(X.astype(np.float64))))[: len(X)]
+        X = np.asarray(X)
+        joint = density.log_joint(self, X.astype(np.float64))
         float_dtype = X.dtype if X.dtype.kind == "f" else np.float64
         return joint.astype(np.result_type(float_dtype, self.means_))
 

@@ -14,35 +14,45 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxem.core.compiled import jitted
+from jaxem.batch.grid import Grid
+from jaxem.core.compiled import program
+from jaxem.core.constraints import shared_fields
 from jaxem.core.protocols import Statistics
 from jaxem.core.status import Status
 from jaxem.core.trees import pytree, replace
 from jaxem.core.types import Array
+from jaxem.data.data import Data
 from jaxem.engine import steps
 from jaxem.engine.finish import restore
-from jaxem.models import MixtureParams
+from jaxem.models import Mixture, MixtureParams
 from jaxem.results.fit import Fit
 
 if TYPE_CHECKING:
     from jaxem.sklearn.restarts import Problem
 
-#: Steps of a compiled call, and the length of the trace that it returns.
-CHUNK = 64
+#: Iterations of a compiled call, and the length of the trace that it returns.
+CHUNK = 128
 
 
 @pytree
 class Track:
-    """The state of one start, in standard units. `stats` and `level` belong to `params`
-    from the first step on, which is an E-step only."""
+    """The state of one start between two compiled calls, in standard units."""
 
     params: MixtureParams
-    stats: Statistics
-    level: Array  # f[], mean log-likelihood
     bound: Array  # f[], lower bound of the last iteration; -inf before the first
-    n_iter: Array  # i[], -1 before the first step
+    n_iter: Array  # i[]
     converged: Array  # b[]
     failed: Array  # b[], singular covariances; `params` are the last good ones
+
+
+@pytree
+class Point:
+    """A track within a call. `stats` and `level`, the mean log-likelihood f[], belong to its
+    `params`; the first step of a call, an E-step only, sets them."""
+
+    track: Track
+    stats: Statistics
+    level: Array
 
 
 def iterate(
@@ -51,91 +61,102 @@ def iterate(
     """Run all starts (parameters in standard units, lane axis leading) to their ends; `bound` is
     the lower bound of a previous fit. Returns the `Fit` in the units of x, b[lanes] which starts
     converged, and the lower bounds of each start."""
-    model, data, max_iter = problem.inner, problem.rows.data(), problem.max_iter
-    fixed = model, data, problem.rows.scaling, problem.tol, max_iter
-    block = problem.plan(len(starts.weights)).rows
-    tracks = _begin(model, data, starts, bound)
-    bounds: list[list[float]] = [[] for _ in starts.weights]
+    rows, model, max_iter = problem.rows, problem.inner, problem.max_iter
+    lanes, k = starts.weights.shape
+    plan = problem.plan(lanes)
+    wide = problem.wide(lanes)
+    grid = Grid(wide, Data(rows.z, rows.w), None, rows.scaling, shared=True)
+    none = np.zeros(lanes, bool)
+    bounds = np.full(lanes, bound), np.zeros(lanes, np.int32)
+    tracks = Track(_widened(model, starts, wide.n_components), *bounds, none, none)
+    known: list[list[float]] = [[] for _ in starts.weights]
     while True:
-        tracks, trace, fits = _advance(*fixed, tracks, block)
-        for known, line in zip(bounds, np.asarray(trace), strict=True):
-            known.extend(float(value) for value in line[~np.isnan(line)])
-        ended = jax.device_get(replace(tracks, stats=None))
-        if not np.any(_live(ended, max_iter)):
-            return jax.device_get(fits), np.array(ended.converged), bounds
+        tracks, *found = _advance(grid, k, problem.tol, max_iter, tracks, rows=plan.rows)
+        trace, fits, converged, live = jax.device_get(found)
+        for line, new in zip(known, trace, strict=True):
+            line.extend(new[~np.isnan(new)].tolist())
+        if not live:
+            fits = replace(fits, params=wide.unpadded(fits.params, model))
+            return fits, np.array(converged), known
 
 
-def _begin(model, data, starts, bound: float) -> Track:
-    lanes = len(starts.weights)
-    row = jax.ShapeDtypeStruct((1, data.x.shape[1]), data.x.dtype)
-    zero = data.x.dtype.type(0)
-    shapes = jax.eval_shape(
-        lambda row, params: model.expect(params, model.prepare(row), zero)[0],
-        row,
-        jax.tree.map(lambda leaf: leaf[0], starts),
-    )
-    stats = jax.tree.map(lambda leaf: np.zeros((lanes, *leaf.shape), leaf.dtype), shapes)
-    level, no = np.full(lanes, bound, data.x.dtype), np.zeros(lanes, bool)
-    return Track(starts, stats, level, level, np.full(lanes, -1, np.int32), no, no)
+def _widened(model: Mixture, params: MixtureParams, size: int) -> MixtureParams:
+    """Parameters f[lanes, ...] with `size` components: the others repeat the first at weight 0."""
+    k = model.n_components
+    order = np.pad(np.arange(k), (0, size - k))
+    wide = params.take(order, shared_fields(model.family.constraints()))
+    return replace(wide, weights=np.where(np.arange(size) < k, wide.weights, 0))
 
 
-def _live(tracks, max_iter):
-    return ~tracks.converged & ~tracks.failed & (tracks.n_iter < max_iter)
+def _live(track, max_iter):
+    return ~track.converged & ~track.failed & (track.n_iter < max_iter)
 
 
-@partial(jitted, static_argnames="rows")
-def _advance(model, data, scaling, tol, max_iter, tracks, rows):
-    prepared = model.prepare(data, rows)
+@program(static_argnames="rows")
+def _advance(grid, k, tol, max_iter, tracks, rows):
+    """Up to `CHUNK` iterations of all live tracks: the tracks, the lower bounds f[lanes, CHUNK + 1]
+    of these iterations (NaN where there is none), the fits, which have converged, and whether a
+    track is live still. The first `k` components are on."""
+    model, scaling = grid.model, grid.scaling
+    prepared = model.prepare(grid.data, rows)
     jacobian = jnp.sum(jnp.log(scaling.scale)) if model.family_is_scaled else 0.0
-    step = jax.vmap(partial(_step, model, prepared, jacobian, tol, max_iter))
+    step = jax.vmap(partial(_step, model, prepared, jacobian, k, tol, max_iter), (None, 0))
 
     def going(carry):
-        tracks, _, count = carry
-        return jnp.any(_live(tracks, max_iter)) & (count < CHUNK)
+        points, _, count = carry
+        return (count == 0) | (jnp.any(_live(points.track, max_iter)) & (count <= CHUNK))
 
     def body(carry):
         old, trace, count = carry
-        new = step(old)
-        bound = jnp.where(new.n_iter > jnp.maximum(old.n_iter, 0), new.bound, jnp.nan)
+        new = step(count == 0, old)
+        moved = new.track.n_iter > old.track.n_iter
+        bound = jnp.where(moved, new.track.bound, jnp.nan)
         return new, trace.at[:, count].set(bound), count + 1
 
-    trace = jnp.full((*tracks.bound.shape, CHUNK), jnp.nan, tracks.bound.dtype)
-    carry = tracks, trace, jnp.zeros((), jnp.int32)
-    tracks, trace, _ = jax.lax.while_loop(going, body, carry)
-    fits = jax.vmap(partial(_conclude, model, prepared, scaling))(tracks)
-    return tracks, trace, fits
+    lanes, features = tracks.bound.shape, model.family.features(grid.data.x[:1]).shape[0]
+    moments = jnp.zeros((*lanes, model.n_components, features), prepared.base.dtype)
+    common = jnp.broadcast_to(prepared.common, (*lanes, *prepared.common.shape))
+    points = Point(tracks, Statistics(moments, common), jnp.full(lanes, -jnp.inf))
+    trace = jnp.full((*lanes, CHUNK + 1), jnp.nan, prepared.base.dtype)
+    carry = points, trace, jnp.zeros((), jnp.int32)
+    points, trace, _ = jax.lax.while_loop(going, body, carry)
+    fits = jax.vmap(partial(_conclude, model, prepared, scaling))(points)
+    tracks = points.track
+    return tracks, trace, fits, tracks.converged, jnp.any(_live(tracks, max_iter))
 
 
-def _step(model, prepared, jacobian, tol, max_iter, track: Track) -> Track:
-    """M-step, then E-step, of a live track; other tracks stay."""
-    fresh, zero = jnp.asarray(track.n_iter < 0), jnp.zeros((), prepared.base.dtype)
+def _step(model, prepared, jacobian, k, tol, max_iter, first, point: Point) -> Point:
+    """M-step, then E-step, of a live track; other tracks stay. The `first` step of a call is an
+    E-step of all tracks."""
+    old, zero = point.track, jnp.zeros((), prepared.base.dtype)
     # scikit-learn's guard against a division by zero: a component without rows counts a trace of a
     # row, here at the mean of the data.
-    count = track.stats.moments[:, 0] + 10 * jnp.finfo(zero.dtype).eps
-    stats = replace(track.stats, moments=track.stats.moments.at[:, 0].set(count))
-    params = steps.select(fresh, track.params, model.m_step(stats, track.params))
-    near = ~fresh & (jnp.abs(track.level - track.bound) < tol)
+    guard = jnp.where(jnp.arange(model.n_components) < k, 10 * jnp.finfo(zero.dtype).eps, 0)
+    moments = point.stats.moments.at[:, 0].add(guard)
+    moved = model.m_step(replace(point.stats, moments=moments), old.params)
+    params = steps.select(first, old.params, moved)
     stats, total, _ = model.expect(params, prepared, zero)
     level = (total + prepared.base) / prepared.weight - jacobian
-    bound = jnp.where(fresh, track.bound, track.level)
-    no = jnp.zeros((), bool)
-    new = Track(params, stats, level, bound, track.n_iter + 1, near, no)
+    near = jnp.abs(point.level - old.bound) < tol
+    ran = Track(params, point.level, old.n_iter + 1, near, old.failed)
+    new = Point(steps.select(first, old, ran), stats, level)
     # Not `model.usable`: the weights of scikit-learn's seeds do not sum to one.
     fine = jnp.all(model.family.usable(params.components)) & jnp.isfinite(level)
-    failed = replace(track, failed=~no)
-    live = jnp.asarray(_live(track, max_iter))
-    return steps.select(live, steps.select(fine, new, failed), track)
+    failed = replace(point, track=replace(old, failed=jnp.ones((), bool)))
+    live = first | _live(old, max_iter)
+    return steps.select(live, steps.select(fine, new, failed), point)
 
 
-def _conclude(model, prepared, scaling, track: Track) -> Fit:
+def _conclude(model, prepared, scaling, point: Point) -> Fit:
     """The track as a `Fit` in the units of x, with the likelihood of its parameters."""
-    spurious = model.health(track.params, track.stats, prepared).spurious
+    track = point.track
+    spurious = model.health(track.params, point.stats, prepared).spurious
     status = jnp.select(
         [track.failed, spurious, track.converged],
         [Status.SINGULAR, Status.DEGENERATE, Status.CONVERGED],
         Status.MAX_ITER,
     ).astype(jnp.int32)
-    total = track.level * prepared.weight
-    fit = Fit(track.params, total, total, status, jnp.maximum(track.n_iter, 0))
+    total = point.level * prepared.weight
+    fit = Fit(track.params, total, total, status, track.n_iter)
     mapped = restore(model, fit, scaling, prepared.weight)
     return replace(mapped, log_likelihood=total, objective=total)

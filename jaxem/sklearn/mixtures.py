@@ -19,6 +19,7 @@ import jaxem
 from jaxem.core.precision import precision_of
 from jaxem.core.protocols import Family
 from jaxem.families import levels
+from jaxem.models.mixture_steps import log_joint
 from jaxem.sklearn.data import (
     RandomState,
     Weights,
@@ -109,7 +110,7 @@ class FamilyMixture(DensityMixin, BaseEstimator, ABC):
         X = rows_like_fitted(self, X)
         self._model.family.validate(X)
         with precision_of(X.dtype):
-            return np.asarray(self._model.log_joint(self._params, pad(X)))[: len(X)]
+            return np.asarray(log_joint(self._model, self._params, pad(X)))[: len(X)]
 
     def score_samples(self, X: ArrayLike) -> np.ndarray:
         """Log density of each row [n]."""

@@ -1,27 +1,26 @@
 """From starts to the best fit: every start to its end, or a race and then its winner."""
 
 import dataclasses
+import functools
 
 import jax
 import numpy as np
 
 from jaxem.batch import problem as posing
 from jaxem.batch import scheduler
-from jaxem.batch.planning import Plan
-from jaxem.batch.problem import Resources, batch_of, plan_of
+from jaxem.batch.planning import Plan, Shape, plan_batch
+from jaxem.batch.problem import Resources, batch_of
 from jaxem.batch.state import Batch
-from jaxem.core.settings import DEFAULT_SETTINGS
 from jaxem.core.status import SOUND, Status
 from jaxem.core.trees import replace
 from jaxem.engine.finish import cast
-from jaxem.engine.loop import compute_for
 from jaxem.engine.steps import Control
 from jaxem.models import Mixture, MixtureParams
 from jaxem.results.fit import Fit
 from jaxem.search.driver import run_search
 from jaxem.search.options import Watch
 from jaxem.search.race import Race
-from jaxem.sklearn.data import Rows
+from jaxem.sklearn.data import Rows, padded_components
 from jaxem.sklearn.iteration import iterate
 
 #: Largest tol of a race: with a looser one, fits of one optimum differ as much as optima do.
@@ -47,20 +46,27 @@ class Problem:
 
     def batch(self, n_starts: int) -> Batch:
         """Lanes for the batch engine, of the inner model."""
-        batch = batch_of(self.posed(), n_starts, Control(self.tol, self.max_iter), Resources())
+        data, scaling = self.rows.data(), self.rows.scaling
+        posed = posing.Problem(self.model, [data], data, scaling, np.zeros(1, int), shared=True)
+        batch = batch_of(posed, n_starts, Control(self.tol, self.max_iter), Resources())
         # What is prepared of the rows does not depend on `reg_covar`.
         grid = replace(batch.grid, model=cast(self.inner, np.float64))
         return dataclasses.replace(batch, grid=grid)
 
-    def posed(self) -> posing.Problem:
-        """The problem as the core poses it."""
-        data, scaling = self.rows.data(), self.rows.scaling
-        return posing.Problem(self.model, [data], data, scaling, np.zeros(1, int), shared=True)
-
     def plan(self, n_starts: int) -> Plan:
         """Sizes of lanes and blocks."""
-        compute = compute_for(self.model, self.rows.data(), n_starts, DEFAULT_SETTINGS)
-        return plan_of(self.posed(), self.model, compute, n_starts, Resources())
+        return _plan(self.model, *self.rows.z.shape, n_starts)
+
+    def wide(self, n_starts: int) -> Mixture:
+        """The inner model as it is computed, with components that are switched off."""
+        k, rows = self.inner.n_components, len(self.rows.z)
+        return self.inner.padded(padded_components(k, rows * n_starts))
+
+
+@functools.lru_cache
+def _plan(model: Mixture, n: int, d: int, n_starts: int) -> Plan:
+    shape = Shape(n, model.cost(d, np.float64), n_starts, 1, np.dtype(np.float64).itemsize)
+    return plan_batch(shape)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -15,8 +15,6 @@ from numpy.typing import ArrayLike
 import jaxem
 from jaxem.batch.lanes import LaneIds
 from jaxem.core.compiled import jitted
-from jaxem.core.constraints import SymmetricPD
-from jaxem.core.protocols import Family
 from jaxem.core.trees import replace
 from jaxem.data.scaling import Scaling, rescaled, to_scaled
 from jaxem.families.gaussian import as_gaussian
@@ -35,16 +33,20 @@ Given = ArrayLike | Callable[[np.ndarray, int, np.random.RandomState], ArrayLike
 ROUNDING = 32 * float(np.finfo(np.float64).eps)
 
 
-def inverse(family: Family, matrices: np.ndarray) -> np.ndarray:
-    """Covariances of precisions, each a matrix or, where the family has variances, a number."""
-    square = isinstance(family.constraints()["covariances"], SymmetricPD)
-    return np.linalg.inv(matrices) if square else 1 / matrices
+def has_matrices(covariance_type: str) -> bool:
+    """Whether covariances of this type are matrices f[.., d, d], not variances."""
+    return covariance_type in ("full", "tied")
 
 
-def covariances_of(family: Family, precisions_cholesky: ArrayLike) -> np.ndarray:
+def inverse(covariance_type: str, precisions: np.ndarray) -> np.ndarray:
+    """Covariances of precisions."""
+    return np.linalg.inv(precisions) if has_matrices(covariance_type) else 1 / precisions
+
+
+def covariances_of(covariance_type: str, precisions_cholesky: ArrayLike) -> np.ndarray:
     """Covariances of scikit-learn's upper factors U of each type: precision = U Uᵀ."""
     upper = np.asarray(precisions_cholesky, float)
-    if not isinstance(family.constraints()["covariances"], SymmetricPD):
+    if not has_matrices(covariance_type):
         return 1 / upper**2
     root = np.linalg.inv(upper)
     return root.swapaxes(-1, -2) @ root
@@ -58,8 +60,7 @@ def mixture(weights: ArrayLike, means: ArrayLike, covariances: ArrayLike) -> jax
 
 def params_of(estimator: "GaussianMixture") -> jaxem.MixtureParams:
     """The parameters of an estimator, with the covariances of its `precisions_cholesky_`."""
-    family = jaxem.Gaussian(estimator.covariance_type)
-    covariances = covariances_of(family, estimator.precisions_cholesky_)
+    covariances = covariances_of(estimator.covariance_type, estimator.precisions_cholesky_)
     return mixture(np.asarray(estimator.weights_), np.asarray(estimator.means_), covariances)
 
 
@@ -85,12 +86,17 @@ def drawn(
     zeros = np.zeros(n_starts, int)
     at_once = problem.plan(n_starts).at_once
     ids, key = LaneIds(zeros, zeros, np.arange(n_starts)), key_of(random_state)
-    return jax.device_get(_draw(problem.inner, problem.rows.data(), key, ids, init, at_once))
+    inner = model = problem.inner
+    active = None
+    if inner.can_pad(init):
+        model, active = problem.wide(n_starts), inner.n_components
+    params = _draw(model, problem.rows.data(), key, ids, active, init, at_once)
+    return model.unpadded(jax.device_get(params), inner)
 
 
 @partial(jitted, static_argnames=("init", "at_once"))
-def _draw(model, data, key, ids, init, at_once):
-    start = lambda lane: model.start(lane.key(key), data, init)  # noqa: E731
+def _draw(model, data, key, ids, active, init, at_once):
+    start = lambda lane: model.start(lane.key(key), data, init, active)  # noqa: E731
     return jax.lax.map(start, ids, batch_size=at_once)
 
 
@@ -101,12 +107,13 @@ def seeded(
     `init` for each start."""
     rows, k = problem.rows, problem.inner.n_components
     given = [init(rows.x, k, random_state) for _ in range(n_starts)] if callable(init) else [init]
-    data, seeds = rows.data(), []
+    data, wide, seeds = rows.data(), problem.wide(1), []
     for labels in given:
-        resp = np.zeros((len(rows.z), k))
-        resp[: len(rows.x)] = given_responsibilities(labels, len(rows.x), k)
-        seeds.append(jax.device_get(problem.inner.seed(data, jnp.asarray(resp))))
-    return jax.tree.map(lambda *leaves: np.stack(leaves), *seeds)
+        resp = np.zeros((len(rows.z), wide.n_components))
+        resp[: len(rows.x), :k] = given_responsibilities(labels, len(rows.x), k)
+        seeds.append(jax.device_get(wide.seed(data, jnp.asarray(resp))))
+    params = jax.tree.map(lambda *leaves: np.stack(leaves), *seeds)
+    return wide.unpadded(params, problem.inner)
 
 
 def overridden(
