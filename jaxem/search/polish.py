@@ -92,7 +92,7 @@ def _continued_each(problem: Problem, fits: Fit, how: How, lanes: np.ndarray) ->
     taken = grid >= 0
     filled = np.where(taken, grid, lanes[0])
     sets = [problem.host[i] for i in np.concatenate([own, np.repeat(own[:1], room - len(own))])]
-    length = max(len(one.x) for one in sets)
+    length = problem.data.x.shape[1]
     with enable_x64(True):
         wide = pose_many(problem.model, sets, np.arange(room), length, np.float64)
         batch = batch_of(wide, width, how.control, how.wide())
