@@ -12,7 +12,7 @@ from jaxem.core.capabilities import offered
 from jaxem.core.model_protocol import Initialised, Model, Paddable
 from jaxem.core.types import Init
 from jaxem.data.data import Data
-from jaxem.data.ragged import EXPECTED
+from jaxem.data.ragged import EXPECTED, FEWEST_ROWS, FEWEST_VALUES, padded_length
 
 #: Responsibilities (rows × latent values × lanes × iterations) that padding may add: 15 ms on a CPU
 #: core, a hundredth of what the programs of a call take to compile.
@@ -26,7 +26,7 @@ SMALL = 1 << 24
 BRIEF = 1 << 19
 
 #: Smallest sizes.
-FEWEST_ROWS, FEWEST_LANES, FEWEST_VALUES, FEWEST_SETS = 512, 4, 4, 4
+FEWEST_LANES, FEWEST_SETS = 4, 4
 
 #: Data sets up to which their number is padded to a power of two; beyond, to one of eight numbers
 #: in each octave.
@@ -95,15 +95,6 @@ def is_brief(model: Model, data: Data, lanes: int) -> bool:
     cost = model.cost(data.x.shape[-1], data.x.dtype)
     n = data.weight.shape[-1]
     return n * cost.per_unit * cost.features * lanes <= BRIEF
-
-
-def padded_length(n: int) -> int:
-    """The next of 512, 640, 768, 896, 1024, 1280, ...: data sets of similar length, such as the
-    folds of a cross-validation, then share one compiled program."""
-    size = FEWEST_ROWS
-    while size < n:
-        size += 1 << (size.bit_length() - 3)
-    return size
 
 
 def _per_unit(model: Model, data: Data) -> int:

@@ -2,15 +2,22 @@
 
 from dataclasses import dataclass
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from numpy.typing import ArrayLike
 
+from jaxem.core.capabilities import offered
 from jaxem.core.compiled import jitted
-from jaxem.core.model_protocol import Model
+from jaxem.core.model_protocol import Model, Paddable
 from jaxem.core.precision import precision_of
 from jaxem.core.program_memory import make_room
+from jaxem.core.types import Params
+from jaxem.data.ragged import FEWEST_VALUES, padded_length
 from jaxem.results.fit import Fit
+
+#: Rows up to which padding them costs less than compiling for another number.
+SHORT = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -56,10 +63,24 @@ def criteria(
         return Criteria(likelihood, p, bic, aic, np.nan)
     make_room()
     with precision_of(np.asarray(fit.log_likelihood).dtype):
-        r = np.asarray(_responsibilities(model, fit.params, jnp.asarray(rows)), float)
+        r = _responsibilities_of(model, jax.tree.map(np.asarray, fit.params), rows)
     entropy = -float(weight @ np.sum(r * np.log(np.maximum(r, 1e-300)), axis=1))
     doubt = -float(weight @ np.log(np.max(r, axis=1)))
     return Criteria(likelihood, p, bic, aic, bic + 2 * doubt, bic + 2 * entropy)
+
+
+def _responsibilities_of(model: Model, params: Params, rows: np.ndarray) -> np.ndarray:
+    """Responsibilities f[n, k], computed in sizes that small problems share: another number of rows
+    or one component more compile nothing."""
+    n, paddable = len(rows), offered(model, Paddable)
+    if n <= SHORT:
+        rows = np.concatenate([rows, np.repeat(rows[:1], padded_length(n) - n, axis=0)])
+    k = 0 if paddable is None else paddable.size()
+    if paddable is not None and k < FEWEST_VALUES and paddable.can_pad("k-means++"):
+        params = paddable.filled(params, FEWEST_VALUES)
+        model = paddable.padded(FEWEST_VALUES)
+    found = np.asarray(_responsibilities(model, params, jnp.asarray(rows)), float)
+    return found[:n, : k or None]
 
 
 @jitted
