@@ -21,6 +21,7 @@ from jaxem.batch.padding import (
     sizes_of,
     sizes_of_many,
 )
+from jaxem.core.compilation import compilations
 from jaxem.core.program_memory import maps_in_use
 from jaxem.data.data import Data
 from jaxem.data.ragged import EXPECTED
@@ -119,6 +120,21 @@ def resident():
     """Bytes of memory that this process has; 0 where the system does not report them."""
     path = Path("/proc/self/statm")
     return int(path.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") if path.exists() else 0
+
+
+def test_criteria_of_other_rows_and_components_share_a_program():
+    jaxem.criteria(mixture(k=2), fit(X[:50], mixture(k=2)).best(), X[:50])
+    for k, n in ((1, 60), (3, 300), (4, 200)):
+        model = mixture(k=k)
+        best = fit(X[:n], model).best()
+        with compilations() as compiled:
+            found = jaxem.criteria(model, best, X[:n])
+        assert compiled.programs == 0
+        r = np.asarray(model.predict_proba(best.params, X[:n]))
+        doubt = -np.sum(np.log(r.max(axis=1)))
+        np.testing.assert_allclose(found.icl - found.bic, 2 * doubt, rtol=1e-9, atol=1e-9)
+        entropy = -np.sum(r * np.log(np.maximum(r, 1e-300)))
+        np.testing.assert_allclose(found.icl_entropy - found.bic, 2 * entropy, rtol=1e-9, atol=1e-9)
 
 
 def several(number, seed=0):
