@@ -240,6 +240,7 @@ assert before.items() <= after.items(), "import changed JAX's configuration"
 from jax._src import xla_bridge
 assert not xla_bridge._backends, "import started a backend"
 heavy = {"matplotlib", "sklearn", "typer", "rich", "scipy.stats", "chex"} & set(sys.modules)
+heavy |= {"jax.experimental.pallas"} & set(sys.modules)
 assert not heavy, heavy
 """
     command = [sys.executable, "-W", "error", "-c", program]

@@ -12,8 +12,8 @@ import numpy as np
 import jaxem
 from bench.harness.rows import row
 from bench.harness.timing import clocked, interleaved
-from jaxem.kernels import as_one_block, blocked_moments, fused_moments, padded_rows
-from jaxem.kernels.fused.launch import features_of
+from jaxem.kernels import as_one_block, blocked_moments, padded_rows
+from jaxem.kernels.fused.launch import features_of, fused_moments
 
 ROWS, COLUMNS = 50_000, 8192
 

@@ -10,10 +10,18 @@ from jax.sharding import Mesh
 from numpy.typing import ArrayLike
 
 from jaxem.api.one_data_set import starts_of
-from jaxem.api.options import Options, check_model, check_sums, options_of
+from jaxem.api.options import (
+    Options,
+    check_model,
+    check_sums,
+    options_of,
+    quick_in_float64,
+    with_sizes,
+)
 from jaxem.api.renamed import renamed
 from jaxem.api.solve import Timer, solve, tell_interrupted, timed, whereabouts
 from jaxem.batch.checkpoint import FilePath
+from jaxem.batch.padding import Sizes, sizes_of_many
 from jaxem.batch.problem import Problem, pose_many, pose_weights
 from jaxem.core.capabilities import offered
 from jaxem.core.compilation import compilations
@@ -125,15 +133,18 @@ def fit_many(
     options = options_of(model, placement, asked, given, sets[0].label is not None)
     check_drawn(options)
     fate = ragged.judge(sets, size_of(model), model.validate)
-    dtype = dtype_of(sets)
+    reported = dtype = dtype_of(sets)
+    if _quick_in_float64(model, sets, options):
+        dtype = np.dtype(np.float64)
     with precision_of(dtype), placement.as_default(), compilations() as compiled:
         timer = Timer(time.perf_counter(), compiled)
         parts = _Parts()
-        for problem, path in _problems(model, sets, fate, dtype, options, checkpoint):
-            parts.add(problem, options, path)
+        how = _How(dtype, reported, options)
+        for problem, own, path in _problems(model, sets, fate, how, checkpoint):
+            parts.add(problem, own, path)
             if parts.interrupted:
                 break
-        result = _assemble(model, parts.fits, fate, options.search.n_starts, d, dtype)
+        result = _assemble(model, parts.fits, fate, options.search.n_starts, d, reported)
         result = timed(result, parts.reports, timer, parts.interrupted)
     if parts.interrupted:
         tell_interrupted()
@@ -161,35 +172,58 @@ def check_drawn(options: Options) -> None:
         )
 
 
+@dataclass(frozen=True)
+class _How:
+    """How the problems of a call are solved."""
+
+    dtype: np.dtype  # in which fits are computed
+    reported: np.dtype  # in which they are reported
+    options: Options
+
+
+def _quick_in_float64(model: Model, sets: list[Data], options: Options) -> bool:
+    """Whether to compute in float64 whatever the data, as `fit` does for all rows together."""
+    if same_rows(sets) or any(data.x.shape[1:] != sets[0].x.shape[1:] for data in sets):
+        return False
+    units = sum(len(data.x) for data in sets)
+    like = Data(np.broadcast_to(np.float32(0), (units, *sets[0].x.shape[1:])), np.empty(0))
+    return quick_in_float64(model, like, options)
+
+
 def _problems(
     model: Model,
     sets: list[Data],
     fate: np.ndarray,
-    dtype: np.dtype,
-    options: Options,
+    how: _How,
     checkpoint: FilePath | None,
-) -> Iterator[tuple[Problem, FilePath | None]]:
-    """The problems of a call, one after the other, and the checkpoint of each: data sets of about
-    one length are one problem, and each large data set is one by itself."""
+) -> Iterator[tuple[Problem, Options, FilePath | None]]:
+    """The problems of a call, one after the other, with the options and the checkpoint of each:
+    data sets of about one length are one problem, and each large data set is one by itself."""
     good = np.flatnonzero(fate == Status.RUNNING)
+    options, dtype, reported = how.options, how.dtype, how.reported
     if good.size == 0:
         return
     if same_rows(sets):
-        yield pose_weights(model, [sets[i] for i in good], good, dtype), checkpoint
+        yield pose_weights(model, [sets[i] for i in good], good, dtype), options, checkpoint
         return
-    n_starts = options.search.n_starts
+    search = options.search
     lengths = np.array([len(sets[i].x) for i in good])
-    per_row = model.cost(sets[good[0]].x.shape[-1], dtype).per_unit * n_starts
+    per_row = model.cost(sets[good[0]].x.shape[-1], dtype).per_unit * search.n_starts
     for number, (length, members) in enumerate(ragged.buckets(lengths, per_row)):
         make_room()
-        names = good[members]
-        problem = pose_many(model, [sets[i] for i in names], names, length, dtype)
+        names, some = good[members], [sets[i] for i in good[members]]
         path = None if checkpoint is None else f"{checkpoint}.{number}"
-        if length * per_row < ALONE:
-            yield problem, None if path is None else f"{path}.0"
+        together = length * per_row < ALONE
+        sizes = Sizes(length, search.n_starts, None, len(names))
+        if together and options.resources.memory_limit is None:
+            sizes = sizes_of_many(model, some, length, search.init, search.n_starts)
+        own = with_sizes(options, sizes)
+        problem = pose_many(model, some, names, sizes.rows, dtype, sizes.sets, reported)
+        if together:
+            yield problem, own, None if path is None else f"{path}.0"
             continue
         for i in range(len(names)):
-            yield problem.alone(i), None if path is None else f"{path}.{i}"
+            yield problem.alone(i), own, None if path is None else f"{path}.{i}"
 
 
 @dataclass

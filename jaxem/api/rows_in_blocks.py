@@ -10,7 +10,7 @@ import numpy as np
 from jaxem.api.options import Options
 from jaxem.api.solve import Timer, tell_interrupted
 from jaxem.batch.checkpoint import FilePath, fingerprint
-from jaxem.core.capabilities import provides
+from jaxem.core.capabilities import offered
 from jaxem.core.compilation import compilations
 from jaxem.core.constraints import inside
 from jaxem.core.model_protocol import Freezable, Model
@@ -88,8 +88,9 @@ def _from_sample(stream: Stream, on_sample: Callable[[Data], Fit], race: bool) -
     model, sample = stream.model, stream.found.sample
     fits = on_sample(sample)
     params = inside(model.constraints(), fits.params, 1 / len(sample.x))
-    if provides(type(model), Freezable):
-        params = model.kept(fits.params, params)
+    freezable = offered(model, Freezable)
+    if freezable is not None:
+        params = freezable.kept(fits.params, params)
     passes = begin(stream, params)
     if fits.report is None or not fits.report.interrupted:
         advance(stream, passes, lambda _: None, most=1)

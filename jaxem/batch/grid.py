@@ -39,6 +39,7 @@ class Grid:
     scaling: Scaling
     shared: bool = static()
     compute: Compute = static(default=Compute())
+    brief: bool = static(default=False)  # so small that compiling takes longer than running
     own: tuple[bool, ...] = static(default=())  # leaves with an axis of data sets, if only some
 
     def _flagged(self) -> list[tuple[Array, bool]]:

@@ -14,7 +14,7 @@ from jax.sharding import Mesh, PartitionSpec
 
 from jaxem.batch.grid import Grid
 from jaxem.core.capabilities import provides
-from jaxem.core.compiled import program
+from jaxem.core.compiled import LEVEL, ONE_THREAD, program
 from jaxem.core.model_protocol import Caching
 from jaxem.core.status import Status
 from jaxem.core.trees import pytree, replace, static
@@ -82,7 +82,7 @@ def _over_devices(mesh: Mesh | None, function: Callable, common: PyTree, lanes: 
     return on_each(mesh, function, (everywhere, by_lane), by_lane)(common, lanes)
 
 
-@program(static_argnames="mesh")
+@program({LEVEL: 0, **ONE_THREAD}, static_argnames="mesh")
 def start(grid: Grid, groups, params: Params, control: steps.Control, mesh=None) -> steps.Run:
     """Runs that start at the given parameters f[lanes, ...]."""
 
@@ -101,7 +101,7 @@ def _begun(grid: Grid, groups, params: Params, control: steps.Control) -> steps.
     return _over_lanes(grid.of(groups), of_lane, params)
 
 
-@program(static_argnames="mesh")
+@program({LEVEL: 1}, static_argnames="mesh")
 def advance(
     grid: Grid, groups, control: steps.Control, until: Until, runs: steps.Run, mesh=None
 ) -> tuple[steps.Run, jax.Array]:
@@ -151,7 +151,7 @@ def _each_run(grid: Grid, groups, runs: steps.Run, mesh: Mesh | None, of_lane: C
     return grid.replicated(_over_devices(mesh, of_lanes, grid, (groups, runs)))
 
 
-@program(static_argnames=("dtype", "mesh"))
+@program({LEVEL: 0, **ONE_THREAD}, static_argnames=("dtype", "mesh"))
 def conclude(
     grid: Grid, groups: jax.Array, runs: steps.Run, control: steps.Control, dtype=None, mesh=None
 ) -> tuple[Fit, jax.Array]:
@@ -164,7 +164,7 @@ def conclude(
     return _each_run(grid, groups, runs, mesh, of_lane)
 
 
-@program(static_argnames="mesh")
+@program({LEVEL: 0, **ONE_THREAD}, static_argnames="mesh")
 def spurious(grid: Grid, groups: jax.Array, runs: steps.Run, mesh=None) -> jax.Array:
     """b[lanes, 2]. Column 0: at a spurious maximum, or on the way to one; column 1: near one."""
 
@@ -186,7 +186,7 @@ class Draw:
     generation: int | jax.Array = 0  # of split and merge
 
 
-@program(static_argnames="mesh")
+@program({LEVEL: 1, **ONE_THREAD}, static_argnames="mesh")
 def draw_starts(
     grid: Grid, ids: LaneIds, draw: Draw, control: steps.Control, mesh=None
 ) -> steps.Run:
@@ -207,7 +207,7 @@ def draw_starts(
     return grid.replicated(_over_devices(mesh, of_lanes, (grid, draw, control), ids))
 
 
-@program(static_argnames="mesh")
+@program({LEVEL: 1, **ONE_THREAD}, static_argnames="mesh")
 def propose(
     grid: Grid, ids: LaneIds, params, draw: Draw, control: steps.Control, mesh=None
 ) -> steps.Run:

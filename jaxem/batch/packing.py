@@ -78,12 +78,10 @@ def pack(job: Job, tiles: np.ndarray) -> None:
     runs, plan = job.runs, job.runs.batch.plan
     width, devices = tiles.shape[1], runs.batch.placement.devices
     size, least = size_of(plan, width), least_live(plan, width)
-    smallest = size if width > 1 else plan.smallest
+    smallest = smallest_of(plan, width)
     running, waiting = tiles[:0], tiles[job.busy(tiles, least)]
     if runs.active_bucket is None:
-        # Full buckets of a smaller size are quicker than a large one that is a quarter empty.
-        while len(waiting) < 0.75 * size * devices and size // RATIO >= smallest:
-            size //= RATIO
+        size = first_size(plan, len(waiting), width, devices)
     else:
         # Exactly the bucket in which a checkpoint was taken, including lanes that have ended.
         bucket, runs.active_bucket = runs.active_bucket, None
@@ -105,6 +103,20 @@ def size_of(plan: Plan, width: int) -> int:
     """Number of tiles in a full bucket. Lanes of dissolved tiles run one by one, in buckets of the
     smallest size, which saves a program."""
     return -(-plan.bucket // width) if width == plan.tile else plan.smallest
+
+
+def smallest_of(plan: Plan, width: int) -> int:
+    """Number of tiles in the smallest bucket."""
+    return size_of(plan, width) if width > 1 else plan.smallest
+
+
+def first_size(plan: Plan, waiting: int, width: int, devices: int = 1) -> int:
+    """Number of tiles in the first bucket where so many tiles wait: full buckets of a smaller size
+    are quicker than a large one that is a quarter empty."""
+    size = size_of(plan, width)
+    while waiting < 0.75 * size * devices and size // RATIO >= smallest_of(plan, width):
+        size //= RATIO
+    return size
 
 
 def least_live(plan: Plan, width: int) -> int:

@@ -111,7 +111,7 @@ def plan_batch(
             if tile == 1
             else min(wish, max(LANES_WORTH_TWO_SIZES, _power_of_two(lanes) // 8))
         )
-        bucket = min(max(wish, 1), _power_of_two(lanes))
+        bucket = min(max(wish, 1), tile * _power_of_two(-(-lanes // tile)))
         smallest = bucket // 4 if lanes >= LANES_WORTH_TWO_SIZES else bucket
     threads = 1 if shared else _threads(kind, devices, -(-lanes // bucket))
     while bucket > 1 and threads * bucket * (state + copies) > limit // 2:

@@ -14,8 +14,10 @@ import numpy as np
 
 from jaxem.batch import planning
 from jaxem.batch.grid import Grid, prepare, with_scaling
+from jaxem.batch.padding import is_brief
 from jaxem.batch.planning import Plan, Shape
 from jaxem.batch.state import Batch
+from jaxem.core import trees
 from jaxem.core.capabilities import offered
 from jaxem.core.compiled import jitted
 from jaxem.core.model_protocol import Compute, Model, Paddable, Rescalable
@@ -51,9 +53,9 @@ class Problem:
 
     model: Model  # in the units of the data
     host: list[Data]  # the data sets as they were given, judged, on the host
-    data: Data  # in standard units on the devices, x f[n, d], or f[s, m, d] where not `shared`
+    data: Data  # in standard units on the devices, x f[n, d], or f[s', m, d] where not `shared`
     scaling: Scaling  # f[d], or f[s, d] where not `shared`
-    numbers: np.ndarray  # i[s], numbers of the data sets in the call, for the random keys
+    numbers: np.ndarray  # i[s], numbers of the data sets in the call, for the random keys; s ≤ s'
     shared: bool  # all lanes share the rows of x; several data sets then have weights f[s, n]
     of_many: bool = False  # whether the call is of several data sets
     reported: DType | None = None  # of the reported fits; None for that of the data
@@ -62,7 +64,7 @@ class Problem:
         """The i-th data set by itself, its rows shared by all its lanes."""
         data, scaling = jax.tree.map(lambda leaf: leaf[i], (self.data, self.scaling))
         host, numbers = self.host[i : i + 1], self.numbers[i : i + 1]
-        return Problem(self.model, host, data, scaling, numbers, shared=True, of_many=True)
+        return replace(self, host=host, data=data, scaling=scaling, numbers=numbers, shared=True)
 
 
 def pose(
@@ -88,15 +90,25 @@ def pose(
 
 
 def pose_many(
-    model: Model, sets: list[Data], numbers: np.ndarray, length: int, dtype: DType
+    model: Model,
+    sets: list[Data],
+    numbers: np.ndarray,
+    length: int,
+    dtype: DType,
+    room: int = 0,
+    reported: DType | None = None,
 ) -> Problem:
-    """The problem of several data sets, padded to one length by rows of weight 0."""
-    x, weight, label = ragged.pad(sets, length, dtype)
+    """The problem of several data sets, padded to one length by rows of weight 0, and to `room`
+    data sets by copies of the first. `reported` as in `pose`."""
+    copies = sets[:1] * (room - len(sets))
+    x, weight, label = ragged.pad(sets + copies, length, dtype)
     scaling = _scalings(model, x, weight, None)
     z = standardize(x, scaling, out=x)
     known = None if label is None else jax.device_put(label)
     data = Data(jax.device_put(z), jax.device_put(weight), known)
-    return Problem(model, sets, data, scaling, numbers, shared=False, of_many=True)
+    return Problem(
+        model, sets, data, scaling, numbers, shared=False, of_many=True, reported=reported
+    )
 
 
 def pose_weights(model: Model, sets: list[Data], numbers: np.ndarray, dtype: DType) -> Problem:
@@ -144,6 +156,7 @@ def batch_of(
         grid = _shared_grid(model, problem, compute, placement, plan.rows)
     else:
         grid = _grid_of_many(model, problem, compute, placement, plan.rows)
+    grid = trees.replace(grid, brief=is_brief(model, problem.data, plan.bucket))
     numbers = problem.numbers[groups]
     reported = problem.reported
     return Batch(grid, control, plan, groups, starts, numbers, placement, active, reported)
@@ -166,7 +179,7 @@ def plan_of(
     data, placement = problem.data, resources.placement
     n = data.x.shape[0] if problem.shared else data.x.shape[1]
     n = n if data.mesh is None else -(-n // data.mesh.size)
-    sets = len(problem.numbers)
+    sets = len(problem.numbers) if problem.shared else len(data.x)
     cost = model.cost(data.x.shape[-1], data.x.dtype)
     unit = data.x.shape[1:] if problem.shared else data.x.shape[2:]
     cost = replace(cost, features=max(cost.features, math.prod(unit)))

@@ -21,6 +21,7 @@ import jax
 import numpy as np
 
 from jaxem.batch import lanes, packing, planning
+from jaxem.batch.ahead import compile_ahead
 from jaxem.batch.grid import prepare
 from jaxem.batch.lanes import LaneIds
 from jaxem.batch.state import Batch, OnLook, Runs, put, take, unfinished
@@ -54,12 +55,16 @@ def start_random(batch: Batch, key: jax.Array, init: Init) -> Runs:
     """Runs of every lane from its own start by the initialiser."""
     runs, mesh = Runs(batch), batch.placement.mesh
 
-    def start(part: np.ndarray, groups: Array) -> Run:
+    def arguments(part: np.ndarray, groups: Array) -> tuple:
         now = runs.batch  # with smaller sizes once memory has run out
         at_once = min(now.plan.at_once, now.plan.bucket)
         draw = lanes.Draw(key, now.active, init, at_once)
-        return lanes.draw_starts(now.grid, _ids(now, part, groups), draw, now.control, mesh=mesh)
+        return now.grid, _ids(now, part, groups), draw, now.control
 
+    def start(part: np.ndarray, groups: Array) -> Run:
+        return lanes.draw_starts(*arguments(part, groups), mesh=mesh)
+
+    compile_ahead(batch, lambda part: arguments(part, batch.groups[part]))
     runs.run = _by_bucket(runs, start)
     return runs
 
@@ -204,20 +209,17 @@ def _by_bucket(runs: Runs, program: Callable, chosen: np.ndarray | None = None) 
     own = runs.batch.placement.own_share(everyone)
     # A process without lanes runs one all the same, for the structure of the results.
     mine = own if own.size else everyone[:1]
-    out = within_memory(runs, lambda: _parts(runs, mine, program, chosen is None))
+    out = within_memory(runs, lambda: _parts(runs, mine, program))
     if not runs.batch.placement.shared_out:
         return out
     return distributed.join(everyone.size, take(out, np.arange(own.size)))
 
 
-def _parts(runs: Runs, own: np.ndarray, program: Callable, even: bool) -> PyTree:
-    """`program` of the lanes `own` in parts of a bucket's size, or, where `even` and data sets are
-    separate, in parts of equal size; padded to one size, so that one program runs all."""
+def _parts(runs: Runs, own: np.ndarray, program: Callable) -> PyTree:
+    """`program` of the lanes `own` in parts of a bucket's size, the last one padded, so that one
+    program runs all."""
     batch = runs.batch
     size = batch.plan.bucket * batch.placement.devices
-    if even and not batch.shares_data:  # other data sets are another program anyway
-        size = -(-own.size // -(-own.size // size))
-        size += -size % batch.placement.devices
 
     def result(i: int) -> PyTree:
         part = own[i : i + size]

@@ -11,13 +11,14 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextvars import copy_context
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import ParamSpec, TypeVar
 
 import jax
 import numpy as np
 
 from jaxem.core.precision import enable_x64
 
+P = ParamSpec("P")
 Part = TypeVar("Part")
 Result = TypeVar("Result")
 
@@ -36,6 +37,18 @@ def split_among(chosen: np.ndarray, size: int, threads: int) -> list[np.ndarray]
     return np.array_split(chosen, max(1, min(threads, -(-len(chosen) // size))))
 
 
+def with_settings(work: Callable[P, Result]) -> Callable[P, Result]:
+    """`work`, to be called once, in another thread, with this thread's JAX settings and context."""
+    wide, device = jax.config.jax_enable_x64, jax.config.jax_default_device  # type: ignore[attr-defined]
+    context = copy_context()
+
+    def run(*args: P.args, **kwargs: P.kwargs) -> Result:
+        with enable_x64(bool(wide)), jax.default_device(device):
+            return work(*args, **kwargs)
+
+    return lambda *args, **kwargs: context.run(run, *args, **kwargs)
+
+
 def run_in_threads(
     work: Callable[[Part], Result], parts: list[Part], shared: Shared
 ) -> list[Result]:
@@ -47,18 +60,16 @@ def run_in_threads(
     shared.stop.clear()
     if len(parts) == 1:
         return [work(parts[0])]
-    wide, device = jax.config.jax_enable_x64, jax.config.jax_default_device  # type: ignore[attr-defined]
 
     def run(part: Part) -> Result:
-        with enable_x64(bool(wide)), jax.default_device(device):
-            try:
-                return work(part)
-            except BaseException:
-                shared.stop.set()
-                raise
+        try:
+            return work(part)
+        except BaseException:
+            shared.stop.set()
+            raise
 
     with ThreadPoolExecutor(len(parts)) as pool:
-        futures = [pool.submit(copy_context().run, run, part) for part in parts]
+        futures = [pool.submit(with_settings(run), part) for part in parts]
         try:
             wait(futures)
         except BaseException:

@@ -72,10 +72,10 @@ def programs_so_far() -> int:
 def _on_event(event: str, duration_secs: float, **kwargs: object) -> None:
     if event.startswith("/jax/core/compile/"):
         now = time.perf_counter()
-        for count in _watching.get():
-            count.add(now - duration_secs, now)
-            count.programs += event.endswith(COMPILED)
-        with _lock:
+        with _lock:  # programs are compiled in several threads
+            for count in _watching.get():
+                count.add(now - duration_secs, now)
+                count.programs += event.endswith(COMPILED)
             _all.programs += event.endswith(COMPILED)
 
 

@@ -1,7 +1,8 @@
 """Compilation of the package's own programs: XLA's options for each platform."""
 
 import functools
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Hashable
 from typing import Any, Protocol, cast
 
 import jax
@@ -19,6 +20,14 @@ WIDE = {"xla_cpu_prefer_vector_width": 512}
 #: later have only the newer generator.
 SHARED = {**WIDE, "xla_cpu_use_fusion_emitters": False}
 
+#: Options of small problems (`jaxem.batch.padding.is_brief`), whose programs take longer to compile
+#: than to run, added to those above. At level 1 LLVM takes 0.8 of the time of level 2, and the
+#: programs it makes take 1.00 to 1.03 times as long. At level 0 it takes 0.2 to 0.3, and what it
+#: makes is 1.1 (conclude) to 4 times (draws of starts) as slow. One thread makes code with less
+#: work than several.
+LEVEL = "xla_backend_optimization_level"
+ONE_THREAD = {"xla_cpu_parallel_codegen_split_count": 1}
+
 
 class Jitted(Protocol):
     """A function as `jax.jit` returns it."""
@@ -29,6 +38,10 @@ class Jitted(Protocol):
 
     def lower(self, *args: Any, **kwargs: Any) -> jax.stages.Lowered:
         """The program for arguments of these shapes, not compiled."""
+        ...
+
+    def trace(self, *args: Any, **kwargs: Any) -> jax.stages.Traced:
+        """The program for arguments of these shapes, neither lowered nor compiled."""
         ...
 
     def eval_shape(self, *args: Any, **kwargs: Any) -> Any:
@@ -42,6 +55,9 @@ class Jitted(Protocol):
 
 #: Every jitted function of the package; `drop` forgets their programs.
 OWN: list[Jitted] = []
+
+#: Shapes for which programs have been compiled ahead of their first call (`jaxem.batch.ahead`).
+BEGUN: set[Hashable] = set()
 
 
 def jitted(function: Callable, **options: Any) -> Jitted:
@@ -57,25 +73,32 @@ def drop() -> None:
     stay."""
     for function in list(OWN):
         function.clear_cache()
+    BEGUN.clear()
 
 
-def program(**static: Any) -> Callable:
+def program(brief: dict[str, int] | None = None, **static: Any) -> Callable:
     """Decorator: `jax.jit(function, **static)` for a function whose first argument is a grid. The
-    compiler options depend on the platform (of a mesh among the arguments, else JAX's default) and
-    on whether the grid's lanes share their data. Not for use inside another program: options apply
-    to whole programs."""
+    compiler options depend on the platform (of a mesh among the arguments, else JAX's default), on
+    whether the grid's lanes share their data, and on whether it is brief: `brief` is then added,
+    unless XLA_FLAGS names the level of optimisation. Not for use inside another program: options
+    apply to whole programs."""
 
     def decorate(function: Callable) -> Callable:
         @functools.cache
-        def on(platform: str, shared: bool = True) -> Callable:
-            return jitted(function, compiler_options=_options(platform, shared), **static)
+        def on(platform: str, shared: bool = True, small: bool = False) -> Callable:
+            more = brief if small and LEVEL not in os.environ.get("XLA_FLAGS", "") else None
+            options = _options(platform, shared, tuple((more or {}).items()))
+            return jitted(function, compiler_options=options, **static)
 
         @functools.wraps(function)
         def call(grid: Any, *args: Any, **kwargs: Any) -> Any:
             meshes = [value for value in (*args, *kwargs.values()) if isinstance(value, Mesh)]
-            return on(_platform(*meshes), grid.shared)(grid, *args, **kwargs)
+            return on(_platform(*meshes), grid.shared, grid.brief)(grid, *args, **kwargs)
 
-        call.on = on  # type: ignore[attr-defined]
+        def trace(grid: Any, *args: Any, **kwargs: Any) -> jax.stages.Traced:
+            return on(_platform(), grid.shared, grid.brief).trace(grid, *args, **kwargs)
+
+        call.on, call.trace = on, trace  # type: ignore[attr-defined]
         return call
 
     return decorate
@@ -86,19 +109,22 @@ def _platform(mesh: Mesh | None = None) -> str:
 
 
 @functools.cache
-def _options(platform: str, shared: bool) -> dict[str, int | bool] | None:
+def _options(
+    platform: str, shared: bool, more: tuple[tuple[str, int], ...] = ()
+) -> dict[str, int | bool] | None:
     """The options that this version of XLA knows. Names change by version, and options
     only save time."""
     if platform != "cpu":
         return None
-    options = SHARED if shared else WIDE
+    options = {**(SHARED if shared else WIDE), **dict(more)}
     return {name: value for name, value in options.items() if _known(name, value)} or None
 
 
 #: The version of jaxlib from which XLA no longer knows an option; versions from 0.7 up to
 #: `NOT_TRIED` are tested.
-GONE = {"xla_cpu_prefer_vector_width": (0, 12), "xla_cpu_use_fusion_emitters": (0, 11)}
 NOT_TRIED = (0, 12)
+GONE = {"xla_cpu_prefer_vector_width": (0, 12), "xla_cpu_use_fusion_emitters": (0, 11)}
+GONE |= {name: NOT_TRIED for name in (LEVEL, *ONE_THREAD)}
 
 
 @functools.cache

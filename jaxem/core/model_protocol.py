@@ -227,6 +227,10 @@ class Paddable(Protocol):
         """Parameters f[lanes, ...] of `padded` as parameters of the model `like`."""
         ...
 
+    def filled(self, params: Params, size: int) -> Params:
+        """Parameters as parameters of `padded(size)`, whose further values are off (host)."""
+        ...
+
     def size(self) -> int:
         """The number of latent values."""
         ...

@@ -18,6 +18,9 @@ COMPILE = 1 << 30
 #: Iterations expected of a fit, for weighing padding against compiling.
 EXPECTED = 50
 
+#: Smallest sizes of a call's programs.
+FEWEST_ROWS, FEWEST_VALUES = 512, 4
+
 #: Values of neighbouring data sets processed together: enough that NumPy's overhead per call is
 #: small, few enough that results stay in a core's cache.
 BLOCK = 1 << 16
@@ -118,6 +121,15 @@ def buckets(lengths: np.ndarray, per_row: int) -> list[tuple[int, np.ndarray]]:
                 continue
         out.append((int(length), np.sort(own)))
     return out
+
+
+def padded_length(n: int) -> int:
+    """The next of 512, 640, 768, 896, 1024, 1280, ...: data sets of similar length, such as the
+    folds of a cross-validation, then share one compiled program."""
+    size = FEWEST_ROWS
+    while size < n:
+        size += 1 << (size.bit_length() - 3)
+    return size
 
 
 def pad(

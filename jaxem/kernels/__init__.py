@@ -18,7 +18,6 @@ from jaxem.kernels.blocked import with_known as with_known
 from jaxem.kernels.dispatch import KERNELS as KERNELS
 from jaxem.kernels.dispatch import choose as choose
 from jaxem.kernels.dispatch import softmax_moments as softmax_moments
-from jaxem.kernels.fused.launch import fused_moments as fused_moments
 from jaxem.kernels.fused.tiling import padded_rows as padded_rows
 from jaxem.kernels.fused.tiling import row_layout as row_layout
 from jaxem.kernels.reference import softmax_moments_reference as softmax_moments_reference

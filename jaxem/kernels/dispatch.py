@@ -38,10 +38,7 @@ import numpy as np
 from jaxem.core.model_values import DEFAULT_COMPUTE, Compute
 from jaxem.core.types import DType
 from jaxem.kernels.blocked import SOFT, Assignment, Blocks, blocked_moments
-from jaxem.kernels.fused.body import Pairs
-from jaxem.kernels.fused.launch import fused_moments
-from jaxem.kernels.fused.tiling import PLAIN_FEATURES, plan
-from jaxem.kernels.fused.triton import AVAILABLE
+from jaxem.kernels.fused.tiling import PLAIN_FEATURES, Pairs, plan
 from jaxem.kernels.reference import softmax_moments_reference
 from jaxem.numerics import check_precision
 
@@ -70,11 +67,18 @@ def choose(
         if kernel not in KERNELS:
             raise ValueError(f"kernel must be one of {', '.join(KERNELS)}; got {kernel!r}.")
         return kernel
-    if platform not in GPUS or not AVAILABLE or _too_old():
+    if platform not in GPUS or not _available() or _too_old():
         return "blocked"
     narrow = n_features <= FUSED_FEATURES.get(np.dtype(dtype).itemsize, 0)
     tile = plan(n_components, n_features, lanes, dtype) if narrow else None
     return "fused" if tile is not None and tile.path == "plain" else "blocked"
+
+
+def _available() -> bool:
+    """Whether this JAX has Pallas for Triton."""
+    from jaxem.kernels.fused.triton import AVAILABLE
+
+    return AVAILABLE
 
 
 def _too_old() -> bool:
@@ -105,6 +109,8 @@ def softmax_moments(
     if kernel == "blocked":
         return blocked_moments(features, beta, blocks, reference, assignment, precision)
     if kernel == "fused":
+        from jaxem.kernels.fused.launch import fused_moments
+
         rows, products = _atoms(features, blocks, products)
         weight = blocks.weight.reshape(-1)
         return fused_moments(products, beta, rows, weight, reference, assignment, precision)

@@ -66,6 +66,14 @@ def unpadded(model: "Mixture", params: MixtureParams, like: "Mixture") -> Mixtur
     return params.take(np.arange(like.n_components), shared_fields(model.family.constraints()))
 
 
+def filled(model: "Mixture", params: MixtureParams, size: int) -> MixtureParams:
+    """Parameters with `size` components: copies of the first, of weight 0, after the model's."""
+    number = np.arange(size)
+    on = number < model.n_components
+    longer = params.take(np.where(on, number, 0), shared_fields(model.family.constraints()))
+    return replace(longer, weights=np.where(on, longer.weights, 0))
+
+
 def signature(model: "Mixture", params: MixtureParams) -> np.ndarray:
     """Sorted weights f[..., k]: equal for all fits of one optimum, whatever the order of
     components."""

@@ -176,6 +176,7 @@ class Mixture:
     size = capacity.size
     padded = capacity.padded
     unpadded = capacity.unpadded
+    filled = capacity.filled
     can_pad = capacity.can_pad
     cost = capacity.cost
     compute_for = capacity.compute_for

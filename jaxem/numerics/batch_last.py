@@ -7,6 +7,8 @@ import jax
 import jax.numpy as jnp
 from jax.custom_batching import custom_vmap
 
+from jaxem.core.compiled import jitted
+
 T = TypeVar("T", jax.Array, tuple[jax.Array, ...])
 
 
@@ -33,4 +35,4 @@ def batch_minor(function: Callable[..., T]) -> Callable[..., T]:
         out = jax.tree.map(lambda leaf: leaf.reshape((size, -1, *leaf.shape[1:])), out)
         return out, jax.tree.map(lambda _: True, out)
 
-    return call
+    return jitted(call)

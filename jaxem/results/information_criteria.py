@@ -3,18 +3,24 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxem.core.capabilities import offered
 from jaxem.core.compiled import jitted
-from jaxem.core.model_protocol import Model
+from jaxem.core.model_protocol import Model, Paddable
 from jaxem.core.precision import precision_of
 from jaxem.core.program_memory import make_room
-from jaxem.core.types import Rows
-from jaxem.data.blocks import ROWS, ahead, padded
+from jaxem.core.types import Params, Rows
+from jaxem.data.blocks import ROWS, ahead
 from jaxem.data.data import check_none_beside
+from jaxem.data.ragged import FEWEST_VALUES, padded_length
 from jaxem.data.row_files import is_rows, open_rows
 from jaxem.results.fit import Fit
+
+#: Rows up to which padding them costs less than compiling for another number.
+SHORT = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -57,7 +63,7 @@ def criteria(model: Model, fit: Fit, x: Rows, sample_weight: Rows = None) -> Cri
         p, weight = model.n_parameters(rows.shape[-1]), weight + w.sum()
         if known:
             with precision_of(np.asarray(fit.log_likelihood).dtype):
-                r = np.asarray(_responsibilities(model, fit.params, jnp.asarray(rows)), float)
+                r = _responsibilities_of(model, jax.tree.map(np.asarray, fit.params), rows)
             entropy -= float(w @ np.sum(r * np.log(np.maximum(r, 1e-300)), axis=1))
             doubt -= float(w @ np.log(np.max(r, axis=1)))
     likelihood = float(fit.log_likelihood)
@@ -73,12 +79,25 @@ def _blocks(x: Rows, sample_weight: Rows) -> Iterator[tuple[np.ndarray, np.ndarr
     if is_rows(x):
         check_none_beside(sample_weight, None, "RowBlocks")
         for block in ahead(open_rows(x).blocks(ROWS)):
-            whole = padded(block, ROWS, block.x.dtype)
-            yield np.asarray(whole.x), np.asarray(whole.weight, float)
+            yield np.asarray(block.x), np.asarray(block.weight, float)
         return
     rows = np.asarray(x)
     rows = rows[:, None] if rows.ndim == 1 else rows
     yield rows, np.ones(len(rows)) if sample_weight is None else np.asarray(sample_weight, float)
+
+
+def _responsibilities_of(model: Model, params: Params, rows: np.ndarray) -> np.ndarray:
+    """Responsibilities f[n, k], computed in sizes that small problems share: another number of rows
+    or one component more compile nothing."""
+    n, paddable = len(rows), offered(model, Paddable)
+    if n <= SHORT:
+        rows = np.concatenate([rows, np.repeat(rows[:1], padded_length(n) - n, axis=0)])
+    k = 0 if paddable is None else paddable.size()
+    if paddable is not None and k < FEWEST_VALUES and paddable.can_pad("k-means++"):
+        params = paddable.filled(params, FEWEST_VALUES)
+        model = paddable.padded(FEWEST_VALUES)
+    found = np.asarray(_responsibilities(model, params, jnp.asarray(rows)), float)
+    return found[:n, : k or None]
 
 
 @jitted

@@ -74,25 +74,27 @@ def _continued(problem: Problem, fits: Fit, how: How, lanes: np.ndarray) -> Fit:
         most = int(np.bincount(groups).max())
         room = room_for(most, wide.data.x.shape[0] * cost.per_unit)
         batch = batch_of(wide, most, how.control, how.wide(), room, groups)
-        params = _standardize_lanes(wide.model, _wide(fits.params, lanes), wide.scaling)
+        # In as many lanes as a later call may have: another number compiles nothing.
+        filled = np.concatenate([lanes, np.repeat(lanes[:1], -lanes.size % room)])
+        params = _standardize_lanes(wide.model, _wide(fits.params, filled), wide.scaling)
         runs = scheduler.start_at(batch, params)
         return _to_their_ends(runs, fits, how, lanes, np.ones(len(lanes), bool))
 
 
 def _continued_each(problem: Problem, fits: Fit, how: How, lanes: np.ndarray) -> Fit:
     """The same for data sets with rows of their own. Their number is padded to a power of two, and
-    each gets as many lanes as the largest, so that few programs are compiled."""
+    each gets as many lanes as the largest, to a power of two, so that few programs are compiled."""
     n_starts = len(fits.status) // len(problem.numbers)
     own, groups = np.unique(lanes // n_starts, return_inverse=True)
     count = np.bincount(groups)
-    width, room = int(count.max()), 1 << int(len(own) - 1).bit_length()
+    width, room = (1 << int(most - 1).bit_length() for most in (count.max(), len(own)))
     slot = groups * width + np.arange(lanes.size) - np.repeat(np.cumsum(count) - count, count)
     grid = np.full(room * width, -1)
     grid[slot] = lanes
     taken = grid >= 0
     filled = np.where(taken, grid, lanes[0])
     sets = [problem.host[i] for i in np.concatenate([own, np.repeat(own[:1], room - len(own))])]
-    length = max(len(one.x) for one in sets)
+    length = problem.data.x.shape[1]
     with enable_x64(True):
         wide = pose_many(problem.model, sets, np.arange(room), length, np.float64)
         batch = batch_of(wide, width, how.control, how.wide())

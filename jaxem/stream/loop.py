@@ -13,7 +13,7 @@ import numpy as np
 
 from jaxem.batch.grid import Grid
 from jaxem.batch.state import put, take
-from jaxem.core.compiled import program
+from jaxem.core.compiled import LEVEL, program
 from jaxem.core.model_protocol import Model
 from jaxem.core.precision import precision_of
 from jaxem.core.status import Status
@@ -158,7 +158,7 @@ def _refined(stream: Stream, passes: Passes, fits: Fit, lanes: np.ndarray) -> Fi
     return fits if soft else replace(fits, log_likelihood=np.full_like(likelihood, np.nan))
 
 
-@program()
+@program({LEVEL: 0})
 def _begin(grid: Grid, model: Model, params, control: Control) -> Run:
     def of_lane(params):
         inside = to_scaled(model, params, grid.scaling)
@@ -168,12 +168,12 @@ def _begin(grid: Grid, model: Model, params, control: Control) -> Run:
     return jax.vmap(of_lane)(params)
 
 
-@program()
+@program({LEVEL: 0})
 def _propose(grid: Grid, control: Control, run: Run) -> steps.Proposal:
     return jax.vmap(lambda run: steps.propose(grid.model, control, run))(run)
 
 
-@program()
+@program({LEVEL: 0})
 def _judge(grid: Grid, control: Control, run: Run, proposal: steps.Proposal, found) -> Run:
     """The runs after the E-steps of their proposals."""
 
@@ -185,7 +185,7 @@ def _judge(grid: Grid, control: Control, run: Run, proposal: steps.Proposal, fou
     return jax.vmap(of_lane)(run, proposal, found)
 
 
-@program()
+@program({LEVEL: 0})
 def _judged(grid: Grid, control: Control, run: Run) -> jax.Array:
     def of_lane(run):
         return judged(grid.model, grid.prepared, run, control)[0]
@@ -193,7 +193,7 @@ def _judged(grid: Grid, control: Control, run: Run) -> jax.Array:
     return jax.vmap(of_lane)(run)
 
 
-@program()
+@program({LEVEL: 0})
 def _restored(grid: Grid, fits: Fit) -> Fit:
     def of_lane(fit):
         return restore(grid.model, fit, grid.scaling, grid.prepared.weight)

@@ -79,7 +79,7 @@ def whole(stream: Stream, numbers: list[np.ndarray], dtype: DType | None = None)
         return np.full(leaf.shape, number, leaf.dtype)
 
     prepared = with_scaling(grid.model, jax.tree.map(filled, shapes), grid.scaling)
-    return replace(grid, prepared=prepared)
+    return replace(grid, prepared=prepared, brief=True)  # its programs read no rows
 
 
 def likelihoods(stream: Stream, params: PyTree) -> np.ndarray:

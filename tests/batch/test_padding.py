@@ -1,6 +1,8 @@
 """Small problems share their programs: what is padded compiles nothing and changes nothing."""
 
 import itertools
+import os
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -11,7 +13,16 @@ from problems import clouds, mixture
 import jaxem
 from jaxem import Status
 from jaxem.batch import padding
-from jaxem.batch.padding import SPARE, Sizes, is_small, padded_length, sizes_of
+from jaxem.batch.padding import (
+    SPARE,
+    Sizes,
+    is_small,
+    padded_length,
+    sizes_of,
+    sizes_of_many,
+)
+from jaxem.core.compilation import compilations
+from jaxem.core.program_memory import maps_in_use
 from jaxem.data.data import Data
 from jaxem.data.ragged import EXPECTED
 
@@ -89,6 +100,88 @@ def test_a_loop_over_data_sets_of_any_length_compiles_nothing():
     fit(X[:20])
     lengths = np.random.default_rng(0).integers(10, 300, 40)
     assert sum(fit(X[:n], max_iter=5).report.programs for n in lengths) == 0
+
+
+def test_a_loop_over_many_lengths_needs_no_more_memory():
+    lengths = np.random.default_rng(0).permutation(np.arange(20, 2420, 8))  # 300 of them
+    rows = clouds(2420)
+
+    def loop(lengths):
+        return sum(fit(rows[:n], n_starts=2, max_iter=3).report.programs for n in lengths)
+
+    assert 0 < loop(lengths[:60]) <= 24
+    before = maps_in_use(), resident()
+    assert loop(lengths[60:]) == 0
+    assert maps_in_use() is None or maps_in_use() <= before[0] + 40  # a program has as many
+    assert resident() <= before[1] + 30e6
+
+
+def resident():
+    """Bytes of memory that this process has; 0 where the system does not report them."""
+    path = Path("/proc/self/statm")
+    return int(path.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") if path.exists() else 0
+
+
+def test_criteria_of_other_rows_and_components_share_a_program():
+    jaxem.criteria(mixture(k=2), fit(X[:50], mixture(k=2)).best(), X[:50])
+    for k, n in ((1, 60), (3, 300), (4, 200)):
+        model = mixture(k=k)
+        best = fit(X[:n], model).best()
+        with compilations() as compiled:
+            found = jaxem.criteria(model, best, X[:n])
+        assert compiled.programs == 0
+        r = np.asarray(model.predict_proba(best.params, X[:n]))
+        doubt = -np.sum(np.log(r.max(axis=1)))
+        np.testing.assert_allclose(found.icl - found.bic, 2 * doubt, rtol=1e-9, atol=1e-9)
+        entropy = -np.sum(r * np.log(np.maximum(r, 1e-300)))
+        np.testing.assert_allclose(found.icl_entropy - found.bic, 2 * entropy, rtol=1e-9, atol=1e-9)
+
+
+def several(number, seed=0):
+    """Data sets of 20 to 300 rows."""
+    lengths = np.random.default_rng(seed).integers(20, 300, number)
+    return [clouds(n, seed + i) for i, n in enumerate(lengths)]
+
+
+def fit_many(sets, model=None, **options):
+    options = dict(key=KEY, n_starts=3, tol=1e-9, max_iter=40) | options
+    return jaxem.fit_many(model or mixture(), sets, **options)
+
+
+@pytest.mark.parametrize("number", [1, 3, 9])
+def test_many_fits_are_those_of_the_problem_as_it_is(number, as_it_is, no_winners):
+    run = lambda: fit_many(several(number), accelerate=None)  # noqa: E731
+    got, want = run(), as_it_is(run)
+    np.testing.assert_array_equal(got.status, want.status)
+    fine = want.sound
+    np.testing.assert_allclose(got.log_likelihood[fine], want.log_likelihood[fine], rtol=1e-9)
+    np.testing.assert_allclose(got.params.means[fine], want.params.means[fine], rtol=1e-6)
+
+
+def test_another_number_of_data_sets_compiles_nothing():
+    first = fit_many(several(9))
+    assert first.report.programs <= 5
+    others = {
+        "the same": fit_many(several(9)),
+        "data sets": fit_many(several(14)),
+        "lengths": fit_many(several(10, seed=5)),
+        "starts": fit_many(several(9), n_starts=4),
+        "components": fit_many(several(9), mixture(k=4)),
+    }
+    assert {name: fits.report.programs for name, fits in others.items()} == dict.fromkeys(others, 0)
+    narrow = fit_many([x.astype(np.float32) for x in several(9)])
+    assert narrow.report.programs <= 1 and narrow.log_likelihood.dtype == np.float32
+    np.testing.assert_allclose(narrow.log_likelihood, first.log_likelihood, rtol=1e-4)
+
+
+@pytest.mark.parametrize("number", [1, 5, 100, 5000])
+@pytest.mark.parametrize("length", [10, 256, 5000])
+def test_padding_of_many_costs_little(number, length):
+    sets = [Data(np.zeros((1, 2)), np.ones(1))] * number
+    sizes = sizes_of_many(mixture(), sets, length, "k-means++", 10)
+    assert sizes.sets >= number and sizes.lanes >= 10 and sizes.rows >= length
+    assert sizes.sets <= max(4, 2 * number) and (number < 512 or sizes.sets <= 1.25 * number)
+    assert (sizes.rows - length) * number * EXPECTED * 30 <= 3 * SPARE
 
 
 def test_small_float32_data_are_fitted_in_float64_and_reported_in_float32(as_it_is):

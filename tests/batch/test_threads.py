@@ -106,7 +106,7 @@ def test_memory_that_runs_out_in_a_line(monkeypatch, want):
     real = lanes.advance
 
     def advance(grid, groups, *rest):
-        if len(groups) > 2:
+        if len(groups) > 1:
             raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 9 bytes")
         return real(grid, groups, *rest)
 

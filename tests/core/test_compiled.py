@@ -15,6 +15,7 @@ class Grid:
 
     x: object
     shared: bool = static()
+    brief: bool = static(default=False)
 
 
 @pytest.fixture(autouse=True)
@@ -32,7 +33,7 @@ def test_options_that_xla_does_not_know_are_left_out(monkeypatch):
     monkeypatch.setattr(compiled, "WIDE", unknown)
     assert compiled._options("cpu", True) == {"xla_cpu_prefer_vector_width": 512}
     assert compiled._options("cpu", False) is None
-    double = compiled.program()(lambda grid: 2 * grid.x)
+    double = compiled.program({})(lambda grid: 2 * grid.x)
     for shared in (True, False):
         np.testing.assert_array_equal(double(Grid(jnp.arange(3.0), shared)), [0, 2, 4])
 
@@ -53,8 +54,10 @@ def test_a_program_asks_its_grid(monkeypatch):
         asked.append(arguments)
 
     monkeypatch.setattr(compiled, "_options", options)
+    monkeypatch.setenv("XLA_FLAGS", "")
     options.cache_clear = lambda: None
-    add = compiled.program()(lambda grid, more: grid.x + more)
-    for shared in (True, False, True):
-        assert add(Grid(jnp.float64(1), shared), 2.0) == 3
-    assert asked == [("cpu", True), ("cpu", False)]  # compiled once each
+    add = compiled.program({"level": 0})(lambda grid, more: grid.x + more)
+    for shared, brief in ((True, False), (False, False), (True, False), (True, True)):
+        assert add(Grid(jnp.float64(1), shared, brief), 2.0) == 3
+    few = (("level", 0),)
+    assert asked == [("cpu", True, ()), ("cpu", False, ()), ("cpu", True, few)]  # once each

@@ -22,7 +22,6 @@ from jaxem.kernels import (
     as_blocks,
     blocked_moments,
     choose,
-    fused_moments,
     padded_rows,
     softmax_moments,
     softmax_moments_reference,
@@ -30,7 +29,7 @@ from jaxem.kernels import (
 )
 from jaxem.kernels.fused.arithmetic import arithmetic
 from jaxem.kernels.fused.body import _bounded, terms_of
-from jaxem.kernels.fused.launch import features_of
+from jaxem.kernels.fused.launch import features_of, fused_moments
 from jaxem.kernels.fused.tiling import plan, power_of_two, row_layout
 
 

@@ -13,11 +13,8 @@ import numpy as np
 from jax.experimental import pallas as pl
 
 from jaxem.kernels.fused.arithmetic import Arithmetic, arithmetic
-from jaxem.kernels.fused.tiling import Tile
+from jaxem.kernels.fused.tiling import Pairs, Tile
 from jaxem.numerics import einsum
-
-#: Pairs of atoms, one pair per feature.
-Pairs = tuple[tuple[int, int], ...]
 
 
 class Step(NamedTuple):

@@ -23,8 +23,8 @@ from jax.custom_batching import custom_vmap
 from jax.experimental import pallas as pl
 
 from jaxem.kernels.blocked import SOFT, Assignment, as_blocks, blocked_moments
-from jaxem.kernels.fused.body import Pairs, Program, Step, dot_program, plain_program
-from jaxem.kernels.fused.tiling import Tile, padded_rows, plan, row_layout
+from jaxem.kernels.fused.body import Program, Step, dot_program, plain_program
+from jaxem.kernels.fused.tiling import Pairs, Tile, padded_rows, plan, row_layout
 from jaxem.kernels.fused.triton import AVAILABLE, triton
 from jaxem.numerics import NEGLIGIBLE
 

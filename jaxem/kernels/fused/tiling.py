@@ -16,6 +16,9 @@ import numpy as np
 
 from jaxem.core.types import DType
 
+#: Pairs of atoms, one pair per feature.
+Pairs = tuple[tuple[int, int], ...]
+
 #: Rows of a chunk, and chunks at most: each chunk of each tile writes one partial sum.
 CHUNK_ROWS = 2048
 MAX_CHUNKS = 128
