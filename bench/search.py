@@ -136,8 +136,9 @@ def race_verdicts(rows: list[dict[str, Any]]) -> list[Verdict]:
             what = f"{one['variant']}, {one['problem']}"
             out.append(Verdict(f"nats above all to the end, mean: {what}", mean(one["above"])))
             out.append(Verdict(f"nats above all to the end, lowest: {what}", min(one["above"])))
-            few = -one["loss_at_same_work"]
-            out.append(Verdict(f"the same of fewer starts, same work: {what}", few))
+            few = one["loss_at_same_work"]
+            if few is not None:
+                out.append(Verdict(f"the same of fewer starts, same work: {what}", -few))
             ratio = sum(full["samples"]) / sum(one["samples"])
             out.append(Verdict(f"times quicker than all to the end: {what}", ratio))
             if one["variant"] in over:

@@ -10,8 +10,8 @@ from jaxem.core.validation import integer
 RACE_FROM = 64
 
 #: Responsibilities of one iteration of all starts from which the default is a race. Fewer run to
-#: their ends in about a second, and a race could only lose.
-RACE_WORTH = 1 << 22
+#: their ends in about two seconds, and a race could only lose.
+RACE_WORTH = 1 << 23
 
 #: Generations of split and merge after the race that is the default.
 GENERATIONS = 5
