@@ -16,6 +16,19 @@ def overlapping(n: int, d: int, k: int, seed: int = 0, apart: float = 2.0) -> np
     return x.astype(np.float32)
 
 
+def with_rare(n: int, d: int, k: int, seed: int = 0, apart: float = 4.0) -> np.ndarray:
+    """f32[n, d] from k full-covariance Gaussians as `overlapping` draws them, two of which have
+    weight 0.01 and all others the same."""
+    rng = np.random.default_rng(seed)
+    means = rng.normal(size=(k, d)) * apart / np.sqrt(2 * d)
+    factors = np.eye(d) + rng.normal(size=(k, d, d)) * 0.4 / np.sqrt(d)
+    weights = np.full(k, 0.98 / (k - 2))
+    weights[-2:] = 0.01
+    label = rng.choice(k, size=n, p=weights)
+    x = means[label] + np.einsum("nij,nj->ni", factors[label], rng.normal(size=(n, d)))
+    return x.astype(np.float32)
+
+
 def scattered(n: int, k: int = 15, seed: int = 0) -> np.ndarray:
     """f32[n, 2]: k round clusters of equal size, hardly touching, in the square [0, 1]²; many
     optima, like the set S1 of Fränti and Virmajoki (2006, Pattern Recognition 39, 761)."""

@@ -96,9 +96,9 @@ def fit(
     Which starts run on
 
     - `race`: run every start for a few iterations and the best distinct ones to the end, the others
-      being PRUNED (None: from 64 starts on, or where `split_merge` asks for it). The race of many
-      starts on many rows begins on a random part of the rows (`jaxem.search.sketch`); "rows" begins
-      so always, True never.
+      being PRUNED (None: from 64 starts on, where that saves time, followed by a few proposals; or
+      where `split_merge` asks for it). The race of many starts on many rows begins on a random part
+      of the rows (`jaxem.search.sketch`); "rows" begins so always, True never.
     - `split_merge`: generations of proposals that split and merge components of the best fits, in
       the slots of PRUNED starts (`jaxem.search.split_merge`; `fits.parent` names their parents).
       Give some dozen starts and three components at least.

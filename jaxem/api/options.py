@@ -100,7 +100,7 @@ def options_of(
     proposing = None if bound else offered(model, Proposing)
     can = proposing is not None
     search = search_of(given["n_starts"], init, given["race"], split_merge, can)
-    if split_merge and proposing is not None and not proposing.can_propose():
+    if search.split_merge and proposing is not None and not proposing.can_propose():
         search = with_fields(search, split_merge=0)
     check_init(model, init)
     pad_to = given.get("pad_to")

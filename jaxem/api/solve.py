@@ -26,7 +26,7 @@ from jaxem.devices.rows import over_processes
 from jaxem.results.fit import Fit
 from jaxem.results.report import Report
 from jaxem.search.driver import Outcome, run_search, strategies_of
-from jaxem.search.options import Watch
+from jaxem.search.options import Watch, for_size
 from jaxem.search.polish import polish, widens
 from jaxem.search.sketch import continued, sketched, stages_of
 from jaxem.search.starts import start_all
@@ -40,6 +40,8 @@ INTERRUPTED = (
 
 def solve(problem: Problem, options: Options, path: FilePath | None = None) -> Outcome:
     """The fits of all lanes of a problem, axis [lanes]; where Ctrl-C was pressed, those it left."""
+    size = problem.size * options.search.n_starts
+    options = with_fields(options, search=for_size(options.search, size, problem.of_many))
     search, control, resources = options.search, options.control, options.resources
     batch = batch_of(problem, search.n_starts, control, resources)
     watch = Watch(path, _agreed(problem, batch, options, path), options.progress)
@@ -50,8 +52,7 @@ def solve(problem: Problem, options: Options, path: FilePath | None = None) -> O
         outcome = _reported(_unpadded(problem, batch, outcome), problem.reported)
         return with_fields(outcome, interrupted=True)
     wider = widens(problem.data.x.dtype, resources.placement)
-    winners = search.winners and not wider
-    strategies = strategies_of(search, control.max_iter, options.key, winners)
+    strategies = strategies_of(search, control.max_iter, options.key, wider)
     outcome = run_search(runs, strategies, watch, state)
     outcome = _reported(_unpadded(problem, batch, outcome), problem.reported)
     if outcome.interrupted:
@@ -142,6 +143,7 @@ class Timer:
         return Report(
             executed=sum(report.executed for report in reports),
             needed=sum(report.needed for report in reports),
+            saved=sum(report.saved for report in reports),
             stopping_gain=max((report.stopping_gain for report in reports), default=0.0),
             kernel=reports[0].kernel if reports else "",
             programs=self.compiled.programs,

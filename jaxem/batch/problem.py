@@ -60,6 +60,13 @@ class Problem:
     of_many: bool = False  # whether the call is of several data sets
     reported: DType | None = None  # of the reported fits; None for that of the data
 
+    @property
+    def size(self) -> int:
+        """Responsibilities of an E-step of the first data set, of its rows as they were given."""
+        cost = self.model.cost(self.data.x.shape[-1], self.data.x.dtype)
+        whole = self.data.mesh is None  # else the host has the rows of one process
+        return (len(self.host[0].x) if whole else self.data.x.shape[0]) * cost.per_unit
+
     def alone(self, i: int) -> "Problem":
         """The i-th data set by itself, its rows shared by all its lanes."""
         data, scaling = jax.tree.map(lambda leaf: leaf[i], (self.data, self.scaling))

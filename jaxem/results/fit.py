@@ -154,10 +154,12 @@ class Fit:
         return {Status(c).name: int(n) for c, n in zip(codes, counts, strict=True)}
 
     def summary(self) -> str:
-        """The number of fits of each status, with the remedy for each kind of failure."""
+        """The number of fits of each status, with the remedy for each kind of failure; and what a
+        search on a part of the rows saved."""
         found = self.status_counts().items()
         parts = [f"{count} {name} ({MESSAGES[Status[name]]})" for name, count in found]
-        return "; ".join(parts) + "."
+        saved = "" if self.report is None else self.report.savings
+        return "; ".join(parts) + "." + (f" {saved}" if saved else "")
 
     def optima(self, gap: float | None = None) -> Optima:
         """The distinct optima that the starts of one data set reached (see `Optima`).

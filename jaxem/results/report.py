@@ -18,6 +18,9 @@ class Report:
 
     executed: int = 0  #: lane-iterations that ran, including those of lanes that had ended
     needed: int = 0  #: lane-iterations of the fits, up to the end of each
+    #: lane-iterations on all rows that a race's iterations on a part of them stood for, less their
+    #: own work, each counted as the share of the rows it read (as in `executed` and `needed`)
+    saved: int = 0
     programs: int = 0  #: programs that this call compiled
     compile_seconds: float = 0.0
     run_seconds: float = 0.0
@@ -32,3 +35,12 @@ class Report:
     def waste(self) -> float:
         """Executed over needed lane-iterations: 1 is perfect packing."""
         return self.executed / max(self.needed, 1)
+
+    @property
+    def savings(self) -> str:
+        """What a search that began on a part of the rows saved, in words; empty where none did."""
+        if self.saved <= 0:
+            return ""
+        return (
+            f"The search began on a part of the rows, which saved {self.saved:,} iterations on all."
+        )

@@ -95,7 +95,7 @@ class Sweep:
 def total(reports: Sequence[Report | None]) -> Report:
     """Reports of several calls as one."""
     known = [report for report in reports if report is not None]
-    names = "executed", "needed", "programs", "compile_seconds", "run_seconds"
+    names = "executed", "needed", "saved", "programs", "compile_seconds", "run_seconds"
     sums = {name: sum(getattr(report, name) for report in known) for name in names}
     return replace(Report(interrupted=any(report.interrupted for report in known)), **sums)
 

@@ -15,10 +15,10 @@ from jaxem.devices import distributed
 from jaxem.results.fit import Fit
 from jaxem.results.report import Report
 from jaxem.search.options import Search, Watch
-from jaxem.search.race import Race
+from jaxem.search.race import BRIEF_RUNGS, RUNGS, Race
 from jaxem.search.split_merge import SplitMerge
 from jaxem.search.strategy import Move, SearchState, Strategy, commit, initial_state
-from jaxem.search.winners import Winners, concluded, with_winners
+from jaxem.search.winners import LEFT, LEFT_BEFORE_FLOAT64, Winners, concluded, with_winners
 
 
 @dataclass(frozen=True)
@@ -30,14 +30,23 @@ class Outcome:
     interrupted: bool = False
 
 
-def strategies_of(search: Search, max_iter: Size, key: jax.Array, winners: bool) -> list[Strategy]:
-    """The strategies of a search in order. With `winners`, the best fits run on past `tol`."""
+def race_of(search: Search, max_iter: Size) -> Race:
+    """The race of a search."""
+    proposes = search.split_merge > 0
+    rungs = BRIEF_RUNGS if proposes and search.default else RUNGS
+    return Race(search.race, max_iter, proposes, rungs)
+
+
+def strategies_of(search: Search, max_iter: Size, key: jax.Array, wider: bool) -> list[Strategy]:
+    """The strategies of a search in order. Of several starts, the best run on past `tol`, but not
+    far where they then go on in float64 (`wider`)."""
     generations = search.split_merge if search.race else 0
     strategies: list[Strategy] = [
-        Race(search.race, max_iter, generations > 0),
-        SplitMerge(generations, max_iter, key),
+        race_of(search, max_iter),
+        SplitMerge(generations, max_iter, key, search.default),
     ]
-    return [*strategies, Winners(max_iter)] if winners else strategies
+    left = LEFT_BEFORE_FLOAT64 if wider else LEFT
+    return [*strategies, Winners(max_iter, left)] if search.winners else strategies
 
 
 def run_search(
@@ -72,7 +81,7 @@ def run_search(
             remaining = float(advance.remaining)
             remaining = None if remaining == np.inf else remaining
             scheduler.advance(runs, advance.lanes, int(advance.limit), look, remaining)
-            move = _next(strategies, runs, state)
+            move = next_move(strategies, runs, state)
             if move is None:
                 break
             judged = move.concluded or judged
@@ -93,7 +102,7 @@ def run_search(
     return Outcome(replace(fits, report=_report(runs, state)), condition, interrupted)
 
 
-def _next(strategies: list[Strategy], runs: Runs, state: SearchState) -> Move | None:
+def next_move(strategies: list[Strategy], runs: Runs, state: SearchState) -> Move | None:
     """The next move: of the strategy at work, or of the first one after it that has a move."""
     for number in range(int(state.strategy), len(strategies)):
         move = strategies[number].next(runs, state)
@@ -120,11 +129,12 @@ def _report(runs: Runs, state: SearchState) -> Report:
     executed = runs.executed
     if batch.placement.shared_out:
         executed = int(distributed.total(np.array(executed)))
-    discarded = int(state.split_merge.discarded_iterations)
+    discarded, sketch = int(state.split_merge.discarded_iterations), state.sketch
     weight = np.asarray(batch.grid.prepared.weight)
     return Report(
         executed=executed,
-        needed=discarded + int(np.sum(runs.run.n_iter + 1)),
+        needed=discarded + int(np.sum(runs.run.n_iter + 1)) + int(sketch.work),
+        saved=int(sketch.iterations) - int(sketch.work),
         kernel=batch.grid.compute.kernel,
         stopping_gain=float(batch.control.tol) * float(weight.max()),
     )

@@ -9,6 +9,13 @@ from jaxem.core.validation import integer
 #: Starts from which the default is a race.
 RACE_FROM = 64
 
+#: Responsibilities of one iteration of all starts from which the default is a race. Fewer run to
+#: their ends in about two seconds, and a race could only lose.
+RACE_WORTH = 1 << 23
+
+#: Generations of split and merge after the race that is the default.
+GENERATIONS = 5
+
 
 @dataclass(frozen=True)
 class Search:
@@ -19,6 +26,7 @@ class Search:
     race: bool
     split_merge: int = 0  # generations of split-and-merge proposals after the race
     race_on: str = "auto"  # "rows": begin on subsets of the rows; "all"; "auto": where it pays
+    default: bool = False  # whether the caller asked neither for a race nor for split and merge
 
     @property
     def winners(self) -> bool:
@@ -62,6 +70,18 @@ def search_of(
             "parameters, labels or a given start: use random starts and none of these, or "
             "split_merge=0."
         )
-    if race is None:
-        race = n_starts >= RACE_FROM or split_merge > 0
-    return replace(search, race=bool(race))
+    if race is not None or split_merge:
+        return replace(search, race=race is None or bool(race))
+    raced = n_starts >= RACE_FROM
+    proposes = raced and can_propose and not search.given
+    return replace(search, race=raced, split_merge=GENERATIONS * proposes, default=True)
+
+
+def for_size(search: Search, size: int, of_many: bool) -> Search:
+    """The search of data sets of which an iteration of all starts takes `size` responsibilities.
+    By default few run to their ends, and of several data sets (`of_many`) starts only race."""
+    if not search.default:
+        return search
+    if of_many:
+        return replace(search, split_merge=0)
+    return search if size >= RACE_WORTH else replace(search, race=False, split_merge=0)

@@ -24,6 +24,9 @@ from jaxem.search.strategy import NONE, Advance, Move, SearchState, Verdicts, si
 #: (iterations, fraction promoted) of each rung.
 RUNGS = ((10, 1 / 2), (20, 1 / 4))
 
+#: The same by default before split and merge, which finds more than the starts that are left out.
+BRIEF_RUNGS = ((10, 1 / 16),)
+
 #: Starts of each data set that each of the two rankings promotes at least.
 LEAST_PROMOTED = 16
 
@@ -48,11 +51,12 @@ class Race:
     enabled: bool
     max_iter: Size
     before_proposals: bool = False
+    rungs: tuple[tuple[int, float], ...] = RUNGS
 
     def limits(self) -> list[Size]:
         """Iterations at which lanes stop: of each rung that comes before the end, and the end."""
         rungs: list[Size] = (
-            [limit for limit, _ in RUNGS if limit < self.max_iter] if self.enabled else []
+            [limit for limit, _ in self.rungs if limit < self.max_iter] if self.enabled else []
         )
         return [*rungs, self.max_iter]
 
@@ -62,7 +66,9 @@ class Race:
         done = int(race.rungs_done) + 1
         verdicts = None
         if 0 < done < len(limits):
-            promotion = promote(runs, race.racing, race.follows, self._quotas(runs, done - 1))
+            promotion = promote(
+                runs, race.racing, race.follows, self.quotas(runs, self.rungs[done - 1][1])
+            )
             race = replace(race, racing=promotion.lanes, follows=promotion.follows)
             verdicts = Verdicts(promotion.pruned, Status.PRUNED)
         elif done == len(limits):
@@ -77,11 +83,12 @@ class Race:
         race, advance = replace(race, rungs_done=done), Advance(race.racing, limits[done])
         return Move(replace(state, race=race, advance=advance), verdicts)
 
-    def _quotas(self, runs: Runs, rung: int) -> np.ndarray:
-        """i[data sets]: the number of lanes that each of the two rankings promotes."""
+    def quotas(self, runs: Runs, fraction: float) -> np.ndarray:
+        """i[data sets]: the number of lanes that each of the two rankings promotes, where this
+        fraction of all starts goes on."""
         least = LEAST_PROMOTED_BEFORE_PROPOSALS if self.before_proposals else LEAST_PROMOTED
         starts = np.bincount(runs.batch.groups)
-        return np.maximum(least, np.ceil(RUNGS[rung][1] * starts / 2)).astype(int)
+        return np.maximum(least, np.ceil(fraction * starts / 2)).astype(int)
 
 
 def _without_winner(runs: Runs) -> np.ndarray:

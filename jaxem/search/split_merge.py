@@ -18,7 +18,14 @@ from jaxem.batch.state import Runs
 from jaxem.core.status import SOUND, Status
 from jaxem.core.trees import replace
 from jaxem.core.types import Array, Size
-from jaxem.search.race import NEAR_SPURIOUS_PENALTY, Standing, by_group, distinct, promote
+from jaxem.search.race import (
+    NEAR_SPURIOUS_PENALTY,
+    SAME_OBJECTIVE,
+    Standing,
+    by_group,
+    distinct,
+    promote,
+)
 from jaxem.search.strategy import NONE, Advance, Move, Placed, SearchState, Verdicts, signature
 
 #: Distinct fits of each data set that are parents, at most.
@@ -26,6 +33,10 @@ MAX_PARENTS = 8
 
 #: Fraction of each data set's starts whose slots proposals take, at most.
 MAX_FRACTION = 1 / 4
+
+#: Number of those slots, at most, where split and merge is the default; it then ends with the first
+#: generation that finds nothing better.
+FEW = 32
 
 #: Iterations after which the race between proposals ends, and the fraction promoted.
 RACE_ITERATIONS, PROMOTED = 10, 1 / 2
@@ -38,6 +49,7 @@ class SplitMerge:
     generations: int
     max_iter: Size
     key: jax.Array
+    few: bool = False  # `FEW` proposals of one data set, until a generation finds nothing better
 
     def next(self, runs: Runs, state: SearchState) -> Move | None:
         """Judge the candidates of a generation if there are any, else place the next generation."""
@@ -64,21 +76,29 @@ class SplitMerge:
 
     def _place(self, runs: Runs, state: SearchState) -> Move | None:
         """Candidates in their slots; None where there is no parent or no slot."""
-        proposals, race = state.split_merge, state.race
-        lanes, parent = _slots_of_parents(runs, state)
+        proposals, race, best = state.split_merge, state.race, _best(runs)
+        if self.few and best - float(proposals.best) <= SAME_OBJECTIVE * (1 + abs(best)):
+            return None
+        lanes, parent = _slots_of_parents(runs, state, FEW if self.few else None)
         if lanes.size == 0:
             return None
         candidates = scheduler.propose(runs, lanes, parent, self.key, int(proposals.generation))
         replaced = int(np.sum(runs.run.n_iter[lanes] + 1))
         discarded = int(proposals.discarded_iterations) + replaced
         proposals = replace(
-            proposals, parent=parent, candidates=lanes, discarded_iterations=discarded
+            proposals, parent=parent, candidates=lanes, discarded_iterations=discarded, best=best
         )
         follows = race.follows.copy()
         follows[lanes] = -1
         race, advance = replace(race, follows=follows), Advance(lanes, RACE_ITERATIONS)
         state = replace(state, race=race, split_merge=proposals, advance=advance)
         return Move(state, placed=Placed(lanes, candidates))
+
+
+def _best(runs: Runs) -> float:
+    """The highest mean objective of a sound fit that is not near a spurious maximum."""
+    sound, score = np.isin(runs.run.status, SOUND), Standing.of(runs, strict=True).score
+    return float(np.max(score, where=sound, initial=-np.inf))
 
 
 def with_degenerate(runs: Runs, state: SearchState, status: Array) -> Array:
@@ -90,18 +110,22 @@ def with_degenerate(runs: Runs, state: SearchState, status: Array) -> Array:
     return np.where(near, Status.DEGENERATE, status).astype(status.dtype)
 
 
-def _slots_of_parents(runs: Runs, state: SearchState) -> tuple[np.ndarray, np.ndarray]:
+def _slots_of_parents(
+    runs: Runs, state: SearchState, most: int | None
+) -> tuple[np.ndarray, np.ndarray]:
     """The lanes i[c] that this generation's proposals take, and the parent of every lane after that
     i[lanes], -1 for lanes of starts."""
     groups, standing = runs.batch.groups, Standing.of(runs, strict=True)
     parents = _parents(runs, state, standing)
     slots = _slots(runs, state, standing, parents)
-    most = np.ceil(MAX_FRACTION * np.bincount(groups)).astype(int)
+    starts = np.bincount(groups)
+    limit = starts if most is None else most
+    most_of_each = np.minimum(np.ceil(MAX_FRACTION * starts), limit).astype(int)
     parent, lanes = state.split_merge.parent.copy(), [NONE]
-    first = np.searchsorted(groups[slots], np.arange(most.size + 1))
+    first = np.searchsorted(groups[slots], np.arange(starts.size + 1))
     for members in by_group(groups, parents):
         group = groups[members[0]]
-        taken = slots[first[group] : min(first[group + 1], first[group] + most[group])]
+        taken = slots[first[group] : min(first[group + 1], first[group] + most_of_each[group])]
         parent[taken] = np.resize(members, taken.size)
         lanes.append(taken)
     return np.sort(np.concatenate(lanes)), parent

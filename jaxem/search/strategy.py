@@ -53,6 +53,7 @@ class SplitMergeState:
     candidates: np.ndarray  # i[c], proposals whose race is not over
     parent: np.ndarray  # i[lanes], the parent of the proposal that a lane holds, or -1
     discarded_iterations: Count  # of runs whose slot a proposal took
+    best: float | np.ndarray = -np.inf  # mean objective of the best fit before the last generation
 
 
 @pytree
@@ -65,6 +66,14 @@ class WinnersState:
 
 
 @pytree
+class SketchState:
+    """Work that was done on parts of the rows, before the runs were."""
+
+    iterations: Count  # of lanes
+    work: Count  # the same, each counted as the share of the rows it read
+
+
+@pytree
 class SearchState:
     """The state of a search beside the runs."""
 
@@ -73,6 +82,7 @@ class SearchState:
     race: RaceState
     split_merge: SplitMergeState
     winners: WinnersState
+    sketch: SketchState
 
 
 def initial_state(batch: Batch) -> SearchState:
@@ -84,6 +94,7 @@ def initial_state(batch: Batch) -> SearchState:
         RaceState(-1, np.arange(len(batch.groups)), nobody),
         SplitMergeState(0, NONE, nobody, 0),
         WinnersState(False, NONE, NONE),
+        SketchState(0, 0),
     )
 
 

@@ -32,12 +32,16 @@ from jaxem.search.strategy import (
 #: Nats that a winner may have left to gain.
 LEFT = 1e-6
 
+#: The same where a winner then goes on in float64, whose steps cost several of float32.
+LEFT_BEFORE_FLOAT64 = 1.0
+
 
 @dataclass(frozen=True)
 class Winners:
     """Contenders for the best of each data set run on, by at most `max_iter` iterations in all."""
 
     max_iter: Size
+    left: float = LEFT
 
     def next(self, runs: Runs, state: SearchState) -> Move | None:
         """Choose the contenders, once."""
@@ -46,7 +50,7 @@ class Winners:
         fits, condition = concluded(runs, state)
         chosen = contenders(runs, fits)
         winners = WinnersState(True, chosen, fits.status[chosen] if chosen.size else NONE)
-        state = replace(state, winners=winners, advance=Advance(chosen, self.max_iter, LEFT))
+        state = replace(state, winners=winners, advance=Advance(chosen, self.max_iter, self.left))
         return Move(state, Verdicts(chosen, Status.RUNNING), concluded=(fits, condition))
 
 

@@ -10,7 +10,8 @@ import jaxem
 from jaxem import Status, datasets
 from jaxem.core.status import SOUND
 from jaxem.results.optima import Optima
-from jaxem.search import race
+from jaxem.search import options as search_options
+from jaxem.search import race, split_merge
 
 KEY = jax.random.key(4)
 SEPARATE = clouds()
@@ -89,10 +90,27 @@ def test_pruned_lanes_are_never_best_and_nothing_is_left_running():
     assert "PRUNED (left the race early" in fits.summary()
 
 
-def test_it_races_from_64_starts_on_unless_told_otherwise():
-    for n_starts, asked, pruned in ((63, None, False), (64, None, True), (40, True, True)):
-        fits = fit(OVERLAPPING, 3, n_starts=n_starts, race=asked)
-        assert (fits.status == Status.PRUNED).any() == pruned
+def test_it_races_from_64_starts_on_where_that_saves_time_unless_told_otherwise(monkeypatch):
+    cases = ((63, None, False), (64, None, True), (40, True, True), (64, False, False))
+    size = 400 * 3 * 64  # responsibilities of an iteration of all starts
+    for worth, longer in ((size, True), (size + 1, False)):
+        monkeypatch.setattr(search_options, "RACE_WORTH", worth)
+        for n_starts, asked, pruned in cases:
+            fits = fit(OVERLAPPING, 3, n_starts=n_starts, race=asked)
+            wanted = pruned and (longer or asked is not None)
+            assert (fits.status == Status.PRUNED).any() == wanted
+
+
+def test_by_default_a_few_proposals_follow_the_race_of_one_data_set(monkeypatch):
+    monkeypatch.setattr(search_options, "RACE_WORTH", 1)
+    fits = fit(HARD, 3, n_starts=200)
+    generations, parents = search_options.GENERATIONS, fits.parent
+    assert 0 < (parents >= 0).sum() <= generations * split_merge.FEW < 200
+    assert fit(HARD, 3, n_starts=200, race=True).parent is None
+    given = fit(HARD, 3, n_starts=64, init=one_start())
+    assert given.parent is None  # one start, given, has nothing to draw
+    many = jaxem.fit_many(mixture(), [HARD, HARD[:300]], key=KEY, n_starts=64)
+    assert many.parent is None and (many.status == Status.PRUNED).any(axis=1).all()
 
 
 def test_a_race_shorter_than_its_first_rung_is_no_race():
@@ -173,7 +191,7 @@ def one_start():
 
 def test_one_lane_runs_for_all_that_follow_it(no_winners):
     alone = fit(OVERLAPPING, 3, n_starts=1, init=one_start())
-    fits = fit(OVERLAPPING, 3, init=one_start())
+    fits = fit(OVERLAPPING, 3, init=one_start(), race=True)
     first = race.RUNGS[0][0]
     assert alone.n_iter[0] > first
     assert fits.sound.sum() == 1

@@ -50,6 +50,62 @@ def test_likelihoods_are_those_of_all_rows_also_of_starts_that_left(raced):
         np.testing.assert_allclose(raced.log_likelihood[i], total, rtol=1e-10)
 
 
+def test_the_report_counts_iterations_on_a_part_of_the_rows_as_that_part(raced):
+    """All starts are evaluated and make 12 iterations on a sixteenth of the rows; some do so on a
+    quarter."""
+    report, steps = raced.report, sketch.ITERATIONS + 1
+    goes_on = (report.saved - 64 * steps * 15 / 16) / (steps * 3 / 4)  # with one E-step of the rest
+    assert 0 < goes_on < 64
+    assert report.needed > np.sum(raced.n_iter + 1)
+    assert f"saved {report.saved:,} iterations on all" in raced.summary()
+    assert "saved" not in fit(race=True).summary() and fit(race=True).report.saved == 0
+
+
+def test_other_lanes_and_another_memory_limit_change_nothing_but_roundings(raced):
+    for options in (dict(memory_limit=2_000_000), dict(pad_to=4)):
+        other = fit(**options)
+        np.testing.assert_array_equal(other.status, raced.status)
+        sound = raced.sound
+        np.testing.assert_allclose(
+            other.log_likelihood[sound], raced.log_likelihood[sound], rtol=1e-8
+        )
+
+
+def test_a_weight_of_two_is_a_row_twice_in_distribution():
+    """Means of rows drawn by weight, and of rows drawn from their repetitions."""
+    weight = 1 + 2 * (X[:400, 0] > 1.5)
+    twice = np.repeat(X[:400], weight, axis=0)
+    drawn = X[:400][row_order(Data(X[:400], weight.astype(float)), 40_000, KEY)]
+    error = 5 * twice.std(axis=0) / np.sqrt(40_000)
+    assert (np.abs(drawn.mean(axis=0) - twice.mean(axis=0)) < error).all()
+    assert (np.abs(X[:400].mean(axis=0) - twice.mean(axis=0)) > error).any()
+
+
+def test_a_rare_component_is_kept():
+    """A component of one row in a hundred, beside others that overlap: its rows are fifty."""
+    rng = np.random.default_rng(0)
+    rare = np.arange(5000) % 100 == 0
+    x = clouds(5000, gap=3.0) + rare[:, None] * np.array([0.0, 6.0])
+    x[rare] += 0.1 * rng.normal(size=(50, 2))
+    fits = jaxem.fit(mixture(k=4), x, key=KEY, n_starts=64, race="rows", tol=1e-8)
+    full = jaxem.fit(mixture(k=4), x, key=KEY, n_starts=64, race=False, tol=1e-8)
+    assert fits.report.saved > 0
+    assert float(fits.best().log_likelihood) > float(full.best().log_likelihood) - 0.05
+    assert np.min(fits.best().params.weights) < 0.02
+
+
+def test_where_rows_are_many_the_search_is_made_on_a_part_to_its_end(monkeypatch, raced):
+    assert not any(stage.settles for stage in stages())
+    monkeypatch.setattr(sketch, "LONG", 1)
+    assert [stage.settles for stage in stages()] == [False, True]  # 58 rows for each parameter
+    assert not any(stage.settles for stage in stages(X[:3000]))  # 44
+    settled = fit()
+    assert (settled.status != Status.PRUNED).sum() <= 2 * sketch.FINALISTS
+    np.testing.assert_allclose(settled.best().objective, raced.best().objective, rtol=1e-9)
+    many = fit(split_merge=1, race=None)
+    assert (many.parent >= 0).any()
+
+
 def test_the_same_key_gives_the_same_bits_and_weights_of_one_change_nothing(raced):
     assert_same_bits(fit(), raced)
     assert_same_bits(fit(sample_weight=np.ones(len(X))), raced)

@@ -155,7 +155,7 @@ def test_proposals_find_what_no_start_reached():
 def test_proposals_take_the_places_of_what_left_the_race():
     x = clouds(400, gap=2.0)
     options = dict(key=KEY, n_starts=128)
-    raced = jaxem.fit(mixture(k=5), x, **options)
+    raced = jaxem.fit(mixture(k=5), x, race=True, **options)
     fits = jaxem.fit(mixture(k=5), x, split_merge=2, **options)
     proposed = fits.parent >= 0
     assert 0 < proposed.sum() <= 2 * 128 * split_merge.MAX_FRACTION
