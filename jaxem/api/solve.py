@@ -77,7 +77,7 @@ def _begun(
     if not stages:
         return start_all(batch, problem, options.key, search.init), None, False
     sketch = sketched(problem, stages, search, control, resources, options.key)
-    return *continued(sketch, problem, batch), sketch.interrupted
+    return *continued(sketch, batch), sketch.interrupted
 
 
 def _unpadded(problem: Problem, batch: Batch, outcome: Outcome) -> Outcome:

@@ -88,13 +88,6 @@ def retract(constraints: Mapping[str, Constraint], params: P) -> P:
     return replace(params, **moved) if moved else params
 
 
-def has_ends(constraint: Constraint) -> bool:
-    """Whether `inside` may move a field under this constraint."""
-    return isinstance(constraint, Interval) or (
-        isinstance(constraint, Simplex) and not constraint.shared
-    )
-
-
 def inside(constraints: Mapping[str, Constraint], params: P, share: float) -> P:
     """Parameters (any leading axes, on the host) whose shares, and numbers within an interval, are
     at least `share` away from its ends. Shares without a component axis stay, such as weights.

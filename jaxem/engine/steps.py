@@ -25,6 +25,10 @@ PATIENCE = 20
 #: ends STALLED.
 DECREASE_THRESHOLD = 64
 
+#: Mean log-likelihood below which a start cannot have made the rows, such as those of a category of
+#: probability 0. Differences from it would lose all digits.
+IMPOSSIBLE = -1e15
+
 T = TypeVar("T")
 
 
@@ -173,8 +177,9 @@ def propose(model, control: Control, run: Run) -> Proposal:
     moved = narrowed(model.m_step(old.stats, old.params), old.ll_offset.dtype)
     plain = select(fresh, old.params, moved)
     params, bold, memory = _accelerated(model, control, run, plain)
-    reference = select(fresh, old.ll_reference, old.ll_reference + old.ll_offset)
-    return Proposal(params, reference, bold, memory)
+    level = old.ll_reference + old.ll_offset
+    level = jnp.where(level > IMPOSSIBLE, level, 0)
+    return Proposal(params, select(fresh, old.ll_reference, level), bold, memory)
 
 
 def judge(model, prepared, control: Control, run: Run, proposal: Proposal, new: Point) -> Run:

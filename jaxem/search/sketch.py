@@ -23,7 +23,6 @@ from jaxem.batch.problem import Problem, Resources, batch_of
 from jaxem.batch.state import Batch, Runs
 from jaxem.core.status import Status
 from jaxem.core.trees import replace
-from jaxem.core.types import Params
 from jaxem.data.data import Data
 from jaxem.data.scaling import standardize
 from jaxem.devices.rows import as_label
@@ -32,7 +31,7 @@ from jaxem.search.driver import next_move, race_of
 from jaxem.search.options import Search
 from jaxem.search.race import BRIEF_RUNGS, Race, promote
 from jaxem.search.split_merge import SplitMerge
-from jaxem.search.starts import away_from_ends, start_all
+from jaxem.search.starts import start_all
 from jaxem.search.strategy import SearchState, SketchState, commit, initial_state
 
 #: Rows of a subset beside those of the next larger one, or of all.
@@ -116,7 +115,7 @@ def sketched(
                 sketch.runs = start_all(batch, part, key, search.init)
                 sketch.state = initial_state(batch)
             else:
-                sketch.runs = scheduler.start_at(batch, _ends(sketch, problem))
+                sketch.runs = scheduler.start_at(batch, sketch.runs.run.point.params)
             _search(sketch, stage, search, control, key)
             _count(sketch, stage.rows / len(problem.host[0].x))
     except KeyboardInterrupt:
@@ -182,19 +181,12 @@ def subset(problem: Problem, rows: np.ndarray) -> Problem:
     return with_fields(problem, data=jax.device_put(Data(z, weight, label)))
 
 
-def _ends(sketch: Sketch, problem: Problem) -> Params:
-    """The parameters of all starts as starts on more rows than they were estimated from."""
-    assert sketch.runs is not None
-    rows = sketch.runs.batch.grid.data.x.shape[0]
-    return away_from_ends(problem, sketch.runs.run.point.params, rows)
-
-
-def continued(sketch: Sketch, problem: Problem, batch: Batch) -> tuple[Runs, SearchState]:
+def continued(sketch: Sketch, batch: Batch) -> tuple[Runs, SearchState]:
     """Runs of all starts on all rows, from where the sketch left them, and the state of the search
     among those that go on. The others are evaluated once, and are PRUNED."""
     if sketch.runs is None or sketch.state is None:
         raise ValueError("the sketch has drawn no starts.")
-    runs, before = scheduler.start_at(batch, _ends(sketch, problem)), sketch.state
+    runs, before = scheduler.start_at(batch, sketch.runs.run.point.params), sketch.state
     race = replace(before.race, rungs_done=-1)
     proposals = replace(before.split_merge, discarded_iterations=0)
     state = replace(initial_state(batch), race=race, split_merge=proposals, sketch=before.sketch)

@@ -8,12 +8,12 @@ from jaxem.batch.problem import Problem
 from jaxem.batch.state import Batch, Runs
 from jaxem.core.capabilities import offered
 from jaxem.core.compiled import jitted
-from jaxem.core.constraints import complaint, has_ends, inside
-from jaxem.core.model_protocol import Freezable, Initialised, Model, Switchable
+from jaxem.core.constraints import complaint
+from jaxem.core.model_protocol import Initialised, Model, Switchable
 from jaxem.core.types import Init, Params
 from jaxem.data.scaling import Scaling
 from jaxem.devices.rows import spread
-from jaxem.engine.finish import from_scaled, to_scaled
+from jaxem.engine.finish import to_scaled
 
 
 def start_all(batch: Batch, problem: Problem, key: jax.Array, init: Init) -> Runs:
@@ -127,26 +127,6 @@ def _to_scaled_each(model: Model, params: Params, scaling: Scaling) -> Params:
         return jax.vmap(lambda start: to_scaled(model, start, scaling))(params)
 
     return jax.vmap(of_set)(params, scaling)
-
-
-@jitted
-def _from_scaled_each(model: Model, params: Params, scaling: Scaling) -> Params:
-    return jax.vmap(lambda lane: from_scaled(model, lane, scaling))(params)
-
-
-def away_from_ends(problem: Problem, params: Params, rows: int) -> Params:
-    """Parameters f[lanes, ...] in standard units, estimated from some `rows` of the problem, as
-    starts on more rows: `jaxem.core.constraints.inside` at a share of one row."""
-    model, scaling = problem.model, problem.scaling
-    constraints = model.constraints()
-    if not any(has_ends(constraint) for constraint in constraints.values()):
-        return params
-    given = jax.device_get(_from_scaled_each(model, params, scaling))
-    moved = inside(constraints, given, 1 / rows)
-    freezable = offered(model, Freezable)
-    moved = moved if freezable is None else freezable.kept(given, moved)
-    one_set = jax.tree.map(lambda leaf: np.asarray(leaf)[None], (moved, scaling))
-    return jax.tree.map(lambda leaf: leaf[0], jax.device_get(_to_scaled_each(model, *one_set)))
 
 
 def check_params(model: Model, params: Params) -> None:

@@ -296,3 +296,20 @@ def test_a_spurious_maximum_is_degenerate():
     x[57] = [20.2, 20.1]
     fits = _fit(_mixture("full", 2), x, n_starts=1, init=np.eye(2)[label])
     assert fits.status[0] == Status.DEGENERATE
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("accelerate", [None, "squarem"])
+def test_a_start_that_cannot_have_made_some_rows_is_left_behind(dtype, accelerate):
+    """EM from a category of probability 0 that the rows have: one step makes it possible."""
+    x = np.random.default_rng(0).integers(0, 3, size=(9000, 3)).astype(dtype)
+    x[-1] = 4
+    model = jaxem.Mixture(jaxem.Categorical(5), n_components=2)
+    start = jaxem.fit(model, x[:3000], key=0, n_starts=1)[0].params
+    fit = jaxem.em(model, start, x, accelerate=accelerate, max_iter=2000)
+    assert fit.status == jaxem.Status.CONVERGED
+    probabilities = np.asarray(fit.params.probabilities)
+    weighted = np.asarray(fit.params.weights)[:, None] * probabilities[:, 0]
+    np.testing.assert_allclose(weighted.sum(axis=0)[4], 1 / 9000, rtol=1e-3)
+    total = np.sum(np.asarray(model.log_prob(fit.params, x), float))
+    np.testing.assert_allclose(fit.log_likelihood, total, rtol=1e-5)
