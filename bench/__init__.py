@@ -15,5 +15,6 @@ QUESTIONS = (
     "accelerators",
     "accuracy",
     "overhead",
+    "rows",
     "devices",
 )
