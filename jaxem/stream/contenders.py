@@ -36,6 +36,8 @@ def choose(stream: Stream, passes: Passes, fits: Fit, race: bool) -> None:
     point = run.point
     value = np.where(could, point.ll_reference + point.ll_offset + point.log_prior, -np.inf)
     chosen = np.flatnonzero(could)
+    if fits.parent is not None:
+        passes.parent = np.array(fits.parent)
     if race and chosen.size:
         rows = len(stream.found.sample.x)
         reach = (p / 2 + DEVIATIONS * np.sqrt(p / 2)) / rows

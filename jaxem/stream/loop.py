@@ -34,6 +34,7 @@ class Passes:
     run: Run  # NumPy leaves f[lanes, ...]
     racing: np.ndarray  # i[c], the lanes that go on
     follows: np.ndarray  # i[lanes], the lane whose optimum a lane has reached, or -1
+    parent: np.ndarray  # i[lanes], the lane that a proposal was split and merged from, or -1
     before: np.ndarray  # i[lanes], the status of a lane before it went on past tol, or -1
     earlier: np.ndarray  # i[lanes], iterations before the lane began again in float64
     numbers: list[np.ndarray]  # of the prepared data of all rows; empty before the first pass
@@ -54,7 +55,7 @@ def begin(stream: Stream, params: Params) -> Passes:
     everyone = np.arange(lanes)
     run = jax.tree.map(np.array, jax.device_get(run))
     nobody, zero = np.full(lanes, -1), np.zeros(lanes, int)
-    return Passes(run, everyone, nobody, nobody.copy(), zero, [])
+    return Passes(run, everyone, nobody, nobody.copy(), nobody.copy(), zero, [])
 
 
 def advance(
@@ -115,7 +116,8 @@ def conclude(stream: Stream, passes: Passes) -> Fit:
     fits = summed(stream, passes)
     n_iter = np.maximum(passes.run.n_iter + passes.earlier, 0)
     params = jax.tree.map(lambda leaf: leaf.astype(stream.rows_dtype), fits.params)
-    fits = replace(fits, params=params, n_iter=n_iter, follows=passes.follows)
+    fits = replace(fits, params=params, n_iter=n_iter)
+    fits = replace(fits, follows=passes.follows, parent=passes.parent)
     # A PRUNED lane keeps the likelihood of its last E-step, where that is the likelihood.
     left = (Status.RUNNING, Status.PRUNED) if stream.control.soft else (Status.RUNNING,)
     return _refined(stream, passes, fits, np.flatnonzero(~np.isin(status, left)))

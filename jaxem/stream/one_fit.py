@@ -30,4 +30,6 @@ def em_in_blocks(
         if not passes.numbers:
             raise KeyboardInterrupt
         fits = conclude(stream, passes)
-    return jax.tree.map(lambda leaf: leaf[0], replace(fits, follows=None)).of(model, control.soft)
+    return jax.tree.map(lambda leaf: leaf[0], replace(fits, follows=None, parent=None)).of(
+        model, control.soft
+    )

@@ -41,5 +41,5 @@ def resume(path: FilePath | None, mark: str, begun: Passes) -> Passes | None:
 
 
 def _tree(passes: Passes) -> PyTree:
-    lanes = passes.racing, passes.follows, passes.before, passes.earlier
+    lanes = passes.racing, passes.follows, passes.parent, passes.before, passes.earlier
     return passes.run, *lanes, passes.numbers
