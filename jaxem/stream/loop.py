@@ -105,8 +105,8 @@ def restart(stream: Stream, passes: Passes, lanes: np.ndarray, narrow: DType) ->
 
 
 def conclude(stream: Stream, passes: Passes) -> Fit:
-    """The fits of all lanes in the units of the rows: parameters in the dtype of the rows, totals
-    in float64.
+    """The fits of all lanes in the units of the rows, in float64: of so many rows, the rounding of
+    float32 weights alone would move the likelihood by several nats.
 
     The likelihood of a lane that ended is that of its parameters as reported, summed in float64 in
     a pass of its own; that of another is from its last E-step. After Ctrl-C all are.
@@ -115,9 +115,7 @@ def conclude(stream: Stream, passes: Passes) -> Fit:
     passes.run = replace(passes.run, status=status)
     fits = summed(stream, passes)
     n_iter = np.maximum(passes.run.n_iter + passes.earlier, 0)
-    params = jax.tree.map(lambda leaf: leaf.astype(stream.rows_dtype), fits.params)
-    fits = replace(fits, params=params, n_iter=n_iter)
-    fits = replace(fits, follows=passes.follows, parent=passes.parent)
+    fits = replace(fits, n_iter=n_iter, follows=passes.follows, parent=passes.parent)
     # A PRUNED lane keeps the likelihood of its last E-step, where that is the likelihood.
     left = (Status.RUNNING, Status.PRUNED) if stream.control.soft else (Status.RUNNING,)
     return _refined(stream, passes, fits, np.flatnonzero(~np.isin(status, left)))

