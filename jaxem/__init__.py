@@ -23,6 +23,9 @@ from jaxem.devices import distributed as distributed
 from jaxem.devices.rows import place_rows as place_rows
 from jaxem.devices.rows import shard_rows as shard_rows
 from jaxem.engine.loop import em as em
+from jaxem.engine.online import OnlineState as OnlineState
+from jaxem.engine.online import online_start as online_start
+from jaxem.engine.online import online_step as online_step
 from jaxem.families import Bernoulli as Bernoulli
 from jaxem.families import Binomial as Binomial
 from jaxem.families import BinomialParams as BinomialParams
@@ -49,3 +52,4 @@ from jaxem.results.information_criteria import Criteria as Criteria
 from jaxem.results.information_criteria import criteria as criteria
 from jaxem.results.report import Report as Report
 from jaxem.results.sweep import Sweep as Sweep
+from jaxem.stream.online import online_em as online_em

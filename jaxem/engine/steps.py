@@ -237,12 +237,12 @@ def _refusal(control, new, old, gain, sick, fresh, monotone):
     """RUNNING for an acceptable step, else the status that says why it is refused, worst first;
     `sick` is the status by the model's `health`. A lower objective is a reason only where a step
     should never lower it (`monotone`)."""
-    finite = jnp.isfinite(objective(new)) & _finite(new.params)
-    poisoned = fresh & ~_finite(new.stats)  # by the data, since no step has moved parameters yet
+    sound = jnp.isfinite(objective(new)) & finite(new.params)
+    poisoned = fresh & ~finite(new.stats)  # by the data, since no step has moved parameters yet
     guarded, noise = ~fresh & jnp.asarray(control.guard) & monotone, _noise(old)
     fell, slipped = guarded & (gain < -DECREASE_THRESHOLD * noise), guarded & (gain < -noise)
     return jnp.select(
-        [poisoned, sick != Status.RUNNING, ~finite, fell, slipped],
+        [poisoned, sick != Status.RUNNING, ~sound, fell, slipped],
         [Status.NONFINITE, sick, Status.NONFINITE, Status.DECREASED, Status.STALLED],
         Status.RUNNING,
     ).astype(jnp.int32)
@@ -285,5 +285,6 @@ def _noise(point: Point) -> jax.Array:
     return eps * (1 + jnp.abs(objective(point)) + point.logit_magnitude)
 
 
-def _finite(tree: PyTree) -> jax.Array:
+def finite(tree: PyTree) -> jax.Array:
+    """b[]: every number of the tree is finite."""
     return jnp.all(jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(tree)]))

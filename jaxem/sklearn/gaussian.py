@@ -16,6 +16,7 @@ from sklearn.utils import Tags, check_random_state
 import jaxem
 from jaxem.core.precision import precision_of
 from jaxem.core.program_memory import make_room
+from jaxem.core.trees import replace
 from jaxem.results.fit import Fit
 from jaxem.search.options import RACE_FROM
 from jaxem.search.race import RUNGS
@@ -114,29 +115,24 @@ class GaussianMixture(_Peer):
 
         The first batch is fitted as by `fit`; after a `fit`, or an earlier batch, this one moves
         the running statistics by γ = (1 + t)^−0.6, t being the rows seen before over the rows of
-        this batch: by turns 1, 2^−0.6, 3^−0.6, .. for equal batches. `lower_bound_` is then the
-        mean log-likelihood of the batch before the step, `converged_` is False, and `restarts_`
-        stays that of the fit.
+        this batch: by turns 1, 2^−0.6, 3^−0.6, .. for equal batches. The statistics of a fit are
+        those whose M-step are its parameters. `lower_bound_` is then the mean log-likelihood of the
+        batch before the step, `converged_` is False, and `restarts_` stays that of the fit. A step
+        to parameters that cannot be used, such as a singular covariance, is not taken, and warns.
         """
         if not hasattr(self, "n_samples_seen_"):
             return self.fit(X, sample_weight=sample_weight)
         X = rows_like_fitted(self, X)
-        sample_weight = weight_of(sample_weight, X)
-        weight = np.ones(len(X)) if sample_weight is None else sample_weight
-        if not weight.sum() > 0:
-            raise ValueError("sample_weight is zero for every row: there is nothing to learn.")
-        make_room()
-        here, dtype = starts.params_of(self), np.asarray(self.means_).dtype
-        if len(here.weights) != self.n_components:
-            raise ValueError(
-                f"n_components is {self.n_components}, but the parameters are those of "
-                f"{len(here.weights)} components: call fit to begin anew."
-            )
-        bound = dtype.type(self.score(X, sample_weight=sample_weight))
-        with precision_of(np.float64):
-            params = online.step(self._model(), here, X, weight, self.n_samples_seen_)
-        self._stand_at(params, dtype)
-        self.n_samples_seen_ += len(X) if sample_weight is None else float(weight.sum())
+        batch = online.data_of(X, weight_of(sample_weight, X))
+        model, here, dtype = self._model(), starts.params_of(self), np.asarray(self.means_).dtype
+        online.check_same_size(self.n_components, len(here.weights))
+        state = self._online or online.begin(model, here, self.n_samples_seen_)
+        state = replace(state, params=here)
+        state = online.step(online.ridged(model, state.scaling), state, batch)
+        bound = dtype.type(state.log_likelihood)
+        self._stand_at(state.params, dtype)
+        self._online = state
+        self.n_samples_seen_ += len(X) if sample_weight is None else float(batch.weight.sum())
         self.converged_, self.n_iter_ = False, self.n_iter_ + 1
         self.lower_bound_, self.lower_bounds_ = bound, [*self.lower_bounds_, bound]
         return self
@@ -206,6 +202,7 @@ class GaussianMixture(_Peer):
         self.lower_bounds_ = bounds
         self.lower_bound_ = bounds[-1] if bounds else -np.inf
         self.restarts_ = fits
+        self._online = None
 
     def _stand_at(self, params: jaxem.MixtureParams, dtype: DTypeLike) -> None:
         """Set the fitted parameters; scikit-learn's error, and no change, where one is singular."""

@@ -20,6 +20,7 @@ from jaxem.core.precision import precision_of
 from jaxem.core.protocols import Family
 from jaxem.families import levels
 from jaxem.models.mixture_steps import log_joint
+from jaxem.sklearn import online
 from jaxem.sklearn.data import (
     RandomState,
     Weights,
@@ -39,7 +40,8 @@ class FamilyMixture(DensityMixin, BaseEstimator, ABC):
     `init_params` is the `init` of `jaxem.fit`, `prior` the prior of the family. Fitted attributes:
     `weights_` [k], the parameters of the family by name with an underscore, `restarts_` (a
     `jaxem.Fit`, axis [starts]), `converged_`, `n_iter_`, and `lower_bound_`, the mean
-    log-likelihood of exactly these parameters.
+    log-likelihood of exactly these parameters. `partial_fit` takes data in batches, of which
+    `n_samples_seen_` counts the rows (or their weight).
     """
 
     _parameter_constraints: ClassVar[dict] = {
@@ -85,19 +87,44 @@ class FamilyMixture(DensityMixin, BaseEstimator, ABC):
             progress=bool(self.verbose),
         )
         best = fits.best()
-        self._params = jax.tree.map(np.asarray, best.params)
-        self.weights_ = self._params.weights
-        for name, value in vars(self._params.components).items():
-            setattr(self, f"{name}_", value)
+        self._stand_at(best.params)
         self.converged_, self.n_iter_ = bool(best.converged), int(best.n_iter)
         total = len(X) if sample_weight is None else float(np.sum(sample_weight))
         self.lower_bound_ = float(best.log_likelihood) / total
         self.restarts_ = jax.tree.map(np.asarray, fits)
+        self.n_samples_seen_ = len(X) if sample_weight is None else total
+        self._online = None
         if not self.converged_ and self.max_iter > 0:
             warnings.warn(
                 f"The best start did not converge: {best.summary()}", ConvergenceWarning, 3
             )
         return self
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X: ArrayLike, y: object = None, sample_weight: Weights = None) -> Self:
+        """Take in one more batch of rows by a step of online EM, as `GaussianMixture.partial_fit`
+        does; the first batch is fitted as by `fit`."""
+        if not hasattr(self, "n_samples_seen_"):
+            return self.fit(X, sample_weight=sample_weight)
+        X = rows_like_fitted(self, X)
+        self._model.family.validate(X)
+        online.check_same_size(self.n_components, self._model.n_components)
+        data = online.data_of(X, weight_of(sample_weight, X))
+        state = self._online or online.begin(self._model, self._params, self.n_samples_seen_)
+        self._online = online.step(self._model, state, data)
+        dtype = self.weights_.dtype
+        self._stand_at(jax.tree.map(lambda leaf: leaf.astype(dtype), self._online.params))
+        self.n_samples_seen_ += len(X) if sample_weight is None else float(np.sum(data.weight))
+        self.converged_, self.n_iter_ = False, self.n_iter_ + 1
+        self.lower_bound_ = float(self._online.log_likelihood)
+        return self
+
+    def _stand_at(self, params: jaxem.MixtureParams) -> None:
+        """Set the fitted parameters."""
+        self._params = jax.tree.map(np.asarray, params)
+        self.weights_ = self._params.weights
+        for name, value in vars(self._params.components).items():
+            setattr(self, f"{name}_", value)
 
     def fit_predict(
         self, X: ArrayLike, y: object = None, sample_weight: Weights = None

@@ -58,7 +58,7 @@ def survey(
     weight = 0.0
     for piece in rows.pieces(ROWS):
         data = piece.data
-        _check(model, piece)
+        check(model, piece)
         if most is None:
             model.validate_settings(data.x.shape[-1])
             most = sample_rows(data.x.shape[-1], data.x[0].nbytes)
@@ -80,7 +80,7 @@ def survey(
     return found
 
 
-def _check(model: Model, piece: Piece) -> None:
+def check(model: Model, piece: Piece) -> None:
     """ValueError, with the place, for rows that the model cannot be fitted to."""
     try:
         model.validate(piece.data)

@@ -52,7 +52,8 @@ def test_the_past_alone_leaves_the_parameters_where_they_are(covariance_type):
     params = jaxem.MixtureParams(np.array([0.2, 0.5, 0.3]), jaxem.GaussianParams(CENTRES, own))
     model = jaxem.Mixture(jaxem.Gaussian(covariance_type, reg_covar=0.1), 3)
     with precision_of(np.float64):
-        back = online.step(model, params, X[:5], np.ones(5), seen=1e30)
+        state = online.begin(model, params, seen=1e30)
+        back = online.step(model, state, online.data_of(X[:5], None)).params
     for a, b in zip(
         (back.weights, back.means, back.covariances),
         (params.weights, params.means, params.covariances),
@@ -76,8 +77,12 @@ def test_a_step_blends_the_statistics_by_the_rows_seen():
 
 
 def test_equal_batches_have_steps_of_one_over_a_power_of_their_number():
-    sizes = [online.step_size(50.0, 50.0 * before) for before in range(4)]
-    np.testing.assert_allclose(sizes, [1, 2**-0.6, 3**-0.6, 4**-0.6])
+    one = GaussianMixture(1).fit(X[:50])
+    for t in (2, 3, 4):
+        batch, before = X[50 * (t - 1) : 50 * t], one.means_[0]
+        one.partial_fit(batch)
+        moved = t**-0.6 * (batch.mean(axis=0) - before)
+        np.testing.assert_allclose(one.means_[0] - before, moved, rtol=1e-9)
 
 
 def test_many_batches_come_as_far_as_all_rows_at_once():
@@ -114,9 +119,20 @@ def test_batches_that_cannot_be_taken_in_change_nothing():
         here.partial_fit(np.ones((4, 3)))
     with pytest.raises(ValueError, match="zero"):
         here.partial_fit(X[:3], sample_weight=np.zeros(3))
+    with pytest.raises(ValueError, match="overflow"):
+        here.partial_fit(X[:3] * 1e300)
     with pytest.raises(ValueError, match="call fit to begin anew"):
         here.set_params(n_components=2).partial_fit(X[:3])
     assert here.means_ is before
+
+
+def test_a_step_to_unusable_parameters_is_not_taken_and_told():
+    here, alone = fitted(), X[LABEL == 0][:100]
+    before = here.means_.copy()
+    with pytest.warns(UserWarning, match="left the parameters as they were: a component lost"):
+        here.partial_fit(alone, sample_weight=np.full(100, 1e14))
+    np.testing.assert_allclose(here.means_, before, rtol=1e-12)
+    assert here.n_samples_seen_ == 1e16 + BATCH
 
 
 def test_standard_errors_when_asked():

@@ -11,6 +11,7 @@ from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.model_selection import cross_val_score
 
+import jaxem
 from jaxem import convert
 from jaxem.sklearn import (
     BernoulliMixture,
@@ -108,3 +109,58 @@ def test_the_selector_picks_and_hands_on():
     np.testing.assert_array_equal(back.score_samples(PLANE), selector.score_samples(PLANE))
     with pytest.raises(NotFittedError):
         MixtureSelector().predict(PLANE)
+
+
+PRIORS = {PoissonMixture: jaxem.Gamma(3.0, 2.0), BernoulliMixture: jaxem.Beta(3.0, 2.0)}
+PRIORS[CategoricalMixture] = jaxem.Dirichlet(2.0)
+
+
+@pytest.mark.parametrize("prior", [False, True])
+@pytest.mark.parametrize("cls, x, name, shape", CASES)
+def test_batches_of_a_family(cls, x, name, shape, prior):
+    order = np.random.default_rng(1).permutation(300)
+    x, prior = x[order], PRIORS[cls] if prior else None
+    stream = cls(2, n_init=8, random_state=0, prior=prior).partial_fit(x[:100])
+    first = getattr(clone(stream).fit(x[:100]), name)
+    np.testing.assert_array_equal(getattr(stream, name), first)
+    # The statistics of the fit are those of its rows: a batch of next to no weight moves nothing.
+    still = pickle.loads(pickle.dumps(stream)).partial_fit(x[:50], sample_weight=np.full(50, 1e-16))
+    np.testing.assert_allclose(getattr(still, name), first, atol=1e-8)
+    model, here, share = stream._model, stream._params, 2**-0.6
+    r = stream.predict_proba(x[100:200])
+    bound = stream.score(x[100:200])
+    stream.partial_fit(x[100:200])
+    count = (1 - share) * here.weights + share * r.mean(axis=0)
+    np.testing.assert_allclose(stream.weights_, count, rtol=1e-9)
+    np.testing.assert_allclose(stream.lower_bound_, bound, rtol=1e-9)
+    # By the M-step of both batches' statistics, the first ones at the fitted parameters.
+    resp = np.concatenate([model.predict_proba(here, x[:100]), r])
+    weight = np.repeat([1 - share, share], 100)
+    sums = model.seed(jaxem.Data(x.astype(float)[:200], 2 * weight), resp)
+    np.testing.assert_allclose(getattr(stream, name), getattr(sums, name.rstrip("_")), atol=2e-4)
+    stream.partial_fit(x[200:])
+    assert stream.n_samples_seen_ == 300 and not stream.converged_
+    again = pickle.loads(pickle.dumps(stream)).partial_fit(x[:100])
+    np.testing.assert_array_equal(getattr(stream.partial_fit(x[:100]), name), getattr(again, name))
+    assert stream.fit(x).n_samples_seen_ == 300 and stream.converged_
+
+
+def test_batches_that_cannot_be_taken_in_change_nothing():
+    one = PoissonMixture(2, n_init=4, random_state=0).fit(COUNTS)
+    before = one.rates_
+    for bad, weight, match in [
+        (COUNTS[:5] - 100, None, "whole numbers"),
+        (COUNTS[:5, :1], None, "1 features"),
+        (COUNTS[:5], np.zeros(5), "zero"),
+    ]:
+        with pytest.raises(ValueError, match=match):
+            one.partial_fit(bad, sample_weight=weight)
+    with pytest.raises(ValueError, match="call fit to begin anew"):
+        clone(one).fit(COUNTS).set_params(n_components=3).partial_fit(COUNTS)
+    assert one.rates_ is before
+
+
+def test_what_earlier_batches_did_not_show_is_learnt():
+    one = PoissonMixture(1, n_init=1, random_state=0).fit(np.zeros((9, 1)))
+    one.partial_fit(np.ones((9, 1)))
+    np.testing.assert_allclose(one.rates_, 2**-0.6, rtol=1e-12)
