@@ -14,7 +14,7 @@ PACKAGE = HERE.parent / "jaxem"
 #: Bottom to top, as in tests/test_architecture.py; several names are beside one another.
 FLOORS = [
     ["core"], ["numerics"], ["data"], ["results"], ["devices"], ["kernels"], ["families"],
-    ["models"], ["engine"], ["batch"], ["search"], ["api"], ["inference"], ["tools"],
+    ["models"], ["engine"], ["batch"], ["search"], ["stream"], ["api"], ["inference"], ["tools"],
     ["io", "plot", "sklearn", "cli", "convert", "demo", "datasets"],
 ]  # fmt: skip
 
