@@ -7,7 +7,7 @@ system counted, imports included.
 `passes`: eight EM iterations from one start over the same file, and over the same rows in memory,
 in processes of their own: seconds of eight iterations less seconds of none, the best of two.
 
-`growth`: seconds of a second call of `jaxem.fit` (20 iterations of every start, nothing compiles)
+`sizes`: seconds of a second call of `jaxem.fit` (20 iterations of every start, nothing compiles)
 over n, K, d and the number of starts, and of `fit_many` over the number of data sets; and the
 exponents of the last steps. What does not grow is n = 10,000, d = 4, K = 4, 10 starts; data sets
 have 200 rows.
@@ -136,7 +136,7 @@ def passes_verdicts(rows: list[dict[str, Any]]) -> list[Verdict]:
     return [Verdict("file / memory", file["seconds"] / memory["seconds"], "<=", 1.3)]
 
 
-# growth --------------------------------------------------------------------------------------
+# sizes ---------------------------------------------------------------------------------------
 
 #: Sizes of each axis, and its ordinary size.
 AXES = {
@@ -149,7 +149,7 @@ AXES = {
 USUAL = {"n": 10_000, "k": 4, "d": 4, "starts": 10}
 
 
-def run_growth(quick: bool) -> Iterator[dict[str, Any]]:
+def run_sizes(quick: bool) -> Iterator[dict[str, Any]]:
     """A row for each size of each axis."""
     for axis, sizes in AXES.items():
         for size in sizes[:2] if quick else sizes:
@@ -178,7 +178,7 @@ def _grown(axis: str, size: int) -> dict[str, Any]:
     return row(f"{axis} = {size:,}", (n, d, k, lanes), seconds, **known)
 
 
-def growth_verdicts(rows: list[dict[str, Any]]) -> list[Verdict]:
+def sizes_verdicts(rows: list[dict[str, Any]]) -> list[Verdict]:
     """The exponent of every axis between its two largest sizes."""
     out = []
     for axis in dict.fromkeys(one["axis"] for one in rows):
@@ -189,7 +189,7 @@ def growth_verdicts(rows: list[dict[str, Any]]) -> list[Verdict]:
     return out
 
 
-def draw_growth(figure: Any, rows: list[dict[str, Any]]) -> None:
+def draw_sizes(figure: Any, rows: list[dict[str, Any]]) -> None:
     """Seconds over each axis, both logarithmic."""
     figure.set_figheight(2.6)
     panels = figure.subplots(1, len(AXES), sharey=True)
@@ -204,5 +204,5 @@ def draw_growth(figure: Any, rows: list[dict[str, Any]]) -> None:
 PARTS = {
     "file": Part(run_file, file_verdicts),
     "passes": Part(run_passes, passes_verdicts),
-    "growth": Part(run_growth, growth_verdicts, draw_growth),
+    "sizes": Part(run_sizes, sizes_verdicts, draw_sizes),
 }
