@@ -92,8 +92,9 @@ def inside(constraints: Mapping[str, Constraint], params: P, share: float) -> P:
     """Parameters (any leading axes, on the host) whose shares, and numbers within an interval, are
     at least `share` away from its ends. Shares without a component axis stay, such as weights.
 
-    EM never leaves an end, such as the probability 0 of a category. Estimates from some of the rows
-    may lie there only because those rows lack what others have, whose likelihood would be 0.
+    Estimates from some of the rows may lie at an end, such as the probability 0 of a category, only
+    because those rows lack what others have. The likelihood of all rows would then be 0, and
+    nothing could be told of two such estimates.
     """
     moved: dict[str, np.ndarray] = {}
     for name, constraint in constraints.items():
